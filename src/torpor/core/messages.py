@@ -1,0 +1,270 @@
+"""Inputs (past tense: something happened or was asked) and effects (imperative: do it).
+
+Inputs that report on a start attempt carry its generation; the machine drops
+those of an older one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from torpor.core.model import Endpoint, ExitInfo, InstanceId, Reason, Refusal
+
+if TYPE_CHECKING:
+    from torpor.core.upstream import Upstream
+
+# --- inputs to an app -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """A request came while no instance could take it.  `ticket` is the caller's number for it."""
+
+    app: str
+    ticket: int
+    by: str
+    """Who knocked, for people: method, path and client."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequested:
+    """A browser got the waiting page: wake the app, but nobody is held."""
+
+    app: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLeft:
+    """The client of a held request is gone.  The wake goes on."""
+
+    app: str
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True)
+class WakeRequested:
+    """An operator asked for the app to be awake now."""
+
+    app: str
+    by: str = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class SleepRequested:
+    """An operator asked for the app to sleep now; the next request wakes it."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequested:
+    """An operator lifted `want: down` and wants the app running now."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """An operator set `want: down`: requests are refused until a start."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestartRequested:
+    """An operator wants a fresh generation."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownRequested:
+    """The daemon is going down: stop everything, refuse whoever waits, keep every `want`."""
+
+
+# --- inputs to an instance --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The provider brought it to life; it is not ready yet."""
+
+    id: InstanceId
+    generation: int
+    endpoint: Endpoint | None
+    pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StartRefused:
+    """The provider could not bring it to life; nothing of it exists."""
+
+    id: InstanceId
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class BecameReady:
+    """Its readiness probes hold."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """Its main process ended.  `leftovers`: descendants are still alive, a `Gone` will follow."""
+
+    id: InstanceId
+    generation: int
+    info: ExitInfo
+    leftovers: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """After an exit with leftovers: now nothing of it is alive."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectRefused:
+    """A ready instance refused a connection: it must prove its readiness again."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Vacated:
+    """The last lease or parked connection of an instance ended while the core waited for that."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopProblem:
+    """A stop or kill could not be carried out; it will be tried again at the next deadline."""
+
+    id: InstanceId
+    generation: int
+    text: str
+
+
+AppInput = (
+    RequestArrived
+    | PageRequested
+    | ClientLeft
+    | WakeRequested
+    | SleepRequested
+    | StartRequested
+    | StopRequested
+    | RestartRequested
+)
+InstanceInput = Started | StartRefused | BecameReady | Exited | Gone | ConnectRefused | Vacated | StopProblem
+Input = AppInput | InstanceInput | ShutdownRequested
+
+# --- effects ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartInstance:
+    """Start it and watch for its readiness; report Started or StartRefused, then BecameReady."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeInstance:
+    """Watch for its readiness again."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopInstance:
+    """Ask it to end (its stop signal, to its whole tree).  Report Exited."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class KillInstance:
+    """End it by force, all of it."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUpgraded:
+    """Say good-bye (1001) on the upgraded connections of this upstream; each one repays itself."""
+
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class DropUpstream:
+    """This upstream is over: forget its pooled connections."""
+
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class GrantTicket:
+    """The held request may go to this upstream; its lease is already counted."""
+
+    ticket: int
+    upstream: Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseTicket:
+    """The held request gets this verdict."""
+
+    ticket: int
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the journal."""
+
+    app: str
+    instance: str
+    kind: str
+    text: str
+    reason: Reason | None = None
+    data: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """What is remembered of this app changed: write it down."""
+
+    app: str
+
+
+Effect = (
+    StartInstance
+    | ProbeInstance
+    | StopInstance
+    | KillInstance
+    | CloseUpgraded
+    | DropUpstream
+    | GrantTicket
+    | RefuseTicket
+    | Announce
+    | Remember
+)

@@ -1,0 +1,365 @@
+"""The frozen values that all of Torpor speaks in.
+
+Times are seconds (float).  A point in time is monotonic, as handed to the core
+in `now`; the wall clock never appears here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Phase(StrEnum):
+    """What an instance is doing.  The table in `core.machine` says how it moves."""
+
+    ASLEEP = "asleep"
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    STOPPING = "stopping"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+    DONE = "done"
+
+
+class Want(StrEnum):
+    """What the operator or the config asks for, whatever the phase is."""
+
+    UP = "up"
+    """Keep it running."""
+    AUTO = "auto"
+    """Run it on demand."""
+    DOWN = "down"
+    """Refuse to wake it until an operator starts it."""
+
+
+class Restart(StrEnum):
+    """What to do when an instance exits by itself."""
+
+    ALWAYS = "always"
+    ON_FAILURE = "on-failure"
+    NO = "no"
+
+
+class WakeOn(StrEnum):
+    """Which requests may wake an app."""
+
+    ANY = "any"
+    NAVIGATION = "navigation"
+    """Only a page load: a forgotten tab's reconnect is refused while the app sleeps."""
+
+
+class SocketActivity(StrEnum):
+    """What an upgraded connection (WebSocket …) means for idleness."""
+
+    DATA = "data"
+    """Data frames from the client are activity; pings and an open socket are not."""
+    OPEN = "open"
+    """An open socket keeps the app awake."""
+    IGNORE = "ignore"
+    """Sockets are no activity at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceId:
+    """One copy of an app: replica number × release."""
+
+    app: str
+    replica: int = 0
+    release: int = 0
+
+    def __str__(self) -> str:
+        name = self.app if self.replica == 0 else f"{self.app}/{self.replica}"
+        return name if self.release == 0 else f"{name}@{self.release}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an instance listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExitInfo:
+    """How a process ended.  Both fields are None where nobody could tell (it was not our child)."""
+
+    code: int | None = None
+    signal: int | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether it ended by itself with status 0."""
+        return self.code == 0
+
+    def __str__(self) -> str:
+        if self.signal is not None:
+            return f"killed by signal {self.signal}"
+        if self.code is not None:
+            return f"exited with code {self.code}"
+        return "exited with unknown status"
+
+
+class Cause(StrEnum):
+    """Why an instance is where it is, or why a request was refused.  Stable codes for programs.
+
+    The gateway sends the code of a refusal as `X-Torpor`.
+    """
+
+    IDLE = "idle"
+    OPERATOR = "operator"
+    EXITED = "exited"
+    START_FAILED = "start-failed"
+    START_TIMEOUT = "start-timeout"
+    WAKE_TIMEOUT = "wake-timeout"
+    ROOM_FULL = "waiting-room-full"
+    DOWN = "down"
+    FAILED = "failed"
+    ASLEEP = "asleep"
+    SHUTDOWN = "shutdown"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A cause and a sentence for people."""
+
+    cause: Cause
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The verdict on a request that will not be served now.
+
+    `retry_after` is in seconds; None where trying again is pointless without an operator.
+    """
+
+    reason: Reason
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """The delay before the n-th restart: `initial * factor**(n-1)` seconds, at most `max`."""
+
+    initial: float = 0.5
+    factor: float = 2.0
+    max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StartLimit:
+    """After `failures` failed starts or crashes within `window` seconds: FAILED for `cool_off` seconds."""
+
+    failures: int = 5
+    window: float = 60.0
+    cool_off: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Lifecycle:
+    """The settings that `core` decides by.  Durations in seconds."""
+
+    idle_timeout: float | None = 1800.0
+    """None: never sleeps because of idleness."""
+    wake_timeout: float = 30.0
+    """How long one request is held."""
+    start_timeout: float = 120.0
+    """From the start attempt to ready; longer is a failed attempt."""
+    drain_timeout: float = 30.0
+    """How long in-flight requests may hold up a sleep, stop or restart."""
+    stop_timeout: float = 10.0
+    """From the stop signal to KILL."""
+    always_on: bool = False
+    restart: Restart = Restart.ON_FAILURE
+    max_waiting: int = 1000
+    """Requests held at once; one more is refused."""
+    backoff: Backoff = Backoff()
+    start_limit: StartLimit = StartLimit()
+    stable_after: float = 10.0
+    """Ready for that long forgets earlier failures."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpProbe:
+    """GET `path` answers with a status inside one of the inclusive `codes` ranges."""
+
+    path: str
+    codes: tuple[tuple[int, int], ...] = ((200, 399),)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpProbe:
+    """The instance's port accepts a connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogProbe:
+    """A line of output matches the regular expression."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecProbe:
+    """The command, run in the app's directory and environment, exits 0."""
+
+    command: tuple[str, ...]
+    timeout: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyProbe:
+    """The instance sends READY=1 to its NOTIFY_SOCKET (sd_notify)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DelayProbe:
+    """That many seconds have passed since the start."""
+
+    seconds: float
+
+
+Probe = HttpProbe | TcpProbe | LogProbe | ExecProbe | NotifyProbe | DelayProbe
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """All `probes` must have held once, and `settle` seconds must then pass."""
+
+    probes: tuple[Probe, ...] = (TcpProbe(),)
+    settle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A host name (with or without a path prefix) that leads to an app.
+
+    `host` is lower case without port; `*.example.org` matches any name below
+    example.org; None is the default route for hosts that nobody names.
+    """
+
+    host: str | None
+    path: str = "/"
+    strip_prefix: bool = False
+
+    def __str__(self) -> str:
+        host = "default" if self.host is None else self.host
+        return host if self.path == "/" else host + self.path
+
+
+@dataclass(frozen=True, slots=True)
+class LoadingPage:
+    """What a browser sees while the app wakes."""
+
+    enabled: bool = True
+    title: str | None = None
+    template: str | None = None
+    """The text of the user's own template, already checked."""
+    show_logs: bool = False
+    """Whether the page may show the app's last log lines when it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketPolicy:
+    """How upgraded connections count, and how old (seconds) one may become; None: any age."""
+
+    activity: SocketActivity = SocketActivity.DATA
+    max_age: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AppSpec:
+    """One app of the configuration, validated and with all defaults filled in."""
+
+    name: str
+    lifecycle: Lifecycle = Lifecycle()
+    routes: tuple[Route, ...] = ()
+    readiness: Readiness = Readiness()
+    loading_page: LoadingPage = LoadingPage()
+    wake_on: WakeOn = WakeOn.ANY
+    websocket: SocketPolicy = SocketPolicy()
+    port: int | None = None
+    """A fixed port; None lets Torpor allot one per instance."""
+    workload: object = None
+    """What the instances are made of; only the provider looks inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSnapshot:
+    """One instance at one moment.  Durations are seconds relative to the snapshot."""
+
+    id: InstanceId
+    phase: Phase
+    generation: int
+    phase_age: float
+    uptime: float | None
+    """Since it became alive; None while it is not."""
+    restarts: int
+    """Times it was started again after an exit or a failed start that nobody asked for."""
+    inflight: int
+    parked: int
+    """Open upgraded connections that do not keep it awake."""
+    idle_in: float | None
+    """Until it goes to sleep if nobody comes; None where it would not."""
+    retry_in: float | None
+    """Until the next attempt (BACKOFF) or the end of the cool-off (FAILED)."""
+    endpoint: Endpoint | None
+    reason: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppSnapshot:
+    """One app at one moment."""
+
+    name: str
+    want: Want
+    phase: Phase
+    """The phase of its most useful instance."""
+    waiting: int
+    """Requests held at this moment."""
+    eta: float | None
+    """Seconds that a wake usually takes (median of the last ones)."""
+    waking_for: float | None
+    """Seconds since the wake in progress began."""
+    instances: tuple[InstanceSnapshot, ...]
+    spec: AppSpec
+
+
+@dataclass(frozen=True, slots=True)
+class AppMemory:
+    """What is remembered of an app over a restart of the daemon."""
+
+    want: Want | None = None
+    """The operator's wish; None: as the config says."""
+    restarts: int = 0
+    generation: int = 0
+    wakes: tuple[float, ...] = ()
+    """Durations of the last wakes in seconds, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to an app, for people and for the live views.
+
+    `at` is wall-clock seconds since the epoch, stamped by the journal.
+    """
+
+    seq: int
+    at: float
+    app: str
+    kind: str
+    text: str
+    instance: str
+    data: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))

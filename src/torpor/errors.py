@@ -1,0 +1,122 @@
+"""Every error that Torpor raises on purpose.
+
+An error is named after the situation, carries a stable `code` for programs, a
+`hint` that says what to do, and whose `fault` it is.  Foreign exceptions are
+translated into one of these once, at the border where they occur.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Fault(StrEnum):
+    """Who has to act for the error to go away."""
+
+    CONFIG = "config"
+    APP = "app"
+    PROVIDER = "provider"
+    CLIENT = "client"
+    US = "torpor"
+
+
+class TorporError(Exception):
+    """The root of the tree.  Never raised itself."""
+
+    code: ClassVar[str] = "error"
+    fault: ClassVar[Fault] = Fault.US
+    status: ClassVar[int] = 500
+    """HTTP status of this error on the control API."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigInvalid(TorporError):
+    """The configuration was refused as a whole; nothing was applied.
+
+    `problems` lists every problem of every file, in the order of the text.
+    """
+
+    code = "config-invalid"
+    fault = Fault.CONFIG
+    status = 422
+
+    def __init__(self, problems: tuple[object, ...], *, hint: str | None = None) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems), hint=hint)
+        self.problems = problems
+
+
+class ConfigNotFound(TorporError):
+    """No configuration file was named and none lies in the usual places."""
+
+    code = "config-not-found"
+    fault = Fault.CONFIG
+    status = 422
+
+
+class UnknownApp(TorporError):
+    """No app of that name is configured."""
+
+    code = "unknown-app"
+    fault = Fault.CLIENT
+    status = 404
+
+
+class NotAllowed(TorporError):
+    """The app's configuration or state forbids what was asked."""
+
+    code = "not-allowed"
+    fault = Fault.CLIENT
+    status = 409
+
+
+class BadRequest(TorporError):
+    """A control request that makes no sense; the message says what would."""
+
+    code = "bad-request"
+    fault = Fault.CLIENT
+    status = 400
+
+
+class StartFailed(TorporError):
+    """A provider could not bring an instance to life (no such program, no permission …)."""
+
+    code = "start-failed"
+    fault = Fault.APP
+    status = 503
+
+
+class ProviderFailed(TorporError):
+    """A provider could not do what it was asked for reasons outside the app."""
+
+    code = "provider-failed"
+    fault = Fault.PROVIDER
+    status = 502
+
+
+class StateUnusable(TorporError):
+    """The state directory cannot be used (unwritable, or another daemon lives on it)."""
+
+    code = "state-unusable"
+    fault = Fault.US
+    status = 500
+
+
+class ListenFailed(TorporError):
+    """An address to listen on could not be bound (taken, not permitted, not ours)."""
+
+    code = "listen-failed"
+    fault = Fault.CONFIG
+    status = 500
+
+
+class DaemonUnreachable(TorporError):
+    """No daemon answers on the control socket."""
+
+    code = "daemon-unreachable"
+    fault = Fault.CLIENT
+    status = 503

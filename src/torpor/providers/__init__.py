@@ -1,0 +1,1 @@
+"""What instances are made of.  `base` is the protocol; each provider keeps its contract suite green."""

@@ -1,0 +1,104 @@
+"""The provider protocol: the only way in which Torpor touches what it supervises.
+
+Laws for every provider (``tests/contract`` runs them against each one):
+
+1. It reports facts by calling `report` on the engine's loop, and decides nothing.
+2. Each fact carries the generation that it is about.
+3. After `start` returned, exactly one `Exited` follows some day; with `leftovers`
+   exactly one `Gone` follows that.  After `start` raised, nothing follows and
+   nothing of the attempt is alive.
+4. `stop` and `kill` reach the whole instance, descendants included, and nothing else.
+   They return when the request was made, not when the instance is gone, and are
+   no error for a generation that is gone already.
+5. Nothing blocks the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torpor.core.messages import Exited, Gone
+from torpor.core.model import AppSpec, Endpoint, InstanceId
+
+Report = Callable[[Exited | Gone], None]
+Unsubscribe = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One start attempt."""
+
+    id: InstanceId
+    generation: int
+    spec: AppSpec
+    port: int | None
+    """The port that `$PORT` carries; None where the app listens nowhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a successful start gave."""
+
+    endpoint: Endpoint | None
+    pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What an instance uses now."""
+
+    pid: int | None
+    rss: int
+    """Resident bytes of the whole instance, descendants included."""
+    cpu: float
+    """CPU seconds used since its start."""
+
+
+class Output(Protocol):
+    """What an instance's app wrote to stdout and stderr.  Outlives generations."""
+
+    def tail(self, lines: int, *, previous: bool = False) -> list[str]:
+        """The last `lines` lines of the current generation, or of the one before it."""
+        ...
+
+    def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
+        """Call `callback` with each complete line from now on."""
+        ...
+
+
+class Provider(Protocol):
+    """Brings instances to life and ends them."""
+
+    async def start(self, launch: Launch) -> Running:
+        """Start it.  Raises `StartFailed`; then nothing of the attempt is alive."""
+        ...
+
+    async def stop(self, id: InstanceId, generation: int) -> None:
+        """Ask it to end, by its own stop signal.  Raises `ProviderFailed`."""
+        ...
+
+    async def kill(self, id: InstanceId, generation: int) -> None:
+        """End it by force.  Raises `ProviderFailed`."""
+        ...
+
+    async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
+        """Return once it has said READY=1.  Waits for ever if it never does; the caller owns the limit."""
+        ...
+
+    async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
+        """Whether `command`, run in the instance's surroundings, exits 0 within `timeout` seconds."""
+        ...
+
+    def stats(self, id: InstanceId) -> Stats | None:
+        """What it uses now; None while nothing of it is alive."""
+        ...
+
+    def output(self, id: InstanceId) -> Output:
+        """Its log."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the provider itself holds.  Instances that are alive stay alive."""
+        ...

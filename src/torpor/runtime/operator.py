@@ -1,0 +1,69 @@
+"""What the control side may ask of the running daemon.
+
+The engine implements it; the control API translates HTTP into it.  All of it is
+called on the engine's loop.  Nothing here ever wakes an app except `command`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from torpor.core.model import AppSnapshot, Event, InstanceId
+from torpor.providers.base import Output, Stats
+
+
+class Verb(StrEnum):
+    """What an operator can do to an app."""
+
+    START = "start"
+    STOP = "stop"
+    RESTART = "restart"
+    WAKE = "wake"
+    SLEEP = "sleep"
+
+
+class Operator(Protocol):
+    """The operator's side of the engine."""
+
+    def snapshot(self) -> Sequence[AppSnapshot]:
+        """All apps now, in the order of the configuration."""
+        ...
+
+    def app(self, name: str) -> AppSnapshot:
+        """One app now.  Raises `UnknownApp` with near misses as hint."""
+        ...
+
+    def command(self, verb: Verb, app: str, by: str = "operator") -> None:
+        """Ask for it; returns once it is decided.  Raises `UnknownApp` or `NotAllowed`."""
+        ...
+
+    async def settle(self, verb: Verb, app: str) -> AppSnapshot:
+        """Wait until what `verb` asked for has come true, or cannot any more.
+
+        start, restart, wake: ready, or its attempt failed (the snapshot's phase and
+        reason tell).  stop, sleep: nothing of it is alive.  The caller owns the limit.
+        Raises `UnknownApp`.
+        """
+        ...
+
+    def stats(self, id: InstanceId) -> Stats | None:
+        """What an instance uses now."""
+        ...
+
+    def output(self, app: str) -> Output:
+        """The app's log.  Raises `UnknownApp`."""
+        ...
+
+    def events(self, count: int, app: str | None = None) -> Sequence[Event]:
+        """The last events, oldest first."""
+        ...
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with each event from now on; the result ends that."""
+        ...
+
+    def shut_down(self) -> None:
+        """Begin the daemon's orderly end.  Returns at once."""
+        ...

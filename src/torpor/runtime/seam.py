@@ -1,0 +1,117 @@
+"""The narrow seam between the gateway (bytes) and the engine (decisions).
+
+Whoever carries requests needs no more than this.  `enter` and `leave` are the hot
+path: plain calls on the engine's loop that count on one record.  Everything else
+may take the full machinery.  Gateway workers in other processes can implement the
+same protocols over a pipe later: `UpstreamListener` is their "gate closed", and
+the parked and in-flight counts that fall to zero are their acknowledgement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from torpor.core.model import AppSnapshot, AppSpec, Event, Refusal
+from torpor.core.upstream import Upstream
+
+
+class Refused(Exception):
+    """A held request got a verdict other than an upstream."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason.text)
+        self.refusal = refusal
+
+
+class Gate(Protocol):
+    """The door of one app.
+
+    Every `Upstream` that `enter` or `wait` gave is repaid by exactly one `leave`,
+    or by `park` and later `unpark`.
+    """
+
+    @property
+    def spec(self) -> AppSpec:
+        """The app behind the door."""
+        ...
+
+    def enter(self) -> Upstream | None:
+        """Claim a lease on a ready instance; None while there is none.  Never blocks."""
+        ...
+
+    def leave(self, upstream: Upstream) -> None:
+        """Repay a lease.  The end of a response is activity."""
+        ...
+
+    def touch(self, upstream: Upstream) -> None:
+        """Activity on a parked connection."""
+        ...
+
+    def park(self, upstream: Upstream) -> None:
+        """Turn a lease into a parked connection, which does not keep the app awake."""
+        ...
+
+    def unpark(self, upstream: Upstream) -> None:
+        """A parked connection ended."""
+        ...
+
+    async def wait(self, by: str) -> Upstream:
+        """Wake the app and claim a lease once it is ready.
+
+        `by` says who knocked, for people.  Raises `Refused` with the verdict, after
+        the app's `wake_timeout` at the latest.  Cancelling gives up the place.
+        """
+        ...
+
+    def knock(self, by: str) -> Refusal | None:
+        """Wake the app without waiting; the refusal if it will not wake."""
+        ...
+
+    def connect_refused(self, upstream: Upstream) -> None:
+        """The instance refused a connection: close its door until it proves readiness again."""
+        ...
+
+    def snapshot(self) -> AppSnapshot:
+        """The app now.  Never wakes it."""
+        ...
+
+
+class UpstreamListener(Protocol):
+    """What the engine tells the gateway about upstreams."""
+
+    def close_upgraded(self, upstream: Upstream) -> None:
+        """Close its upgraded connections with 1001; each one then calls `unpark` or `leave`."""
+        ...
+
+    def drop_upstream(self, upstream: Upstream) -> None:
+        """Forget it: close pooled connections to it."""
+        ...
+
+
+class Seam(Protocol):
+    """Everything that the gateway may ask for."""
+
+    def specs(self) -> Sequence[AppSpec]:
+        """All configured apps, in the order of the configuration."""
+        ...
+
+    def gate(self, app: str) -> Gate:
+        """The door of an app.  Raises `UnknownApp`.  Stays the same object while the app is configured."""
+        ...
+
+    def listen(self, listener: UpstreamListener) -> None:
+        """Register the gateway."""
+        ...
+
+    def wake_steps(self, app: str) -> Sequence[Event]:
+        """The events of the wake in progress, or of the last one, oldest first."""
+        ...
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with each event from now on; the result ends that."""
+        ...
+
+    def last_lines(self, app: str, lines: int) -> Sequence[str]:
+        """The last lines that the app wrote."""
+        ...
