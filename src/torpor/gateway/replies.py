@@ -79,6 +79,7 @@ _VERDICTS: dict[str, Verdict] = {
     Cause.ROOM_FULL: Verdict(503, logging.WARNING),
     # the gateway's
     "bad-request": Verdict(400, logging.DEBUG),
+    "method-not-allowed": Verdict(405, logging.DEBUG),
     "request-timeout": Verdict(408, logging.DEBUG),
     "expectation-failed": Verdict(417, logging.DEBUG),
     "uri-too-long": Verdict(414, logging.DEBUG),
