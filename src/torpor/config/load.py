@@ -1,0 +1,251 @@
+"""A configuration file, with all that it includes, as validated settings; or all of its problems.
+
+Nothing is half-loaded: one problem anywhere refuses the whole.  The file is converted
+by msgspec in one go; only if that fails are its problems searched for, the broken
+values taken out, and the rest checked all the same, so that one run tells everything.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from torpor.config import declarations as declared
+from torpor.config.apps import Layer, build_app
+from torpor.config.document import MAX_BYTES, Document, read_document
+from torpor.config.explain import declared_type, explain
+from torpor.config.front import build_gateway
+from torpor.config.problems import Path as KeyPath
+from torpor.config.problems import Problem, Problems
+from torpor.config.scalars import parse_scalar
+from torpor.config.settings import GatewaySpec, Settings
+from torpor.core.model import AppSpec
+from torpor.errors import ConfigInvalid
+
+MAX_FILES = 1000
+_SECTIONS = ("gateway", "defaults", "apps", "include")
+
+
+def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of the configuration at `path`.
+
+    `${VAR}` is taken from `environ`.  Raises `ConfigInvalid` with every problem of
+    every file, in the order of the text.
+    """
+    loader = _Loader(environ)
+    settings = loader.load(os.fspath(path))
+    if loader.problems:
+        raise ConfigInvalid(loader.problems.sorted(), hint="Nothing was applied.")
+    return settings
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One file that was read, and the defaults that hold in it, nearest first."""
+
+    document: Document
+    keys: declared.File
+    broken: frozenset[KeyPath]
+    defaults: tuple[Layer, ...]
+
+
+class _Loader:
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.problems = Problems()
+        self._environ = environ
+        self._sources: list[_Source] = []
+        self._read: set[str] = set()
+
+    def load(self, path: str) -> Settings:
+        self._file(path, (), ())
+        gateway = GatewaySpec()
+        if self._sources and self._sources[0].keys.gateway is not UNSET:
+            main = self._sources[0]
+            assert not isinstance(main.keys.gateway, msgspec.UnsetType)
+            gateway = build_gateway(main.keys.gateway, main.document, self.problems)
+        apps = self._apps()
+        return Settings(source=Path(os.path.abspath(path)), gateway=gateway, apps=apps)
+
+    # --- files ---
+
+    def _file(self, path: str, parents: tuple[str, ...], inherited: tuple[Layer, ...]) -> None:
+        """Read the file and, after it, what it includes."""
+        real = os.path.realpath(path)
+        self._read.add(real)
+        raw = self._bytes(path)
+        document = None if raw is None else read_document(path, raw, self._environ, self.problems)
+        if document is None:
+            return
+        keys, broken = self._convert(document)
+        defaults = inherited
+        if keys.defaults is not UNSET:
+            defaults = (Layer(document, ("defaults",), keys.defaults, broken), *inherited)
+        self._sources.append(_Source(document, keys, broken, defaults))
+        if parents and keys.gateway is not UNSET:
+            self.problems.add(
+                document.problem(("gateway",), f"belongs into the main file, {parents[0]}", at_key=True)
+            )
+        includes = [] if keys.include is UNSET else keys.include
+        for position, pattern in enumerate([includes] if isinstance(includes, str) else includes):
+            where: KeyPath = ("include",) if isinstance(includes, str) else ("include", position)
+            for file in self._matches(document, pattern, where):
+                self._include(document, file, where, (*parents, path), defaults)
+
+    def _include(
+        self,
+        document: Document,
+        file: str,
+        where: KeyPath,
+        parents: tuple[str, ...],
+        defaults: tuple[Layer, ...],
+    ) -> None:
+        real = os.path.realpath(file)
+        chain = [os.path.realpath(parent) for parent in parents]
+        if real in chain:
+            circle = " → ".join([*parents[chain.index(real) :], file])
+            self.problems.add(document.problem(where, f"includes go in a circle: {circle}"))
+        elif len(self._read) >= MAX_FILES:
+            self.problems.add(document.problem(where, f"more than {MAX_FILES} files are included"))
+        elif real not in self._read:
+            self._file(file, parents, defaults)
+
+    def _matches(self, document: Document, pattern: str, where: KeyPath) -> list[str]:
+        """The files that an include names.  A glob may match nothing, a plain name may not."""
+        full = os.path.join(os.path.dirname(document.file), os.path.expanduser(pattern))
+        if not pattern or "\0" in pattern:
+            self.problems.add(document.problem(where, "is not a file name"))
+            return []
+        if not glob.has_magic(pattern):
+            if os.path.isfile(full):
+                return [full]
+            self.problems.add(document.problem(where, f"there is no such file: {full}"))
+            return []
+        own = os.path.realpath(document.file)
+        found = sorted(glob.glob(full, recursive=True))
+        # `*.yaml` beside the file itself is a natural thing to write.
+        return [file for file in found if os.path.isfile(file) and os.path.realpath(file) != own]
+
+    def _bytes(self, path: str) -> bytes | None:
+        try:
+            with open(path, "rb") as file:
+                return file.read(MAX_BYTES + 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            self.problems.add(Problem(path, 1, 1, "", f"can not be read: {reason}"))
+            return None
+
+    # --- keys ---
+
+    def _convert(self, document: Document) -> tuple[declared.File, frozenset[KeyPath]]:
+        """The file's keys, without those that are broken, and the paths of these."""
+        data = _prepared(document.data)
+        try:
+            return msgspec.convert(data, declared.File, dec_hook=parse_scalar), frozenset()
+        except msgspec.ValidationError as error:
+            first = str(error)
+        broken: set[KeyPath] = set()
+
+        def report(path: KeyPath, message: str, suggestion: str | None, at_key: bool) -> None:
+            self.problems.add(document.problem(path, message, suggestion=suggestion, at_key=at_key))
+            broken.add(path)
+            if at_key and suggestion:
+                broken.add((*path[:-1], suggestion))
+
+        explain(declared_type(declared.File), data, (), report)
+        for path in sorted(broken, key=_last_first, reverse=True):
+            _remove(data, path)
+        document.removed = frozenset(broken)
+        try:
+            return msgspec.convert(data, declared.File, dec_hook=parse_scalar), frozenset(broken)
+        except msgspec.ValidationError as error:
+            # The walk overlooked something: say it in msgspec's words rather than not at all.
+            message = str(error) if broken else first
+            self.problems.add(document.problem((), message))
+            return declared.File(), frozenset(broken)
+
+    # --- apps ---
+
+    def _apps(self) -> tuple[AppSpec, ...]:
+        apps: dict[str, AppSpec] = {}
+        places: dict[str, Layer] = {}
+        for source in self._sources:
+            keys = {} if isinstance(source.keys.apps, msgspec.UnsetType) else source.keys.apps
+            for name, own in keys.items():
+                layer = Layer(source.document, ("apps", name), own, source.broken)
+                if name in places:
+                    first = places[name].document.place(("apps", name))
+                    self.problems.add(
+                        source.document.problem(
+                            layer.path, f"there is an app of this name at {first}", at_key=True
+                        )
+                    )
+                    continue
+                places[name] = layer
+                apps[name] = build_app(name, (layer, *source.defaults), self._environ, self.problems)
+        self._check_routes(apps, places)
+        self._check_ports(apps, places)
+        return tuple(apps.values())
+
+    def _check_routes(self, apps: Mapping[str, AppSpec], places: Mapping[str, Layer]) -> None:
+        taken: dict[tuple[str | None, str], str] = {}
+        for app in apps.values():
+            for route in app.routes:
+                owner = taken.setdefault((route.host, route.path), app.name)
+                first = places[owner].document.place(("apps", owner, "routes"))
+                if owner != app.name:
+                    self._complain(
+                        places[app.name], "routes", f"'{route}' leads to the app '{owner}' already ({first})"
+                    )
+            if len({(route.host, route.path) for route in app.routes}) < len(app.routes):
+                self._complain(places[app.name], "routes", "names the same route twice")
+
+    def _check_ports(self, apps: Mapping[str, AppSpec], places: Mapping[str, Layer]) -> None:
+        taken: dict[int, str] = {}
+        for app in apps.values():
+            if app.port is None:
+                continue
+            owner = taken.setdefault(app.port, app.name)
+            if owner != app.name:
+                first = places[owner].document.place(("apps", owner, "port"))
+                self._complain(
+                    places[app.name], "port", f"{app.port} is the port of the app '{owner}' already ({first})"
+                )
+
+    def _complain(self, layer: Layer, key: str, message: str) -> None:
+        self.problems.add(layer.document.problem((*layer.path, key), message))
+
+
+def _prepared(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data without `x-…` keys, and with maps where a section or an app is still empty."""
+    kept = {key: value for key, value in data.items() if not key.startswith("x-")}
+    for section in _SECTIONS:
+        if section in kept and kept[section] is None:
+            kept[section] = [] if section == "include" else {}
+    apps = kept.get("apps")
+    if isinstance(apps, dict):
+        kept["apps"] = {name: {} if app is None else app for name, app in apps.items()}
+    return kept
+
+
+def _last_first(path: KeyPath) -> tuple[tuple[int, str], ...]:
+    """Sorts list positions as numbers, so that items can be taken out from the end."""
+    return tuple((step, "") if isinstance(step, int) else (-1, step) for step in path)
+
+
+def _remove(data: Any, path: KeyPath) -> None:
+    parent = data
+    for step in path[:-1]:
+        inside = isinstance(parent, list) or (isinstance(parent, dict) and step in parent)
+        parent = parent[step] if inside else None
+    last: Any = path[-1]
+    if isinstance(parent, dict):
+        parent.pop(last, None)
+    elif isinstance(parent, list):
+        del parent[last]

@@ -1,0 +1,76 @@
+"""Routes as people write them: `notes.localhost`, `example.org/api`, `*.example.org`, `default`."""
+
+from __future__ import annotations
+
+import re
+
+from torpor.core.model import Route
+
+DEFAULT = "default"
+MAX_HOST = 253
+MAX_PATH = 1024
+
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_IPV6 = re.compile(r"\[[0-9a-f:.]+\]")
+_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
+
+
+def parse_route(text: str) -> Route:
+    """The route that `host`, `host/path` or `default` stands for.  Raises `ValueError` with what to write."""
+    text = text.strip()
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        raise ValueError(f"a route has no scheme; write {rest!r} instead of {scheme}://…")
+    host, slash, path = text.partition("/")
+    return Route(parse_host(host), parse_path(slash + path) if slash else "/")
+
+
+def parse_host(text: str) -> str | None:
+    """The host as requests name it: lower case, IDNA, without a final dot.  None for `default`.
+
+    Raises `ValueError`.
+    """
+    host = text.strip().lower()
+    if host == DEFAULT:
+        return None
+    if _IPV6.fullmatch(host):
+        return host
+    name, colon, port = host.partition(":")
+    if colon:
+        raise ValueError(
+            f"'{text}': a route has no port; write {name!r} (`gateway.listen` says where to listen)"
+            if port.isdigit()
+            else f"'{text}' is not a host name; put an IPv6 address in brackets"
+        )
+    if host == "*":
+        raise ValueError(f"write '{DEFAULT}' for the app that gets every host that nobody names")
+    wildcard = host.startswith("*.")
+    plain = _to_ascii(host.removeprefix("*.").removesuffix("."), text)
+    if "*" in plain:
+        raise ValueError(f"'{text}': a wildcard stands for the first part only, as in *.example.org")
+    if len(plain) > MAX_HOST or not all(map(_LABEL.fullmatch, plain.split("."))):
+        raise ValueError(f"'{text}' is not a host name")
+    return f"*.{plain}" if wildcard else plain
+
+
+def parse_path(text: str) -> str:
+    """A path prefix without a final slash.  Raises `ValueError`."""
+    if not text.startswith("/"):
+        raise ValueError(f"'{text}' is not a path; it must begin with '/'")
+    if "?" in text or "#" in text:
+        raise ValueError(f"'{text}': a route's path has no query and no fragment")
+    if len(text) > MAX_PATH or not _PATH.fullmatch(text):
+        raise ValueError(f"'{text}' is not a path; percent-encode what is not plain ASCII")
+    segments = text.rstrip("/").split("/")[1:]
+    if any(segment in {"", ".", ".."} for segment in segments):
+        raise ValueError(f"'{text}' has an empty, '.' or '..' part, which no request ever has")
+    return "/" + "/".join(segments)
+
+
+def _to_ascii(host: str, text: str) -> str:
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"'{text}' is not a host name: {error}") from error

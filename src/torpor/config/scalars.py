@@ -1,0 +1,84 @@
+"""Settings that are one word but more than a string: signals and regular expressions.
+
+Like `Duration` and `Size`, each class has `parse`, which raises `ValueError` with
+words for people, and `schema`.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import Any, Self
+
+from torpor.config.problems import near_miss
+from torpor.config.units import Duration, Size
+
+_SIGNALS = {name.removeprefix("SIG"): int(value) for name, value in signal.Signals.__members__.items()}
+MAX_REGEX = 1000
+
+
+class Signal(int):
+    """A signal's number, written `TERM`, `SIGTERM` or `15`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The signal.  Raises `ValueError`."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            if value in _SIGNALS.values():
+                return cls(value)
+            raise ValueError(f"{value} is no signal of this system; write its name, e.g. TERM")
+        if isinstance(value, str):
+            name = value.upper().removeprefix("SIG")
+            if name in _SIGNALS:
+                return cls(_SIGNALS[name])
+            guess = near_miss(name.lower(), [known.lower() for known in _SIGNALS])
+            hint = f" (did you mean '{guess.upper()}'?)" if guess else ""
+            raise ValueError(f"'{value}' is no signal of this system; write its name, e.g. TERM{hint}")
+        raise ValueError("must be a signal's name or number, e.g. TERM")
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Its JSON Schema."""
+        return {"anyOf": [{"type": "string", "pattern": "^(SIG)?[A-Z][A-Z0-9+]*$"}, {"type": "integer"}]}
+
+
+class Regex(str):
+    """A regular expression of Python's `re` that compiles."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The expression.  Raises `ValueError`."""
+        if not isinstance(value, str):
+            raise ValueError("must be a regular expression in quotes, e.g. 'listening on'")  # noqa: TRY004
+        if not value:
+            raise ValueError("is empty, which every line matches; write a part of the line to wait for")
+        if len(value) > MAX_REGEX:
+            raise ValueError(f"is longer than {MAX_REGEX} characters")
+        try:
+            re.compile(value)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"'{value}' is not a regular expression: {error}") from error
+        return cls(value)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Its JSON Schema."""
+        return {"type": "string", "format": "regex", "minLength": 1}
+
+
+def parse_scalar(kind: type, value: object) -> Any:
+    """What msgspec calls for a type that it does not know.  Raises `ValueError`."""
+    if issubclass(kind, (Duration, Size, Signal, Regex)):
+        return kind.parse(value)
+    raise NotImplementedError(kind)
+
+
+def scalar_schema(kind: type) -> dict[str, Any]:
+    """The JSON Schema of such a type."""
+    if issubclass(kind, (Duration, Size, Signal, Regex)):
+        return kind.schema()
+    raise NotImplementedError(kind)
