@@ -1,0 +1,192 @@
+"""The live events of a wake, sent to every browser that watches it (server-sent events).
+
+Laws of this file:
+
+- A viewer sees each step exactly once and in order, the ones before it came included.
+- A stream ends with its verdict: after a final state nothing more is sent.
+- Nothing a stranger does grows memory without limit: streams per app, bytes per
+  stream and text per step are bounded, and who reads too slowly is dropped.
+- Watching is not using: nothing here wakes an app or counts as activity.
+
+The stream speaks three events.  `begin`: the steps that follow are all there are, from
+the first on.  `step`: something happened; its id is the event's number.  `state`: how
+the app is now; `final` says that the stream ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from torpor.core.model import Event
+from torpor.errors import UnknownApp
+from torpor.gateway.replies import Streaming
+from torpor.gateway.waiting import view
+from torpor.gateway.waiting.status import status
+from torpor.runtime.seam import Seam
+
+STREAMS_PER_APP = 256
+STREAM_BYTES = 128 * 1024
+"""What one stream may carry.  A browser that needs more connects again and goes on where it was."""
+PING_SECONDS = 15.0
+"""Between two comments on every stream, so that no proxy takes it for dead."""
+RECONNECT_MILLISECONDS = 1000
+
+HEADERS = (
+    ("Content-Type", "text/event-stream; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Accel-Buffering", "no"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Torpor", "events"),
+)
+
+_BEGIN = b"event: begin\ndata: {}\n\n"
+_PING = b": ping\n\n"
+
+
+class WakeEvents:
+    """All open event streams of the gateway."""
+
+    def __init__(self, seam: Seam, *, ping_seconds: float = PING_SECONDS) -> None:
+        self._seam = seam
+        self._ping_seconds = ping_seconds
+        self._viewers: dict[str, list[_Viewer]] = {}
+        self._unsubscribe: Callable[[], None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def count(self, app: str) -> int:
+        """How many streams of this app are open."""
+        return len(self._viewers.get(app, ()))
+
+    def full(self, app: str) -> bool:
+        """Whether one more stream of this app would be too many."""
+        return self.count(app) >= STREAMS_PER_APP
+
+    def open(self, app: str, last_id: int, stream: Streaming) -> None:
+        """Send the steps after number `last_id` (0: all), then everything that happens until the verdict."""
+        viewer = _Viewer(app, stream)
+        self._viewers.setdefault(app, []).append(viewer)
+        stream.on_close(lambda: self._forget(viewer))
+        stream.begin(200, HEADERS)
+        # Listen before looking: what happens between the two is kept in `viewer.early`.
+        self._listen()
+        steps = self._seam.wake_steps(app)
+        newest = max((event.seq for event in steps), default=0)
+        if not 0 < last_id <= newest:  # nothing seen yet, or seen from an earlier daemon, which counted anew
+            last_id = 0
+        head = b"retry: %d\n\n" % RECONNECT_MILLISECONDS
+        self._send(viewer, head if last_id else head + _BEGIN)
+        viewer.seen = last_id
+        missed = [event for event in steps if event.seq > last_id]
+        for event in missed[-view.STEPS :]:
+            self._step(viewer, event)
+        early, viewer.early = viewer.early, None
+        for event in early or ():
+            self._step(viewer, event)
+        self._state([viewer], app)
+
+    def ping(self) -> None:
+        """Send a comment on every stream."""
+        self._timer = None
+        for viewers in list(self._viewers.values()):
+            for viewer in list(viewers):
+                self._send(viewer, _PING)
+        self._rest_or_rearm()
+
+    # --- what happens --------------------------------------------------------
+
+    def _happened(self, event: Event) -> None:
+        viewers = list(self._viewers.get(event.app, ()))
+        for viewer in viewers:
+            if viewer.early is None:
+                self._step(viewer, event)
+            else:
+                viewer.early.append(event)
+        self._state([viewer for viewer in viewers if viewer.early is None], event.app)
+
+    def _step(self, viewer: _Viewer, event: Event) -> None:
+        if event.seq > viewer.seen:
+            viewer.seen = event.seq
+            self._send(viewer, _encode_step(event))
+
+    def _state(self, viewers: Sequence[_Viewer], app: str) -> None:
+        """Tell them how the app is now; if that is a verdict, it is the last they hear."""
+        if not viewers:
+            return
+        try:
+            now = status(self._seam, app)
+        except UnknownApp:  # taken out of the configuration meanwhile
+            for viewer in viewers:
+                self._end(viewer)
+            return
+        data = b"event: state\ndata: %b\n\n" % now.encode()
+        for viewer in viewers:
+            self._send(viewer, data)
+            if now.final:
+                self._end(viewer)
+
+    # --- the streams ---------------------------------------------------------
+
+    def _send(self, viewer: _Viewer, data: bytes) -> None:
+        if viewer.closed:
+            return
+        viewer.budget -= len(data)
+        if viewer.budget < 0 or not viewer.stream.write(data):
+            self._end(viewer)
+
+    def _end(self, viewer: _Viewer) -> None:
+        if not viewer.closed:
+            self._forget(viewer)
+            viewer.stream.end()
+
+    def _forget(self, viewer: _Viewer) -> None:
+        if viewer.closed:
+            return
+        viewer.closed = True
+        viewers = self._viewers[viewer.app]
+        viewers.remove(viewer)
+        if not viewers:
+            del self._viewers[viewer.app]
+        self._rest_or_rearm()
+
+    def _listen(self) -> None:
+        if self._unsubscribe is None:
+            self._unsubscribe = self._seam.subscribe(self._happened)
+        self._rest_or_rearm()
+
+    def _rest_or_rearm(self) -> None:
+        """Without a viewer there is no timer and no subscription."""
+        if self._viewers:
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(self._ping_seconds, self.ping)
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+
+
+class _Viewer:
+    """One open stream."""
+
+    __slots__ = ("app", "budget", "closed", "early", "seen", "stream")
+
+    def __init__(self, app: str, stream: Streaming) -> None:
+        self.app = app
+        self.stream = stream
+        self.seen = 0
+        """The number of the last step sent."""
+        self.early: list[Event] | None = []
+        """What happened while the earlier steps were being sent; None once they are."""
+        self.budget = STREAM_BYTES
+        self.closed = False
+
+
+def _encode_step(event: Event) -> bytes:
+    step = view.step(event)
+    message = msgspec.json.encode({"kind": step.kind, "text": step.text, "at": round(step.at, 3)})
+    return b"id: %d\nevent: step\ndata: %b\n\n" % (step.seq, message)

@@ -1,0 +1,66 @@
+(() => {
+  const me = document.currentScript.dataset, root = document.documentElement, KEY = "torpor";
+  const part = name => document.querySelector(`[data-torpor=${name}]`);
+  const say = (name, text) => { const it = part(name); if (it && it.textContent !== text) it.textContent = text };
+  let from = performance.now() - me.elapsed * 1000, eta = +me.eta, until = 0, done = false;
+  const usual = part("eta")?.textContent;
+  let source, poll, wait = 500, cursor = 0, begun = 0;
+
+  const reload = () => {  // at once, unless the last reload of this tab brought us straight back here
+    let last = 0;
+    try { last = +sessionStorage[KEY]; sessionStorage[KEY] = Date.now() } catch {}
+    setTimeout(() => location.reload(), Date.now() - last < 1000 ? 1000 : 0);
+  };
+  const span = s => s < 60 ? `${Math.floor(s)} s` : `${Math.floor(s / 60)} m ${Math.floor(s % 60)} s`;
+  const tick = () => {
+    const now = performance.now(), age = (now - from) / 1000, state = root.dataset.state;
+    if (until && now > until && state != "backoff" && !document.hidden) { until = 0; return reload() }
+    const left = Math.ceil(Math.max(0, until - now) / 1000);
+    say("elapsed", until ? `Trying again in ${span(left)}` : done || state == "backoff" ? "" : span(age));
+    say("eta", until || done || !eta ? "" : age > eta * 1.5 + 1 ? "longer than usual" : usual);
+    const x = age / eta, p = done ? 0 : x < .8 ? x : 1 - .2 * Math.exp(4 - 5 * x);
+    root.style.setProperty("--p", eta ? p : 1 - Math.exp(-age / 8));
+  };
+  const show = s => {
+    wait = 500;
+    root.dataset.state = s.state;
+    say("reason", s.reason);
+    say("logs", s.logs.join("\n"));
+    eta = s.eta || 0;
+    if (s.elapsed != null) from = performance.now() - s.elapsed * 1000;
+    until = s.retry != null && s.state != "ready" ? performance.now() + s.retry * 1000 + 250 : 0;
+    if (done = s.final) stop();
+    if (s.state == "ready") reload();
+    tick();
+  };
+  const step = (seq, s) => {
+    const list = part("steps");
+    if (!list) return;
+    if (!cursor) begun = s.at;
+    const here = list.children[cursor];
+    if (here && here.dataset.seq == seq) return cursor++;
+    while (list.children[cursor]) list.lastChild.remove();
+    const item = document.createElement("li");
+    item.dataset.seq = seq;
+    item.textContent = s.text;
+    item.append(document.createElement("time"));
+    item.lastChild.textContent = `${Math.max(0, s.at - begun).toFixed(1)} s`;
+    list.append(item);
+    cursor++;
+  };
+  const stop = () => { source && source.close(); source = 0; clearTimeout(poll) };
+  const ask = () => fetch(me.status, { cache: "no-store" }).then(r => r.ok ? r.json() : Promise.reject()).then(show).catch(() => {})
+    .finally(() => { if (!done) poll = setTimeout(begin, wait = Math.min(wait * 2, 10000)) });
+  const begin = () => {  // a tab in the background asks now and then: a browser has few connections per site
+    stop();
+    if (document.hidden || !window.EventSource) return ask();
+    source = new EventSource(me.events);
+    source.addEventListener("begin", () => cursor = 0);
+    source.addEventListener("step", e => step(e.lastEventId, JSON.parse(e.data)));
+    source.addEventListener("state", e => show(JSON.parse(e.data)));
+    source.onerror = () => { stop(); ask() };
+  };
+  document.addEventListener("visibilitychange", () => done || begin());
+  setInterval(tick, 100);
+  if (me.final) { done = true; until = me.retry ? performance.now() + me.retry * 1000 + 250 : 0; tick() } else begin();
+})();

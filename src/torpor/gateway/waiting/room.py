@@ -1,0 +1,123 @@
+"""The waiting room: what a visitor sees while an app wakes, or when it cannot.
+
+Laws of this file:
+
+- Nothing here wakes an app or counts as activity.  Whoever serves the page has knocked before.
+- A visitor learns only about apps that the host of the request leads to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import parse_qs
+
+from torpor.core.model import AppSpec, Refusal
+from torpor.errors import UnknownApp
+from torpor.gateway.replies import Reply, Streaming, problem
+from torpor.gateway.request import RequestHead
+from torpor.gateway.waiting import view
+from torpor.gateway.waiting.events import HEADERS, PING_SECONDS, WakeEvents
+from torpor.gateway.waiting.page import EVENTS, STATUS, waiting_page
+from torpor.gateway.waiting.status import failure_lines, status
+from torpor.runtime.seam import Gate, Seam
+
+PREFIX = "/_torpor/"
+"""Paths below it belong to Torpor on every host; no app ever sees them."""
+
+
+class WaitingRoom:
+    """Makes the waiting page and answers everything below `/_torpor/`."""
+
+    def __init__(self, seam: Seam, *, ping_seconds: float = PING_SECONDS) -> None:
+        self._seam = seam
+        self._events = WakeEvents(seam, ping_seconds=ping_seconds)
+
+    def page(
+        self,
+        gate: Gate,
+        head: RequestHead,  # noqa: ARG002 - what a page says may come to depend on who asks
+        refusal: Refusal | None = None,
+    ) -> Reply:
+        """The page for a browser that has knocked at `gate`; `refusal` is what the knock returned.
+
+        Always a 503 with `Retry-After`: nothing may take it for the app's own answer.
+        """
+        now = view.arriving(gate.snapshot(), refusal)
+        events = self._seam.wake_steps(gate.spec.name)[-view.STEPS :]
+        # A refusal ends what there was to follow: the steps are those of an earlier wake.
+        steps = [] if now.state == "down" else [view.step(event) for event in events]
+        return waiting_page(gate.spec, now, steps, failure_lines(self._seam, gate, now))
+
+    def respond(self, head: RequestHead, app: str | None, stream: Streaming) -> Reply | None:
+        """The answer to a request below `/_torpor/`; None: it is being given on `stream`.
+
+        `app` is where the host and path of the request lead.  Apps behind a path prefix
+        are not found that way, so a page of theirs names its app in the query.
+        """
+        if head.method not in (b"GET", b"HEAD"):
+            refused = problem(head, "method-not-allowed", "Only GET and HEAD are answered here.")
+            return replace(refused, headers=(*refused.headers, ("Allow", "GET, HEAD")))
+        try:
+            if head.path == STATUS:
+                return self._status(self._meant(head, app))
+            if head.path == EVENTS:
+                return self._follow(head, self._meant(head, app), stream)
+        except UnknownApp as unknown:
+            return problem(head, "not-found", str(unknown))
+        return problem(head, "not-found", f"Torpor has nothing at {head.path}.")
+
+    def _status(self, app: str) -> Reply:
+        headers = (
+            ("Content-Type", "application/json"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("X-Torpor", "status"),
+        )
+        return Reply(200, headers, status(self._seam, app).encode())
+
+    def _follow(self, head: RequestHead, app: str, stream: Streaming) -> Reply | None:
+        self._seam.gate(app)
+        if head.method == b"HEAD":
+            return Reply(200, HEADERS, b"")
+        if self._events.full(app):
+            return problem(
+                head, "too-many-streams", f"Too many browsers follow {app} already.", app=app, retry_after=5.0
+            )
+        self._events.open(app, _last_id(head), stream)
+        return None
+
+    def _meant(self, head: RequestHead, app: str | None) -> str:
+        """The app that the request asks about.  Raises `UnknownApp`."""
+        named = _named(head.query)
+        if named is None:
+            if app is None:
+                raise UnknownApp(f"No app is configured for host {head.host}.")
+            return app
+        for spec in self._seam.specs():
+            if spec.name == named and (spec.name == app or _leads_from(head.host, spec)):
+                return spec.name
+        raise UnknownApp(f"Host {head.host} leads to no app of that name.")
+
+
+def _named(query: str) -> str | None:
+    """The value of `app` in a query; None where it is not named."""
+    try:
+        return parse_qs(query, max_num_fields=8)["app"][0]
+    except (KeyError, ValueError):
+        return None
+
+
+def _leads_from(host: str, spec: AppSpec) -> bool:
+    """Whether a visitor of `host` may meet this app."""
+    return any(
+        route.host is None
+        or route.host == host
+        or (route.host.startswith("*.") and host.endswith(route.host[1:]))
+        for route in spec.routes
+    )
+
+
+def _last_id(head: RequestHead) -> int:
+    """The number of the last step that the browser has, 0 where it says nothing sensible."""
+    sent = head.get(b"last-event-id") or b""
+    return int(sent) if sent.isdigit() and len(sent) < 19 else 0

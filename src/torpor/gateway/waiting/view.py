@@ -1,0 +1,180 @@
+"""What there is to say about an app that is not serving: one look at it, in words and numbers.
+
+Laws of this file:
+
+- It is pure: everything comes from the snapshot, the refusal and the events.
+- What it says is fit for a stranger's eyes: no addresses of other visitors, no
+  output of the app, one clean line per sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torpor.core.model import AppSnapshot, Cause, Event, InstanceSnapshot, Phase, Reason, Refusal, Want
+from torpor.core.policy import span
+from torpor.gateway.waiting import text
+
+REFRESH = 2.0
+"""Seconds between two reloads of a page whose browser runs no script."""
+RETRY_AFTER_LIMIT = 600.0
+"""The longest `Retry-After` while a wake is in progress, in seconds."""
+RETRY_ASLEEP = 0.5
+"""Seconds until a page that watched its app go back to sleep knocks again."""
+PATIENCE = 60.0
+"""`Retry-After` where only an operator can change the verdict, in seconds."""
+STEPS = 40
+"""How many of the last steps are shown."""
+
+_STATES = {
+    Phase.ASLEEP: "asleep",
+    Phase.STARTING: "starting",
+    Phase.READY: "ready",
+    Phase.DRAINING: "stopping",
+    Phase.STOPPING: "stopping",
+    Phase.BACKOFF: "backoff",
+    Phase.FAILED: "failed",
+    Phase.DONE: "asleep",
+}
+_SENTENCES = {
+    "starting": "Waking up",
+    "ready": "Ready",
+    "stopping": "The previous run is still stopping",
+    "backoff": "Restarting",
+    "failed": "It could not be started",
+    "down": "Stopped",
+    "asleep": "Asleep",
+}
+_STEP_TEXTS = {
+    "waking": "Woken up",  # its text names the client who knocked, which is nobody else's business
+    "starting": "Starting",
+    "started": "Process started",
+    "stopping": "Stopping the previous run",
+    "stop-problem": "Stopping takes longer than it should",
+}
+_ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED})
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look at an app.  Durations in seconds."""
+
+    state: str
+    """starting, ready, stopping, backoff, failed, down or asleep."""
+    reason: str
+    """One sentence that says what is going on, or what went wrong."""
+    final: bool
+    """Whether nothing will change any more without a new request or an operator."""
+    retry: float | None
+    """When to load the page again by itself; None while the wake goes on, and where it is pointless."""
+    elapsed: float | None
+    """Since the wake began; None while there is none."""
+    eta: float | None
+    """What a wake usually takes; None before the first one."""
+    cause: str
+    """The code for programs: `waking`, or the cause of the refusal."""
+
+    @property
+    def sentence(self) -> str:
+        """The reason for a page that cannot count down."""
+        if self.state == "backoff" and self.retry is not None:
+            return self.reason.replace("Restarting", f"Restarting in {about(self.retry)}", 1)
+        return self.reason
+
+    @property
+    def refresh(self) -> float | None:
+        """When a browser without script should load the page again; None: not by itself."""
+        return self.retry if self.final else REFRESH
+
+    @property
+    def retry_after(self) -> int:
+        """For the `Retry-After` header: when a new request is likely to be served."""
+        if self.final:
+            wait = PATIENCE if self.retry is None else self.retry
+        elif self.retry is not None:
+            wait = self.retry
+        else:
+            wait = min(RETRY_AFTER_LIMIT, (self.eta or REFRESH) - (self.elapsed or 0.0))
+        return max(1, -int(-wait // 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of a wake, as a visitor sees it.  `at` is wall-clock seconds since the epoch."""
+
+    seq: int
+    kind: str
+    text: str
+    at: float
+
+
+def arriving(snapshot: AppSnapshot, refusal: Refusal | None) -> View:
+    """The look for a visitor who has just knocked; `refusal` is the answer to the knock."""
+    view = present(snapshot)
+    if refusal is not None:
+        return _refused(view, refusal)
+    if view.state == "asleep":  # the knock is not through yet
+        return View("starting", _SENTENCES["starting"], False, None, 0.0, snapshot.eta, "waking")
+    return view
+
+
+def present(snapshot: AppSnapshot) -> View:
+    """The look at an app as it is, for somebody who watches and does not knock."""
+    instance = _speaker(snapshot)
+    state = _STATES[snapshot.phase]
+    if snapshot.want is Want.DOWN and state != "ready":
+        state = "down"
+    reason = instance.reason if instance else None
+    retry_in = instance.retry_in if instance else None
+    said = _say(state, reason)
+    eta = snapshot.eta
+    match state:
+        case "ready":
+            return View(state, said, True, 0.0, snapshot.waking_for, eta, "ready")
+        case "failed":
+            return View(state, said, True, retry_in, None, eta, Cause.FAILED)
+        case "down":
+            return View(state, said, True, None, None, eta, Cause.DOWN)
+        case "asleep":
+            on_purpose = reason is not None and reason.cause in _ON_PURPOSE
+            return View(state, said, True, None if on_purpose else RETRY_ASLEEP, None, eta, Cause.ASLEEP)
+        case "backoff":
+            return View(state, said, False, retry_in, None, eta, "waking")
+        case _:
+            return View(state, said, False, None, snapshot.waking_for or 0.0, eta, "waking")
+
+
+def step(event: Event) -> Step:
+    """What a visitor sees of an event.  Kinds that nobody foresaw speak for themselves."""
+    said = _STEP_TEXTS.get(event.kind) or text.sentence(event.text) or event.kind
+    return Step(event.seq, text.line(event.kind, 40), _capital(said), event.at)
+
+
+def about(seconds: float) -> str:
+    """A duration without false precision: `3 s`, `2m10s`."""
+    return span(max(1.0, float(round(seconds))))
+
+
+def _refused(view: View, refusal: Refusal) -> View:
+    cause = refusal.reason.cause
+    state = "down" if cause in (Cause.DOWN, Cause.SHUTDOWN) else "failed"
+    said = _capital(text.sentence(refusal.reason.text)) or _SENTENCES[state]
+    return View(state, said, True, refusal.retry_after, None, view.eta, cause)
+
+
+def _speaker(snapshot: AppSnapshot) -> InstanceSnapshot | None:
+    """The instance that gave the app its phase."""
+    return next((instance for instance in snapshot.instances if instance.phase is snapshot.phase), None)
+
+
+def _say(state: str, reason: Reason | None) -> str:
+    why = text.sentence(reason.text) if reason else ""
+    if why and state == "backoff":
+        return f"Restarting: {why}"
+    if why and state in {"failed", "down", "asleep"}:
+        return _capital(why)
+    return _SENTENCES[state]
+
+
+def _capital(said: str) -> str:
+    return said[:1].upper() + said[1:]
