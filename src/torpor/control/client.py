@@ -1,0 +1,209 @@
+"""The other end of the control socket: HTTP/1.1 over a unix socket in little code.
+
+The command line lives by its start-up time, so this imports `socket` and `json` and
+nothing heavier.  It speaks to our own daemon only and understands what that sends.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from io import BufferedReader
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from torpor.errors import DaemonUnreachable, TorporError
+
+DEFAULT_TIMEOUT = 10.0
+"""Seconds without a byte after which the daemon counts as hung."""
+MAX_LINE = 64 * 1024
+"""Bytes of one header or chunk-size line."""
+
+Params = Mapping[str, str | int | float | list[str]]
+
+
+class Problem(TorporError):
+    """The daemon refused; `document` is its RFC 9457 problem."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        super().__init__(str(document.get("detail", "refused")), hint=document.get("hint"))
+        self.document = document
+
+
+class Answer:
+    """One response.  Close it, or use it as a context manager."""
+
+    def __init__(self, stream: socket.socket, path: str) -> None:
+        self._socket = stream
+        self._path = path
+        self._file: BufferedReader = stream.makefile("rb")
+        self.status = 0
+        self.headers: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._file.close()
+        self._socket.close()
+
+    def document(self) -> Any:
+        """The whole JSON body.  Raises `Problem` where the daemon refused."""
+        self._read_head()
+        text = b"".join(self._pieces())
+        self._check(text)
+        return json.loads(text)
+
+    def lines(self) -> Iterator[bytes]:
+        """The body line by line, as it comes, without the line ends.  Raises `Problem`."""
+        self._read_head()
+        if self.status >= 400:
+            self._check(b"".join(self._pieces()))
+        rest = b""
+        for piece in self._pieces():
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from whole
+        if rest:
+            yield rest
+
+    def _check(self, text: bytes) -> None:
+        if self.status < 400:
+            return
+        try:
+            document = json.loads(text)
+        except ValueError:
+            document = {"detail": text.decode(errors="replace").strip() or f"HTTP {self.status}"}
+        raise Problem(document)
+
+    def _read_head(self) -> None:
+        status_line = self._line()
+        try:
+            version, status, *_ = status_line.split(b" ", 2)
+            self.status = int(status)
+            if not version.startswith(b"HTTP/1."):
+                raise ValueError(version)
+        except ValueError:
+            raise DaemonUnreachable(f"what answers on {self._path} is no torpor daemon") from None
+        while line := self._line():
+            name, _, value = line.decode("latin-1").partition(":")
+            self.headers[name.lower()] = value.strip()
+
+    def _pieces(self) -> Iterator[bytes]:
+        if "chunked" in self.headers.get("transfer-encoding", ""):
+            while size := int(self._line().split(b";")[0], 16):
+                yield self._exactly(size)
+                self._line()
+            self._line()
+        elif length := int(self.headers.get("content-length", "0")):
+            yield self._exactly(length)
+
+    def _line(self) -> bytes:
+        with _translated(self._path):
+            line = self._file.readline(MAX_LINE)
+        if not line.endswith(b"\n"):
+            raise _hung_up(self._path)
+        return line.rstrip(b"\r\n")
+
+    def _exactly(self, size: int) -> bytes:
+        with _translated(self._path):
+            data = self._file.read(size)
+        if len(data) < size:
+            raise _hung_up(self._path)
+        return data
+
+
+class Client:
+    """Asks the daemon on `path`; each request is a connection of its own."""
+
+    def __init__(self, path: str | os.PathLike[str], timeout: float = DEFAULT_TIMEOUT) -> None:
+        self._path = os.fspath(path)
+        self._timeout = timeout
+
+    def get(self, *segments: str, **params: str | float | list[str]) -> Any:
+        """The document at `/api/v1/SEGMENTS…?PARAMS`.  Raises `DaemonUnreachable`, `Problem`."""
+        with self.send("GET", *segments, params=params) as answer:
+            return answer.document()
+
+    def post(self, *segments: str, **params: str | float | list[str]) -> Any:
+        """Like `get`, with POST."""
+        with self.send("POST", *segments, params=params) as answer:
+            return answer.document()
+
+    def send(
+        self,
+        method: str,
+        *segments: str,
+        params: Params | None = None,
+        accept: str = "application/json",
+        patience: float | None = -1,
+    ) -> Answer:
+        """Send a request; the answer is read when it is asked for.
+
+        `patience` is how many seconds the daemon may be silent; None: for ever.
+        Raises `DaemonUnreachable`.
+        """
+        target = "/api/v1/" + "/".join(quote(segment, safe="") for segment in segments)
+        if params:
+            target += "?" + urlencode(params, doseq=True)
+        head = (
+            f"{method} {target} HTTP/1.1\r\nHost: torpor\r\nAccept: {accept}\r\n"
+            "Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            stream.settimeout(self._timeout)
+            with _translated(self._path):
+                stream.connect(self._path)
+                stream.sendall(head.encode("ascii"))
+            stream.settimeout(self._timeout if patience == -1 else patience)
+            return Answer(stream, self._path)
+        except BaseException:
+            stream.close()
+            raise
+
+
+class _translated:  # noqa: N801  # a context manager, used like a function
+    """Turns the operating system's errors into `DaemonUnreachable`, with what to do."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _type: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
+        path = self._path
+        if error.errno in {errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR}:
+            raise DaemonUnreachable(
+                f"no daemon answers on {path}",
+                hint="Start it with `torpor up`, or set TORPOR_SOCKET to its socket.",
+            ) from error
+        if error.errno in {errno.EACCES, errno.EPERM}:
+            raise DaemonUnreachable(
+                f"not allowed to open {path}", hint="Run this as the user whom the daemon runs as."
+            ) from error
+        if isinstance(error, TimeoutError):
+            raise DaemonUnreachable(
+                f"the daemon on {path} does not answer", hint="Its log may tell why."
+            ) from error
+        if error.errno in {errno.ECONNRESET, errno.EPIPE}:
+            raise _hung_up(path) from error
+        raise DaemonUnreachable(f"cannot talk to {path}: {error.strerror or error}") from error
+
+
+def _hung_up(path: str) -> DaemonUnreachable:
+    return DaemonUnreachable(f"the daemon on {path} hung up before its answer was complete")

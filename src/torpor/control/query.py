@@ -1,0 +1,46 @@
+"""The query parameters of the API, read strictly: a wrong value is refused, never guessed."""
+
+from __future__ import annotations
+
+import math
+
+from starlette.requests import Request
+
+from torpor.errors import BadRequest
+
+_FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+def flag(request: Request, name: str, *, default: bool = False) -> bool:
+    """`?name`, `?name=true` or `?name=false`.  Raises `BadRequest`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        return _FLAGS[text.lower()]
+    except KeyError:
+        raise BadRequest(f"{name}={text!r} is neither true nor false") from None
+
+
+def count(request: Request, name: str, *, default: int, limit: int) -> int:
+    """`?name=N` with 0 <= N; more than `limit` means `limit`.  Raises `BadRequest`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit()):
+        raise BadRequest(f"{name}={text!r} is not a whole number")
+    return min(int(text[:18]), limit)
+
+
+def seconds(request: Request, name: str) -> float | None:
+    """`?name=SECONDS`; None if it is not given.  Raises `BadRequest`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise BadRequest(f"{name}={text!r} is not a number of seconds", hint="For example timeout=60.")
+    return value

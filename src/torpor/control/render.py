@@ -1,0 +1,181 @@
+"""Snapshots become the documents of the API.
+
+A document's field names are a promise: programs read them through `--json`.
+Durations are seconds, sizes are bytes, points in time are seconds since the epoch.
+A field that does not apply now is null, never absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from torpor.core.model import AppSnapshot, Event, InstanceId, InstanceSnapshot, Phase
+from torpor.providers.base import Stats
+
+StatsOf = Callable[[InstanceId], Stats | None]
+
+ALIVE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
+"""Phases in which an instance can have a process to measure."""
+
+
+class InstanceDocument(msgspec.Struct, frozen=True):
+    """One copy of an app."""
+
+    id: str
+    state: str
+    pid: int | None
+    host: str | None
+    port: int | None
+    generation: int
+    restarts: int
+    rss: int | None
+    cpu: float | None
+    inflight: int
+    parked: int
+    idle_in: float | None
+    retry_in: float | None
+    uptime: float | None
+    state_age: float
+    cause: str | None
+    reason: str | None
+
+
+class AppDocument(msgspec.Struct, frozen=True):
+    """One app.  What belongs to one copy is that of its most useful instance; `rss` is the sum of all."""
+
+    name: str
+    state: str
+    want: str
+    pid: int | None
+    port: int | None
+    generation: int
+    restarts: int
+    rss: int | None
+    idle_in: float | None
+    retry_in: float | None
+    uptime: float | None
+    state_age: float
+    inflight: int
+    parked: int
+    waiting: int
+    waking_for: float | None
+    eta: float | None
+    routes: list[str]
+    cause: str | None
+    reason: str | None
+
+
+class AppDetail(AppDocument, frozen=True):
+    """One app with all that is known of it."""
+
+    instances: list[InstanceDocument]
+    idle_timeout: float | None
+    wake_timeout: float
+    always_on: bool
+
+
+class EventDocument(msgspec.Struct, frozen=True):
+    """Something that happened."""
+
+    seq: int
+    at: float
+    app: str
+    kind: str
+    text: str
+    instance: str
+    data: Mapping[str, object]
+
+
+def app_document(snapshot: AppSnapshot, stats_of: StatsOf) -> AppDocument:
+    """The line of `GET /apps` for one app."""
+    return _summary(snapshot, [instance_document(one, stats_of) for one in snapshot.instances])
+
+
+def app_detail(snapshot: AppSnapshot, stats_of: StatsOf) -> AppDetail:
+    """The document of `GET /apps/{name}`."""
+    instances = [instance_document(one, stats_of) for one in snapshot.instances]
+    lifecycle = snapshot.spec.lifecycle
+    return AppDetail(
+        **msgspec.structs.asdict(_summary(snapshot, instances)),
+        instances=instances,
+        idle_timeout=lifecycle.idle_timeout,
+        wake_timeout=lifecycle.wake_timeout,
+        always_on=lifecycle.always_on,
+    )
+
+
+def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> InstanceDocument:
+    """One copy of an app.  Only what is alive is measured: measuring reads /proc."""
+    stats = stats_of(instance.id) if instance.phase in ALIVE else None
+    endpoint, reason = instance.endpoint, instance.reason
+    return InstanceDocument(
+        id=str(instance.id),
+        state=instance.phase.value,
+        pid=stats.pid if stats else None,
+        host=endpoint.host if endpoint else None,
+        port=endpoint.port if endpoint else None,
+        generation=instance.generation,
+        restarts=instance.restarts,
+        rss=stats.rss if stats else None,
+        cpu=_ms(stats.cpu) if stats else None,
+        inflight=instance.inflight,
+        parked=instance.parked,
+        idle_in=_ms(instance.idle_in),
+        retry_in=_ms(instance.retry_in),
+        uptime=_ms(instance.uptime),
+        state_age=round(instance.phase_age, 3),
+        cause=reason.cause.value if reason else None,
+        reason=reason.text if reason else None,
+    )
+
+
+def event_document(event: Event) -> EventDocument:
+    """The document of one event."""
+    return EventDocument(
+        seq=event.seq,
+        at=event.at,
+        app=event.app,
+        kind=event.kind,
+        text=event.text,
+        instance=event.instance,
+        data=dict(event.data),
+    )
+
+
+def encode(document: object) -> bytes:
+    """JSON text of a document.  A foreign value inside an event's data becomes its text."""
+    return msgspec.json.encode(document, enc_hook=str)
+
+
+def _summary(snapshot: AppSnapshot, instances: Sequence[InstanceDocument]) -> AppDocument:
+    shown = next((one for one in instances if one.state == snapshot.phase.value), None)
+    measured = [one.rss for one in instances if one.rss is not None]
+    return AppDocument(
+        name=snapshot.name,
+        state=snapshot.phase.value,
+        want=snapshot.want.value,
+        pid=shown.pid if shown else None,
+        port=shown.port if shown else None,
+        generation=shown.generation if shown else 0,
+        restarts=sum(one.restarts for one in instances),
+        rss=sum(measured) if measured else None,
+        idle_in=shown.idle_in if shown else None,
+        retry_in=shown.retry_in if shown else None,
+        uptime=shown.uptime if shown else None,
+        state_age=shown.state_age if shown else 0.0,
+        inflight=sum(one.inflight for one in instances),
+        parked=sum(one.parked for one in instances),
+        waiting=snapshot.waiting,
+        waking_for=_ms(snapshot.waking_for),
+        eta=_ms(snapshot.eta),
+        routes=[str(route) for route in snapshot.spec.routes],
+        cause=shown.cause if shown else None,
+        reason=shown.reason if shown else None,
+    )
+
+
+def _ms(seconds: float | None) -> float | None:
+    """Seconds to the millisecond: what is more exact is noise."""
+    return None if seconds is None else round(seconds, 3)
