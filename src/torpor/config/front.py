@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import UNSET
 
 from torpor.config import declarations as declared
-from torpor.config.apps import absolute, readable_file
 from torpor.config.document import Document
+from torpor.config.layers import absolute, unreadable
 from torpor.config.problems import Problems
 from torpor.config.settings import GatewaySpec, Limits, Listen, Tls
 
@@ -92,7 +92,7 @@ class _Gateway:
         if tls is not UNSET:
             files = {name: absolute(self._document, getattr(tls, name)) for name in ("cert", "key")}
             for name, file in files.items():
-                if (complaint := readable_file(file)) is not None:
+                if (complaint := unreadable(file)) is not None:
                     self._report(complaint, *where, "tls", name)
             certificate = Tls(Path(files["cert"]), Path(files["key"]))
         try:

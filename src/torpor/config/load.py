@@ -18,10 +18,11 @@ import msgspec
 from msgspec import UNSET
 
 from torpor.config import declarations as declared
-from torpor.config.apps import Layer, build_app
+from torpor.config.apps import build_app
 from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
+from torpor.config.layers import Layer
 from torpor.config.problems import Path as KeyPath
 from torpor.config.problems import Problem, Problems
 from torpor.config.scalars import parse_scalar

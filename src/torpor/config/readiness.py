@@ -1,0 +1,83 @@
+"""When an app counts as ready."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from msgspec import UNSET
+
+from torpor.config.command import split_words
+from torpor.config.layers import Layers
+from torpor.core.model import (
+    DelayProbe,
+    ExecProbe,
+    HttpProbe,
+    LogProbe,
+    NotifyProbe,
+    Probe,
+    Readiness,
+    TcpProbe,
+)
+
+_CODES = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
+
+
+def build_readiness(keys: Layers, *, listens: bool) -> Readiness:
+    """What must hold for the app to be ready.  Unsaid: its port accepts, if it `listens`; else nothing."""
+    value = keys.get("readiness", None)
+    default = (TcpProbe(),) if listens else ()
+    if value is None:
+        return Readiness(default)
+    if isinstance(value, str):
+        if not value.startswith("/"):
+            keys.report(
+                "readiness",
+                f"'{value}' is not a path like /healthz; a map names another way, "
+                "e.g. {tcp: true} or {log: 'listening on'}",
+            )
+        _check_probe_path(keys, value)
+        return Readiness((HttpProbe(value),))
+    probes: list[Probe] = []
+    if value.http is not UNSET:
+        _check_probe_path(keys, value.http, "http")
+        probes.append(HttpProbe(value.http, _codes(keys, value.codes)))
+    elif value.codes is not UNSET:
+        keys.report("readiness", "are the statuses of an `http` probe, but there is none", "codes")
+    if value.tcp is True:
+        probes.append(TcpProbe())
+    if value.log is not UNSET:
+        probes.append(LogProbe(str(value.log)))
+    if value.exec is not UNSET:
+        probes.append(ExecProbe(split_words(keys, "readiness", value.exec, "exec")))
+    if value.notify is True:
+        probes.append(NotifyProbe())
+    if value.delay is not UNSET:
+        probes.append(DelayProbe(float(value.delay)))
+    settle = 0.0 if value.settle is UNSET else float(value.settle)
+    unspecified = not probes and value.tcp is UNSET
+    return Readiness(default if unspecified else tuple(probes), settle)
+
+
+def _check_probe_path(keys: Layers, path: str, *inner: str) -> None:
+    if not path.isascii() or not path.isprintable() or " " in path:
+        keys.report("readiness", "a path is plain ASCII without blanks; percent-encode the rest", *inner)
+
+
+def _codes(keys: Layers, value: Any) -> tuple[tuple[int, int], ...]:
+    if value is UNSET:
+        return HttpProbe("/").codes
+    ranges: list[tuple[int, int]] = []
+    for position, item in enumerate(value if isinstance(value, list) else [value]):
+        match = _CODES.fullmatch(str(item))
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if low > high:
+            inner = (position,) if isinstance(value, list) else ()
+            keys.report(
+                "readiness", f"'{item}' is neither a status nor a range like 200-299", "codes", *inner
+            )
+        else:
+            ranges.append((low, high))
+    if value == []:
+        keys.report("readiness", "is empty: no status would ever be ready", "codes")
+    return tuple(ranges)
