@@ -1,0 +1,92 @@
+"""Trees held together by cgroup v2.
+
+Only membership is used (`cgroup.procs`, `cgroup.kill`), no controller, so it works
+on a hybrid mount and inside a delegated subtree alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from torpor.providers.process.procfs import Process, read_process
+from torpor.providers.process.tree import Descent, kill_members
+
+
+def find_cgroup_root(name: str) -> Path | None:
+    """Create `name` below the daemon's own cgroup; None where that is not possible."""
+    own = _own_cgroup()
+    if own is None or not os.access(own / "cgroup.procs", os.W_OK):
+        return None
+    root = own / name
+    try:
+        root.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    # Kernels before 5.14 cannot kill a cgroup at once; there, descent does as well.
+    return root if (root / "cgroup.kill").exists() else None
+
+
+class CgroupTree:
+    """The processes of one cgroup, with those that forked off before the main process was moved in."""
+
+    def __init__(self, path: Path, main: Process, descent: Descent) -> None:
+        self._path = path
+        self._main = main
+        self._descent = descent
+
+    def enrol(self) -> None:
+        """Move the main process in.  Blocks for some milliseconds; the caller keeps it unreaped meanwhile.
+
+        It is moved after it was executed, because nothing may run between fork and
+        exec; what it forked before is still found by descent.
+        """
+        with contextlib.suppress(OSError):
+            self._path.mkdir()
+            (self._path / "cgroup.procs").write_text(str(self._main.pid))
+
+    def members(self) -> list[Process]:
+        """See `Tree.members`."""
+        found = {process.pid: process for process in self._descent.members()}
+        for pid in self._pids():
+            process = None if pid in found else read_process(pid)
+            if process is not None and process.alive:
+                found[pid] = process
+        return list(found.values())
+
+    def kill(self) -> None:
+        """See `Tree.kill`."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._path / "cgroup.kill").write_text("1")
+        kill_members(self)
+
+    def close(self) -> None:
+        """See `Tree.close`."""
+        for folder, _, _ in os.walk(self._path, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+    def _pids(self) -> list[int]:
+        pids: list[int] = []
+        # Apps may make cgroups of their own below.
+        for folder, _, _ in os.walk(self._path):
+            with contextlib.suppress(OSError), open(f"{folder}/cgroup.procs", "rb") as file:
+                pids += map(int, file.read().split())
+        # 0 stands for a process outside our pid namespace: not ours to touch.
+        return [pid for pid in pids if pid]
+
+
+def _own_cgroup() -> Path | None:
+    try:
+        with open("/proc/self/cgroup", encoding="utf-8") as file:
+            path = next(line.rstrip("\n")[3:] for line in file if line.startswith("0::"))
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            mounts = [line.split(" - ") for line in file]
+    except (OSError, StopIteration):
+        return None
+    for place, kind in mounts:
+        if kind.split()[0] == "cgroup2":
+            root, mount_point = place.split()[3:5]
+            return Path(mount_point + os.path.normpath("/" + path.removeprefix(root)))
+    return None

@@ -1,0 +1,216 @@
+"""One generation of an instance, from its birth until nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from torpor.config.settings import ProcessSpec
+from torpor.core.messages import Exited, Gone
+from torpor.core.model import ExitInfo
+from torpor.errors import ProviderFailed
+from torpor.providers.base import Launch, Report, Stats
+from torpor.providers.process.capture import Capture
+from torpor.providers.process.notify import NotifySocket
+from torpor.providers.process.procfs import (
+    TICKS_PER_SECOND,
+    Process,
+    open_verified,
+    read_process,
+    resident_bytes,
+    send_signal,
+)
+from torpor.providers.process.reaper import Reaper
+from torpor.providers.process.spawn import Surroundings
+from torpor.providers.process.tree import Tree
+
+_WATCHED_AT_ONCE = 64
+"""Leftover processes whose end is awaited together; the others are looked at after these."""
+_RETRY_WITHOUT_FDS = 0.1
+_STATS_AGE = 1.0
+"""Seconds for which the list of a tree's processes is good enough for statistics."""
+
+
+class Child(NamedTuple):
+    """A process that was just born.  Whoever holds it closes the pidfd."""
+
+    process: Process
+    pidfd: int
+
+
+class Life:
+    """Watches the main process and, when that is gone, what it left behind."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        *,
+        where: Surroundings,
+        mark: str,
+        child: Child,
+        tree: Tree,
+        capture: Capture,
+        notify: NotifySocket | None,
+        reaper: Reaper,
+        report: Report,
+        over: Callable[[Life], None],
+    ) -> None:
+        """`over` is called once, when nothing is left and before that is reported."""
+        self.id = launch.id
+        self.generation = launch.generation
+        self.where = where
+        self.mark = mark
+        workload = launch.spec.workload
+        assert isinstance(workload, ProcessSpec)
+        self.stop_signal = workload.stop_signal
+        self.main = child.process
+        self.notify = notify
+        self.enrolment: Future[None] | None = None
+        """The move into a cgroup, while it may still be going on."""
+        self._pidfd = child.pidfd
+        self._tree = tree
+        self._capture = capture
+        self._reaper = reaper
+        self._report = report
+        self._over = over
+        self._outliving: asyncio.Task[None] | None = None
+        self._members: list[Process] = []
+        self._members_at = float("-inf")
+
+    def watch(self) -> None:
+        """Begin to wait for the end of the main process, and to hear its notifications."""
+        asyncio.get_running_loop().add_reader(self._pidfd, self._main_ended)
+        if self.notify is not None:
+            self.notify.listen(self._is_member)
+
+    def signal(self, number: int) -> None:
+        """Signal all of it.  Raises `ProviderFailed`."""
+        try:
+            for process in self._tree.members():
+                send_signal(process, number)
+        except OSError as error:
+            name = signal.Signals(number).name
+            raise ProviderFailed(f"cannot send {name} to {self.id}: {error.strerror}") from error
+
+    def kill(self) -> None:
+        """End all of it.  Raises `ProviderFailed`."""
+        try:
+            self._tree.kill()
+        except OSError as error:
+            raise ProviderFailed(f"cannot kill {self.id}: {error.strerror}") from error
+
+    def stats(self) -> Stats:
+        """What it uses now."""
+        now = asyncio.get_running_loop().time()
+        if now - self._members_at > _STATS_AGE:
+            self._members = self._tree.members()
+            self._members_at = now
+        ticks = 0
+        for member in self._members:
+            process = read_process(member.pid)
+            if process is not None and process.started == member.started:
+                ticks += process.ticks
+        return Stats(
+            pid=self.main.pid,
+            rss=sum(resident_bytes(member.pid) for member in self._members),
+            cpu=ticks / TICKS_PER_SECOND,
+        )
+
+    def close(self) -> None:
+        """Stop watching; what is alive stays alive."""
+        if self._outliving is not None:
+            self._outliving.cancel()
+        self._release()
+        self._capture.close()
+
+    def _is_member(self, pid: int) -> bool:
+        return pid == self.main.pid or any(pid == process.pid for process in self._tree.members())
+
+    def _main_ended(self) -> None:
+        # Only looked at, not reaped: the zombie keeps the number from being given away.
+        result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if result is None:
+            return
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        info = _exit_info(result)
+        self._capture.catch_up()
+        if self._tree.members():
+            self._report(Exited(self.id, self.generation, info, leftovers=True))
+            self._outliving = asyncio.get_running_loop().create_task(self._outlive())
+        else:
+            self._bury()
+            self._report(Exited(self.id, self.generation, info))
+
+    async def _outlive(self) -> None:
+        while members := self._tree.members():
+            await _wait_for_end(members[:_WATCHED_AT_ONCE])
+            self._reaper.sweep()
+        self._bury()
+        self._report(Gone(self.id, self.generation))
+
+    def _bury(self) -> None:
+        self._capture.end()
+        if self.notify is not None:
+            self.notify.close()
+        if self.enrolment is None or self.enrolment.done():
+            self._reap()
+        else:
+            # Its number must not become a stranger's while it is being moved.
+            loop = asyncio.get_running_loop()
+            self.enrolment.add_done_callback(lambda _: loop.call_soon_threadsafe(self._reap))
+        self._over(self)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        self._reaper.ours.discard(self.main.pid)
+        os.close(self._pidfd)
+        self._tree.close()
+        self._reaper.sweep()
+
+    def _release(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        if self.notify is not None:
+            self.notify.close(unlink=False)
+
+
+def _exit_info(result: os.waitid_result) -> ExitInfo:
+    if result.si_code == os.CLD_EXITED:
+        return ExitInfo(code=result.si_status)
+    return ExitInfo(signal=result.si_status)
+
+
+async def _wait_for_end(processes: list[Process]) -> None:
+    """Return when all of them have ended."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    fds: set[int] = set()
+
+    def one_ended(fd: int) -> None:
+        loop.remove_reader(fd)
+        fds.discard(fd)
+        os.close(fd)
+        if not fds:
+            ended.set()
+
+    try:
+        for process in processes:
+            fd = open_verified(process)
+            if fd is not None:
+                fds.add(fd)
+                loop.add_reader(fd, one_ended, fd)
+        if fds:
+            await ended.wait()
+    except OSError:
+        # Out of descriptors: nothing can notify, so look again soon.
+        await asyncio.sleep(_RETRY_WITHOUT_FDS)
+    finally:
+        for fd in fds:
+            loop.remove_reader(fd)
+            os.close(fd)

@@ -1,0 +1,146 @@
+"""Reading /proc: who a process is, who its children are, what it uses.
+
+A pid alone names nobody, because numbers are used again.  A process is its pid
+together with its start time; whoever signals one opens a pidfd first and then
+looks whether the start time is still the one that was meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from typing import NamedTuple
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Process(NamedTuple):
+    """One process at the moment of reading /proc/PID/stat."""
+
+    pid: int
+    started: int
+    """Clock ticks since boot; with the pid it is the process's identity."""
+    parent: int
+    session: int
+    alive: bool
+    """False for a zombie: it holds its number, but runs no more."""
+    stopped: bool
+    """Frozen by a stop signal: it acts on no signal but CONT and KILL."""
+    ticks: int
+    """CPU time used, that of its reaped children included, in clock ticks."""
+
+
+def read_process(pid: int) -> Process | None:
+    """Look `pid` up; None where there is no such process."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read(4096)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name in parentheses may itself hold spaces and parentheses: count from its end.
+    fields = text[text.rindex(b")") + 2 :].split()
+    state = fields[0]
+    # A main thread that ended before the others shows as a zombie of a process that still runs.
+    alive = state not in {b"Z", b"X"} or int(fields[17]) > 1
+    return Process(
+        pid=pid,
+        started=int(fields[19]),
+        parent=int(fields[1]),
+        session=int(fields[3]),
+        alive=alive,
+        stopped=state == b"T",
+        ticks=sum(map(int, fields[11:15])),
+    )
+
+
+def read_children(pid: int) -> list[int]:
+    """The direct children of a process, empty where it does not exist."""
+    children: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return children
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:
+                while text := file.read(65536):
+                    children += map(int, text.split())
+        except ProcessLookupError:
+            continue
+        except FileNotFoundError:
+            # Either the thread ended, or this kernel has no such file.
+            if not HAS_CHILDREN_FILE:
+                return _children_by_parent(pid)
+    return children
+
+
+def has_environment_entry(pid: int, entry: bytes) -> bool:
+    """Whether the environment that the process was executed with holds `NAME=value`."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            return entry in file.read(2 << 20).split(b"\0")
+    except OSError:
+        return False
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory; 0 where the process is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+            return int(file.read(256).split()[1]) * PAGE_SIZE
+    except (OSError, IndexError):
+        return 0
+
+
+def open_verified(process: Process) -> int | None:
+    """A pidfd of exactly this process, which the caller closes; None if it is gone.
+
+    Raises `OSError` if there are no descriptors left.
+    """
+    try:
+        fd = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return None
+    now = read_process(process.pid)
+    if now is None or now.started != process.started:
+        os.close(fd)
+        return None
+    return fd
+
+
+def send_signal(process: Process, number: int) -> bool:
+    """Signal exactly this process.  False if it is gone.  Raises `OSError` if that may not be."""
+    fd = open_verified(process)
+    if fd is None:
+        return False
+    try:
+        signal.pidfd_send_signal(fd, number)  # type: ignore[arg-type, unused-ignore]
+        if process.stopped and number not in {signal.SIGKILL, signal.SIGSTOP}:
+            signal.pidfd_send_signal(fd, signal.SIGCONT)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _children_by_parent(pid: int) -> list[int]:
+    """The same answer on kernels without PROC_CHILDREN, by reading every process."""
+    children = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            process = read_process(int(name))
+            if process is not None and process.parent == pid:
+                children.append(process.pid)
+    return children
+
+
+def _has_children_file() -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+    return False
+
+
+HAS_CHILDREN_FILE = _has_children_file()

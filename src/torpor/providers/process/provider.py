@@ -1,0 +1,282 @@
+"""Apps that are plain processes.
+
+1. Each generation leads a session of its own and is watched through a pidfd.
+2. Nothing here takes the loop's subprocess support, and nothing handles SIGCHLD.
+3. A process is signalled only through a pidfd whose identity was checked after opening.
+4. Closing the provider, or killing the daemon, harms no app: it keeps its pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from pathlib import Path
+
+from torpor.config.settings import ProcessSpec
+from torpor.core.model import Endpoint, InstanceId, NotifyProbe
+from torpor.errors import ProviderFailed, StartFailed, StateUnusable
+from torpor.providers.base import Launch, Report, Running, Stats
+from torpor.providers.process.capture import Capture
+from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root
+from torpor.providers.process.life import Child, Life
+from torpor.providers.process.notify import NotifySocket
+from torpor.providers.process.procfs import read_process
+from torpor.providers.process.reaper import Reaper, become_subreaper
+from torpor.providers.process.spawn import Surroundings, arguments, explain, fill_in, spawn, surroundings
+from torpor.providers.process.tree import Descent, Tree
+
+_SPAWNERS = 4
+"""Programs that are executed at once."""
+
+
+class TreeKind(StrEnum):
+    """How the processes of an instance are kept together."""
+
+    AUTO = "auto"
+    """In a cgroup where the daemon may create one, else by descent."""
+    CGROUP = "cgroup"
+    DESCENT = "descent"
+
+
+class ProcessProvider:
+    """Brings programs to life and ends them.  Implements `Provider`."""
+
+    def __init__(
+        self,
+        state: Path,
+        report: Report,
+        environment: Mapping[str, str],
+        *,
+        trees: TreeKind = TreeKind.AUTO,
+    ) -> None:
+        """`state`: the state directory; `environment`: what every app gets (see `base_environment`)."""
+        self._run = state / "run"
+        self._logs = state / "logs"
+        self._report = report
+        self._environment = environment
+        self._trees = trees
+        self._name = "torpor-" + hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
+        self._cgroups: Path | None = None
+        self._reaper = Reaper()
+        self._lives: dict[InstanceId, Life] = {}
+        self._outputs: dict[InstanceId, Capture] = {}
+        self._unreaped: dict[int, int] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def open(self) -> None:
+        """Prepare the state directory and this process.  Raises `StateUnusable`."""
+        try:
+            for folder in (self._run, self._logs):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateUnusable(f"cannot create {error.filename}: {error.strerror}") from error
+        if self._trees is not TreeKind.DESCENT:
+            self._cgroups = find_cgroup_root(self._name)
+            if self._cgroups is None and self._trees is TreeKind.CGROUP:
+                raise StateUnusable("no cgroup can be created here", hint="delegate one to the daemon")
+        become_subreaper()
+        self._reaper.open()
+        self._pool = ThreadPoolExecutor(_SPAWNERS, thread_name_prefix="torpor-spawn")
+
+    async def start(self, launch: Launch) -> Running:
+        """See `Provider.start`."""
+        workload = launch.spec.workload
+        if not isinstance(workload, ProcessSpec):
+            raise StartFailed(f"{launch.id} is not a process")
+        if launch.id in self._lives:
+            raise StartFailed(f"an earlier generation of {launch.id} is still alive")
+        mark = secrets.token_hex(16)
+        notify = self._notify_socket(launch)
+        where = surroundings(launch, workload, self._environment, mark, notify.path if notify else None)
+        capture = self.output(launch.id)
+        with contextlib.ExitStack() as undo:
+            try:
+                if notify is not None:
+                    notify.open()
+                    undo.callback(notify.close)
+                writer = capture.begin(launch.generation, workload.log)
+            except OSError as error:
+                raise StartFailed(f"cannot prepare {launch.id}: {error.strerror or error}") from error
+            undo.callback(capture.end)
+            try:
+                child = await self._give_birth(arguments(launch, workload), where, writer, mark)
+            finally:
+                os.close(writer)
+            undo.pop_all()
+        tree, enrol = self._tree(launch, child, mark)
+        life = Life(
+            launch,
+            where=where,
+            mark=mark,
+            child=child,
+            tree=tree,
+            capture=capture,
+            notify=notify,
+            reaper=self._reaper,
+            report=self._report,
+            over=self._forget,
+        )
+        if enrol is not None and self._pool is not None:
+            life.enrolment = self._pool.submit(enrol)
+        self._lives[launch.id] = life
+        life.watch()
+        endpoint = None if launch.port is None else Endpoint("127.0.0.1", launch.port)
+        return Running(endpoint, child.process.pid)
+
+    async def stop(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.stop`."""
+        life = self._life(id, generation)
+        if life is not None:
+            life.signal(life.stop_signal)
+
+    async def kill(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.kill`."""
+        life = self._life(id, generation)
+        if life is not None:
+            life.kill()
+
+    async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.wait_for_notify`."""
+        life = self._life(id, generation)
+        ready = life.notify.ready if life is not None and life.notify is not None else asyncio.Event()
+        await ready.wait()
+
+    async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
+        """See `Provider.run_probe`."""
+        life = self._life(launch.id, launch.generation)
+        if life is None:
+            return False
+        try:
+            argv = fill_in(launch, command)
+            child = await self._give_birth(argv, life.where, subprocess.DEVNULL, life.mark)
+        except StartFailed:
+            return False
+        ended = self._reap_at_end(child)
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(ended)
+        except TimeoutError:
+            return False
+        finally:
+            if child.pidfd in self._unreaped:
+                # Its number cannot be a stranger's before it is reaped.
+                os.killpg(child.process.pid, signal.SIGKILL)
+
+    def stats(self, id: InstanceId) -> Stats | None:
+        """See `Provider.stats`."""
+        life = self._lives.get(id)
+        return None if life is None else life.stats()
+
+    def output(self, id: InstanceId) -> Capture:
+        """See `Provider.output`."""
+        if id not in self._outputs:
+            name = _file_name(id)
+            self._outputs[id] = Capture(self._run / f"{name}.out", self._logs / f"{name}.log")
+        return self._outputs[id]
+
+    async def close(self) -> None:
+        """See `Provider.close`."""
+        self._reaper.close()
+        for life in self._lives.values():
+            life.close()
+        self._lives.clear()
+        for pidfd in list(self._unreaped):
+            self._forget_child(pidfd)
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+        if self._cgroups is not None:
+            # Succeeds when no app is left.
+            with contextlib.suppress(OSError):
+                self._cgroups.rmdir()
+
+    def _life(self, id: InstanceId, generation: int) -> Life | None:
+        life = self._lives.get(id)
+        return life if life is not None and life.generation == generation else None
+
+    def _forget(self, life: Life) -> None:
+        del self._lives[life.id]
+
+    def _notify_socket(self, launch: Launch) -> NotifySocket | None:
+        # Only for who asked: programs behave differently when they see NOTIFY_SOCKET.
+        if not any(isinstance(probe, NotifyProbe) for probe in launch.spec.readiness.probes):
+            return None
+        return NotifySocket(self._run / f"{_file_name(launch.id)}.notify")
+
+    def _tree(self, launch: Launch, child: Child, mark: str) -> tuple[Tree, Callable[[], None] | None]:
+        descent = Descent(child.process, mark, self._reaper.ours)
+        if self._cgroups is None:
+            return descent, None
+        path = self._cgroups / f"{_file_name(launch.id)}.{launch.generation}.{mark[:8]}"
+        tree = CgroupTree(path, child.process, descent)
+        return tree, tree.enrol
+
+    async def _give_birth(self, argv: tuple[str, ...], where: Surroundings, output: int, mark: str) -> Child:
+        """Execute a program in the pool.  Cancelling leaves nothing alive.  Raises `StartFailed`."""
+        if self._pool is None:
+            raise ProviderFailed("the process provider is not open")
+        with self._reaper.spawning():
+            birth = asyncio.get_running_loop().run_in_executor(self._pool, _bear, argv, where, output)
+            try:
+                child = await asyncio.shield(birth)
+            except asyncio.CancelledError:
+                with contextlib.suppress(StartFailed):
+                    child = await birth
+                    self._reaper.ours.add(child.process.pid)
+                    Descent(child.process, mark, self._reaper.ours).kill()
+                    await self._reap_at_end(child)
+                raise
+            self._reaper.ours.add(child.process.pid)
+            return child
+
+    def _reap_at_end(self, child: Child) -> asyncio.Future[bool]:
+        """Reap a child when it ends, whoever waits; the result tells whether it exited with 0."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[bool] = loop.create_future()
+
+        def reap() -> None:
+            result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG)
+            if result is None:
+                return
+            self._forget_child(child.pidfd)
+            if not ended.done():
+                ended.set_result(result.si_code == os.CLD_EXITED and result.si_status == 0)
+
+        self._unreaped[child.pidfd] = child.process.pid
+        loop.add_reader(child.pidfd, reap)
+        return ended
+
+    def _forget_child(self, pidfd: int) -> None:
+        asyncio.get_running_loop().remove_reader(pidfd)
+        self._reaper.ours.discard(self._unreaped.pop(pidfd))
+        os.close(pidfd)
+
+
+def _bear(argv: tuple[str, ...], where: Surroundings, output: int) -> Child:
+    pid = spawn(argv, where, output)
+    # Not reaped yet, so nothing here can meet a stranger.
+    try:
+        process = read_process(pid)
+        assert process is not None
+        return Child(process, os.pidfd_open(pid))
+    except OSError as error:
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise explain(error, argv[0], where) from error
+
+
+def _file_name(id: InstanceId) -> str:
+    """A file name for an instance, and for no other one."""
+    app = re.sub(rb"[^A-Za-z0-9_-]", lambda m: b"%%%02X" % m[0][0], os.fsencode(id.app)).decode()
+    replica = f"+{id.replica}" if id.replica else ""
+    release = f"@{id.release}" if id.release else ""
+    return app + replica + release

@@ -1,0 +1,130 @@
+"""Which processes belong to one generation of an instance.
+
+An instance's tree is everything that descends from its main process.  Forking,
+`setsid`, and letting the parent die do not leave it:
+
+1. Descendants whose ancestors live are found from parent to child.
+2. Descendants whose parent died become children of the daemon, because the daemon
+   is their subreaper.  They are told apart by their session, by an unguessable
+   mark in their environment, or because an earlier look saw them in the tree.
+3. Where the daemon may create cgroups, the whole tree lies in one, and the kernel
+   keeps it together whatever the processes do.
+
+The main process is not reaped before its tree is empty: as long as its zombie lies
+there, its number (also as group and session) cannot be given to a stranger.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Container
+from typing import Protocol
+
+from torpor.providers.process.procfs import (
+    Process,
+    has_environment_entry,
+    read_children,
+    read_process,
+    send_signal,
+)
+
+MARK = "TORPOR_INVOCATION"
+"""The environment variable that holds the mark of a generation."""
+
+_LOOKS = 50
+"""How often an unsteady tree is looked at again before the answer counts all the same."""
+
+
+class Tree(Protocol):
+    """The processes of one generation."""
+
+    def members(self) -> list[Process]:
+        """All that are alive, the main process first.  Empty only if nothing is."""
+        ...
+
+    def kill(self) -> None:
+        """Send KILL to all, so that nothing is left but what is about to end.  Raises `OSError`."""
+        ...
+
+    def close(self) -> None:
+        """Forget it.  Called when it is empty, or when the daemon leaves it alone."""
+        ...
+
+
+class Descent:
+    """A tree known by parents, sessions and marks.  Works everywhere, needs no rights."""
+
+    def __init__(self, main: Process, mark: str, ours: Container[int]) -> None:
+        """`ours`: pids that the daemon itself started; they are nobody's orphans."""
+        self._main = main
+        self._mark = f"{MARK}={mark}".encode()
+        self._ours = ours
+        self._known: dict[int, int] = {}
+
+    def members(self) -> list[Process]:
+        """See `Tree.members`."""
+        for _ in range(_LOOKS):
+            found, steady = self._look()
+            # A process that ends while we look can hand its children on behind our back,
+            # so a look that saw one vanish proves nothing.
+            if steady:
+                break
+        self._known = {process.pid: process.started for process in found}
+        return found
+
+    def kill(self) -> None:
+        """See `Tree.kill`."""
+        kill_members(self)
+
+    def close(self) -> None:
+        """See `Tree.close`."""
+
+    def _look(self) -> tuple[list[Process], bool]:
+        found: dict[int, Process] = {}
+        main = read_process(self._main.pid)
+        steady = self._descend(main, found) if main and main.started == self._main.started else True
+        # The daemon's own children come last: whoever lost its parent meanwhile is here.
+        for pid in read_children(os.getpid()):
+            if pid in self._ours or pid in found:
+                continue
+            orphan = read_process(pid)
+            if orphan is None:
+                steady = False
+            elif self._adopted(orphan):
+                steady &= self._descend(orphan, found)
+        return [process for process in found.values() if process.alive], steady
+
+    def _descend(self, process: Process, found: dict[int, Process]) -> bool:
+        steady = True
+        queue = [process]
+        for current in queue:
+            found[current.pid] = current
+            for pid in read_children(current.pid):
+                child = read_process(pid)
+                if child is None:
+                    steady = False
+                elif pid not in found:
+                    queue.append(child)
+        return steady
+
+    def _adopted(self, orphan: Process) -> bool:
+        return (
+            orphan.session == self._main.pid
+            or self._known.get(orphan.pid) == orphan.started
+            or (orphan.alive and has_environment_entry(orphan.pid, self._mark))
+        )
+
+
+def kill_members(tree: Tree) -> None:
+    """KILL one by one, looking again until a look finds nobody new: forking does not outrun it."""
+    killed: set[tuple[int, int]] = set()
+    for _ in range(_LOOKS):
+        fresh = [process for process in tree.members() if process[:2] not in killed]
+        if not fresh:
+            return
+        for process in fresh:
+            send_signal(process, signal.SIGKILL)
+            killed.add((process.pid, process.started))
+    raise OSError(errno.EAGAIN, "it forks faster than it can be killed")

@@ -1,0 +1,190 @@
+"""Readiness: waiting until a start attempt can serve.
+
+1. All probes of an app run side by side; each must hold once, then `settle` passes.
+2. Where the other side can notify (sd_notify, a log line) nothing is polled.  Else the
+   first look comes after 2 ms and the pause grows to 100 ms, so that the waiting itself
+   adds next to nothing to a wake.
+3. Probes go straight to the instance: they are never activity.
+4. Cancelling leaves no task, socket or process behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+
+from torpor.core.model import (
+    AppSpec,
+    DelayProbe,
+    Endpoint,
+    ExecProbe,
+    HttpProbe,
+    LogProbe,
+    NotifyProbe,
+    Probe,
+    TcpProbe,
+)
+from torpor.errors import ProviderFailed
+from torpor.providers.base import Launch, Provider, Running
+
+_FIRST_PAUSE = 0.002
+_PAUSE_FACTOR = 1.5
+_LONGEST_PAUSE = 0.1
+_FIRST_LIMIT = 1.0
+"""How long the first attempt may take, in seconds; an app that hangs gets more each time."""
+_LIMIT_FACTOR = 2.0
+_LONGEST_LIMIT = 10.0
+_STATUS_LINE = 256
+_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r?\n)")
+_EARLIER_LINES = 100_000
+
+
+async def wait_until_ready(
+    spec: AppSpec, launch: Launch, running: Running, provider: Provider, announce: Callable[[str], None]
+) -> None:
+    """Return once all of the app's probes have held and its settling time has passed.
+
+    Waits for ever if they never do: the caller owns the limit and cancels.  `announce`
+    is told, in words for people, what is still missing.  Raises `ProviderFailed` if
+    a probe cannot be carried out at all.
+    """
+    attempt = _Attempt(launch, running, provider)
+    missing = list(spec.readiness.probes)
+
+    async def hold(probe: Probe) -> None:
+        await attempt.wait_for(probe)
+        missing.remove(probe)
+        if missing:
+            announce(_words(missing))
+
+    if missing:
+        announce(_words(missing))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for probe in spec.readiness.probes:
+                group.create_task(hold(probe))
+    except* ProviderFailed as failures:
+        raise failures.exceptions[0] from None
+    if spec.readiness.settle:
+        announce(f"waiting {spec.readiness.settle:g} s to settle")
+        await asyncio.sleep(spec.readiness.settle)
+
+
+class _Attempt:
+    def __init__(self, launch: Launch, running: Running, provider: Provider) -> None:
+        self._launch = launch
+        self._endpoint = running.endpoint
+        self._provider = provider
+
+    async def wait_for(self, probe: Probe) -> None:
+        match probe:
+            case HttpProbe():
+                if (endpoint := self._endpoint) is None:
+                    raise ProviderFailed(f"{_word(probe)} needs a port, but {self._launch.id} has none")
+                await _until(lambda limit: _in_time(limit, _answers(endpoint, probe)))
+            case TcpProbe():
+                # The default probe: an app that listens nowhere is ready when it runs.
+                if (address := self._endpoint) is not None:
+                    await _until(lambda limit: _in_time(limit, _accepts(address)))
+            case ExecProbe():
+                await _until(lambda _: self._provider.run_probe(self._launch, probe.command, probe.timeout))
+            case LogProbe():
+                await self._wait_for_line(re.compile(probe.pattern))
+            case NotifyProbe():
+                await self._provider.wait_for_notify(self._launch.id, self._launch.generation)
+            case DelayProbe():
+                await asyncio.sleep(probe.seconds)
+
+    async def _wait_for_line(self, pattern: re.Pattern[str]) -> None:
+        output = self._provider.output(self._launch.id)
+        seen = asyncio.Event()
+
+        def look(line: str) -> None:
+            if pattern.search(line):
+                seen.set()
+
+        unsubscribe = output.subscribe(look)
+        try:
+            # Subscribed first, and no await in between: no line falls into a gap.
+            for line in output.tail(_EARLIER_LINES):
+                look(line)
+            await seen.wait()
+        finally:
+            unsubscribe()
+
+
+async def _until(holds: Callable[[float], Awaitable[bool]]) -> None:
+    """Ask `holds`, which is given a time limit in seconds, until it says yes."""
+    pause, limit = _FIRST_PAUSE, _FIRST_LIMIT
+    await asyncio.sleep(pause)
+    while not await holds(limit):
+        await asyncio.sleep(pause)
+        pause = min(pause * _PAUSE_FACTOR, _LONGEST_PAUSE)
+        limit = min(limit * _LIMIT_FACTOR, _LONGEST_LIMIT)
+
+
+async def _in_time(limit: float, attempt: Awaitable[bool]) -> bool:
+    try:
+        async with asyncio.timeout(limit):
+            return await attempt
+    except (TimeoutError, OSError):
+        return False
+
+
+async def _accepts(endpoint: Endpoint) -> bool:
+    with await _connect(endpoint):
+        return True
+
+
+async def _answers(endpoint: Endpoint, probe: HttpProbe) -> bool:
+    request = f"GET {probe.path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: torpor-probe\r\nConnection: close\r\n\r\n"
+    loop = asyncio.get_running_loop()
+    with await _connect(endpoint) as sock:
+        await loop.sock_sendall(sock, request.encode())
+        head = b""
+        while b"\n" not in head and len(head) < _STATUS_LINE:
+            piece = await loop.sock_recv(sock, _STATUS_LINE - len(head))
+            if not piece:
+                break
+            head += piece
+    found = _STATUS.match(head)
+    return found is not None and any(low <= int(found[1]) <= high for low, high in probe.codes)
+
+
+async def _connect(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (endpoint.host, endpoint.port))
+        if sock.getsockname() == sock.getpeername():
+            # Nobody listens, but the kernel happened to choose the same port for our end.
+            # Left open, or closed in peace, it would keep the app from binding its port.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            raise ConnectionRefusedError
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _words(probes: list[Probe]) -> str:
+    return "waiting for " + ", ".join(map(_word, probes))
+
+
+def _word(probe: Probe) -> str:
+    match probe:
+        case HttpProbe():
+            return f"http {probe.path}"
+        case TcpProbe():
+            return "tcp"
+        case ExecProbe():
+            return f"exec {' '.join(probe.command)}"
+        case LogProbe():
+            return f"log /{probe.pattern}/"
+        case NotifyProbe():
+            return "notify"
+        case DelayProbe():
+            return f"delay {probe.seconds:g} s"

@@ -1,0 +1,237 @@
+"""What every provider promises, whatever its instances are made of.
+
+A provider's test module derives a class from `ProviderContract` and gives it a
+`subject` fixture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from typing import Protocol
+
+import pytest
+
+from torpor.core.messages import Exited, Gone
+from torpor.core.model import ExitInfo, InstanceId
+from torpor.errors import StartFailed
+from torpor.providers.base import Launch, Provider
+
+ID = InstanceId("app")
+
+
+class Behaviour(Enum):
+    """What the app of a launch does."""
+
+    STEADY = auto()
+    """Writes `up`, runs until it is stopped, and ends at the stop request."""
+    STUBBORN = auto()
+    """Writes `up`, runs, and ignores the stop request."""
+    FAILING = auto()
+    """Writes `broken`, then exits with code 3 at once."""
+    MISSING = auto()
+    """Cannot be started."""
+    LEAVING = auto()
+    """Exits with code 0 and leaves a descendant that ends at the stop request."""
+    LEAVING_STUBBORN = auto()
+    """Exits with code 0 and leaves a descendant that ignores the stop request."""
+    NOTIFYING = auto()
+    """Says READY=1, then runs."""
+
+
+class Facts:
+    """Takes a provider's reports and waits for them."""
+
+    def __init__(self) -> None:
+        self.all: list[Exited | Gone] = []
+        self._news = asyncio.Event()
+
+    def __call__(self, fact: Exited | Gone) -> None:
+        self.all.append(fact)
+        self._news.set()
+
+    async def exited(self, generation: int = 1) -> Exited:
+        """Wait for the exit of a generation."""
+        while True:
+            for fact in self.all:
+                if isinstance(fact, Exited) and fact.generation == generation:
+                    return fact
+            await self._next()
+
+    async def gone(self, generation: int = 1) -> Gone:
+        """Wait for the end of what a generation left."""
+        while True:
+            for fact in self.all:
+                if isinstance(fact, Gone) and fact.generation == generation:
+                    return fact
+            await self._next()
+
+    async def _next(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+
+class Subject(Protocol):
+    """A provider under test, and what the suite must know about its world."""
+
+    @property
+    def provider(self) -> Provider: ...
+
+    @property
+    def facts(self) -> Facts: ...
+
+    def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
+        """A launch of `ID` that behaves so."""
+        ...
+
+    def alive(self) -> int:
+        """How many processes (or what stands for them) of `ID` are alive now."""
+        ...
+
+
+async def wait_for_line(subject: Subject, line: str) -> None:
+    """Return once the app of the current generation has written `line`."""
+    output = subject.provider.output(ID)
+    seen = asyncio.Event()
+    unsubscribe = output.subscribe(lambda text: seen.set() if text == line else None)
+    if line not in output.tail(1000):
+        await seen.wait()
+    unsubscribe()
+
+
+@pytest.mark.anyio
+class ProviderContract:
+    """The suite."""
+
+    async def test_a_start_says_it_runs(self, subject: Subject) -> None:
+        """A start returns once the instance is alive."""
+        running = await subject.provider.start(subject.launch(Behaviour.STEADY))
+        assert subject.launch(Behaviour.STEADY).port == (running.endpoint.port if running.endpoint else None)
+        assert subject.alive() > 0
+        assert subject.facts.all == []
+
+    async def test_stop_ends_it(self, subject: Subject) -> None:
+        """A stop request ends an obedient instance, with exactly one Exited."""
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 4))
+        await wait_for_line(subject, "up")
+        await subject.provider.stop(ID, 4)
+        fact = await subject.facts.exited(4)
+        assert ID == fact.id
+        assert fact.leftovers or subject.alive() == 0
+
+    async def test_kill_ends_the_stubborn(self, subject: Subject) -> None:
+        """What ignores a stop request is ended by kill."""
+        await subject.provider.start(subject.launch(Behaviour.STUBBORN))
+        await wait_for_line(subject, "up")
+        await subject.provider.stop(ID, 1)
+        assert subject.facts.all == []
+        await subject.provider.kill(ID, 1)
+        fact = await subject.facts.exited()
+        if fact.leftovers:
+            await subject.facts.gone()
+        assert subject.alive() == 0
+
+    async def test_an_exit_tells_its_code(self, subject: Subject) -> None:
+        """An exit that nobody asked for carries the exit code, and the last lines are in the log by then."""
+        await subject.provider.start(subject.launch(Behaviour.FAILING))
+        fact = await subject.facts.exited()
+        assert Exited(ID, 1, ExitInfo(code=3)) == fact
+        assert subject.provider.output(ID).tail(1) == ["broken"]
+
+    async def test_a_failed_start_leaves_nothing(self, subject: Subject) -> None:
+        """A start that cannot be raises StartFailed, reports nothing, and another start may follow."""
+        with pytest.raises(StartFailed):
+            await subject.provider.start(subject.launch(Behaviour.MISSING))
+        assert subject.alive() == 0
+        assert subject.provider.stats(ID) is None
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
+        assert subject.facts.all == []
+
+    async def test_leftovers_are_stopped(self, subject: Subject) -> None:
+        """Descendants that outlive the main process are told of, reached by stop, and their end is reported."""
+        await subject.provider.start(subject.launch(Behaviour.LEAVING))
+        fact = await subject.facts.exited()
+        assert Exited(ID, 1, ExitInfo(code=0), leftovers=True) == fact
+        assert subject.alive() > 0
+        await subject.provider.stop(ID, 1)
+        assert Gone(ID, 1) == await subject.facts.gone()
+        assert subject.alive() == 0
+        assert [fact, Gone(ID, 1)] == subject.facts.all
+
+    async def test_stubborn_leftovers_are_killed(self, subject: Subject) -> None:
+        """Descendants that ignore the stop request do not survive kill."""
+        await subject.provider.start(subject.launch(Behaviour.LEAVING_STUBBORN))
+        await subject.facts.exited()
+        await subject.provider.stop(ID, 1)
+        assert subject.alive() > 0
+        await subject.provider.kill(ID, 1)
+        await subject.facts.gone()
+        assert subject.alive() == 0
+
+    async def test_an_older_generation_is_not_the_current_one(self, subject: Subject) -> None:
+        """Stop and kill of a generation that is gone are no error and touch nothing."""
+        await subject.provider.start(subject.launch(Behaviour.FAILING, 1))
+        await subject.facts.exited(1)
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
+        await wait_for_line(subject, "up")
+        await subject.provider.stop(ID, 1)
+        await subject.provider.kill(ID, 1)
+        await subject.provider.stop(InstanceId("stranger"), 1)
+        assert subject.alive() > 0
+        assert [Exited(ID, 1, ExitInfo(code=3))] == subject.facts.all
+
+    async def test_never_two_generations(self, subject: Subject) -> None:
+        """A start beside a live generation is refused."""
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 1))
+        with pytest.raises(StartFailed):
+            await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
+
+    async def test_notify(self, subject: Subject) -> None:
+        """READY=1 ends the wait for it, whoever waits later too."""
+        await subject.provider.start(subject.launch(Behaviour.NOTIFYING))
+        await subject.provider.wait_for_notify(ID, 1)
+        await subject.provider.wait_for_notify(ID, 1)
+
+    async def test_stats(self, subject: Subject) -> None:
+        """Statistics exist exactly while something is alive."""
+        assert subject.provider.stats(ID) is None
+        running = await subject.provider.start(subject.launch(Behaviour.STEADY))
+        await wait_for_line(subject, "up")
+        stats = subject.provider.stats(ID)
+        assert stats is not None
+        assert running.pid == stats.pid
+        assert stats.rss > 0
+        await subject.provider.kill(ID, 1)
+        await subject.facts.exited()
+        assert subject.provider.stats(ID) is None
+
+    async def test_output_outlives_generations(self, subject: Subject) -> None:
+        """The log tells the current generation's lines from those of the one before."""
+        await subject.provider.start(subject.launch(Behaviour.FAILING, 1))
+        await subject.facts.exited(1)
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
+        await wait_for_line(subject, "up")
+        output = subject.provider.output(ID)
+        assert output.tail(10) == ["up"]
+        assert output.tail(10, previous=True) == ["broken"]
+        assert output.tail(0) == []
+
+    async def test_a_subscriber_hears_lines_until_it_leaves(self, subject: Subject) -> None:
+        """Each line is told to who subscribed before, once, and no more after unsubscribing."""
+        lines: list[str] = []
+        unsubscribe = subject.provider.output(ID).subscribe(lines.append)
+        await subject.provider.start(subject.launch(Behaviour.FAILING, 1))
+        await subject.facts.exited(1)
+        unsubscribe()
+        unsubscribe()
+        await subject.provider.start(subject.launch(Behaviour.FAILING, 2))
+        await subject.facts.exited(2)
+        assert lines == ["broken"]
+
+    async def test_close_harms_nothing(self, subject: Subject) -> None:
+        """Closing the provider leaves its instances alive and reports nothing."""
+        await subject.provider.start(subject.launch(Behaviour.STEADY))
+        await wait_for_line(subject, "up")
+        await subject.provider.close()
+        assert subject.alive() > 0
+        assert subject.facts.all == []

@@ -1,0 +1,123 @@
+"""Real programs for the process provider's tests."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from contract.provider_contract import ID, Behaviour, Facts
+from torpor.config.settings import LogSpec, ProcessSpec
+from torpor.core.model import AppSpec, NotifyProbe, Readiness
+from torpor.providers.base import Launch
+from torpor.providers.process.procfs import Process, read_process, send_signal
+from torpor.providers.process.provider import ProcessProvider, TreeKind
+from torpor.providers.process.spawn import base_environment
+
+PORT = 18000
+DEFAULT_LOG = LogSpec()
+NO_PROBES = Readiness(())
+
+_STUBBORN = "trap '' TERM; echo up; while :; do sleep 1000 & wait $!; done"
+_READY = """
+import os, socket, time
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.sendto(b"STATUS=fine\\nREADY=1\\nX_UNKNOWN=1", os.environ["NOTIFY_SOCKET"])
+time.sleep(1000)
+"""
+PROGRAMS = {
+    Behaviour.STEADY: ("/bin/sh", "-c", "echo up; exec sleep 1000"),
+    Behaviour.STUBBORN: ("/bin/sh", "-c", _STUBBORN),
+    Behaviour.FAILING: ("/bin/sh", "-c", "echo broken; exit 3"),
+    Behaviour.MISSING: ("torpor-has-no-such-program",),
+    Behaviour.LEAVING: ("/bin/sh", "-c", "sleep 1000 &"),
+    Behaviour.LEAVING_STUBBORN: ("/bin/sh", "-c", "trap '' TERM; sleep 1000 &"),
+    Behaviour.NOTIFYING: (sys.executable, "-c", _READY),
+}
+
+
+class World:
+    """A process provider and the state directory it lives on."""
+
+    def __init__(self, folder: Path, provider: ProcessProvider, facts: Facts) -> None:
+        self.folder = folder
+        self.provider = provider
+        self.facts = facts
+
+    def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
+        """A launch of a program that behaves so."""
+        probes = (NotifyProbe(),) if behaviour is Behaviour.NOTIFYING else ()
+        return self.run(PROGRAMS[behaviour], generation, readiness=Readiness(probes))
+
+    def run(
+        self,
+        command: tuple[str, ...],
+        generation: int = 1,
+        *,
+        shell: bool = False,
+        log: LogSpec = DEFAULT_LOG,
+        readiness: Readiness = NO_PROBES,
+        environment: dict[str, str] | None = None,
+        stop_signal: int = signal.SIGTERM,
+    ) -> Launch:
+        """A launch of any command."""
+        workload = ProcessSpec(
+            command,
+            self.folder,
+            shell=shell,
+            environment=environment or {},
+            stop_signal=stop_signal,
+            log=log,
+        )
+        return Launch(ID, generation, AppSpec(ID.app, readiness=readiness, workload=workload), PORT)
+
+    def alive(self) -> int:
+        """How many processes descend from anything that was started here."""
+        return len(self.processes())
+
+    def processes(self) -> list[Process]:
+        """All live processes that work in this world's folder, whoever their parent is."""
+        return [process for pid in _pids() if (process := self._look(pid)) is not None]
+
+    def _look(self, pid: int) -> Process | None:
+        # The folder is another way to know them than the one under test.
+        try:
+            if os.readlink(f"/proc/{pid}/cwd") != str(self.folder):
+                return None
+        except OSError:
+            return None
+        process = read_process(pid)
+        return process if process is not None and process.alive else None
+
+    def clean_up(self) -> None:
+        """End what a test left, and reap what nobody else does."""
+        for process in self.processes():
+            send_signal(process, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, process.pid, os.WEXITED)
+
+
+@asynccontextmanager
+async def world(trees: TreeKind) -> AsyncIterator[World]:
+    """A world in a fresh folder, cleaned up at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="torpor-test-"))
+    facts = Facts()
+    provider = ProcessProvider(folder / "state", facts, base_environment(os.environ), trees=trees)
+    await provider.open()
+    here = World(folder, provider, facts)
+    try:
+        yield here
+    finally:
+        await provider.close()
+        here.clean_up()
+        shutil.rmtree(folder)
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
