@@ -1,0 +1,224 @@
+"""A provider without processes: scripted, immediate, and bound to the same contract.
+
+For tests of whatever stands above providers.  A `Plan` says how the next starts of an
+app go; methods like `exit` and `say` make things happen to what is alive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torpor.core.messages import Exited, Gone
+from torpor.core.model import Endpoint, ExitInfo, InstanceId
+from torpor.errors import ProviderFailed, StartFailed
+from torpor.providers.base import Launch, Report, Running, Stats, Unsubscribe
+
+_CLEAN = ExitInfo(code=0)
+_KILLED = ExitInfo(signal=9)
+_STOPPED = ExitInfo(signal=15)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a start of an app goes, and what its instance does then."""
+
+    refuse: str | None = None
+    """The text of the `StartFailed` that a start raises."""
+    hang: bool = False
+    """A start does not return before `let_start`."""
+    notify: bool = False
+    """It says READY=1 at once."""
+    lines: tuple[str, ...] = ()
+    """What it writes at once."""
+    exit: ExitInfo | None = None
+    """It exits at once, in this way."""
+    leaves: bool = False
+    """Descendants outlive its main process."""
+    obeys: bool = True
+    """A stop request ends it."""
+    dies: bool = True
+    """A kill ends it."""
+    stop_problem: str | None = None
+    """The text of the `ProviderFailed` that stop and kill raise."""
+
+
+class FakeOutput:
+    """A log in memory.  Implements `Output`."""
+
+    def __init__(self) -> None:
+        self._generations: list[list[str]] = []
+        self._listeners: dict[object, Callable[[str], None]] = {}
+
+    def begin(self) -> None:
+        """A generation starts."""
+        self._generations.append([])
+
+    def say(self, line: str) -> None:
+        """The current generation writes a line."""
+        self._generations[-1].append(line)
+        for callback in list(self._listeners.values()):
+            callback(line)
+
+    def tail(self, lines: int, *, previous: bool = False) -> list[str]:
+        """See `Output.tail`."""
+        back = 2 if previous else 1
+        if lines <= 0 or len(self._generations) < back:
+            return []
+        return self._generations[-back][-lines:]
+
+    def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
+        """See `Output.subscribe`."""
+        key = object()
+        self._listeners[key] = callback
+
+        def unsubscribe() -> None:
+            self._listeners.pop(key, None)
+
+        return unsubscribe
+
+
+@dataclass(slots=True)
+class _Life:
+    launch: Launch
+    plan: Plan
+    pid: int
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    main: bool = True
+
+
+class FakeProvider:
+    """Implements `Provider` with instances that exist in memory only."""
+
+    def __init__(self, report: Report, host: str = "127.0.0.1") -> None:
+        self.plans: dict[str, Plan] = {}
+        """By app; an app without one starts at once, runs, and obeys."""
+        self.starts: list[Launch] = []
+        """Every start that was asked for, in order."""
+        self.stops: list[tuple[InstanceId, int]] = []
+        self.kills: list[tuple[InstanceId, int]] = []
+        self.probe_answer = True
+        """What `run_probe` finds."""
+        self._report = report
+        self._host = host
+        self._lives: dict[InstanceId, _Life] = {}
+        self._outputs: defaultdict[InstanceId, FakeOutput] = defaultdict(FakeOutput)
+        self._held: defaultdict[InstanceId, asyncio.Event] = defaultdict(asyncio.Event)
+        self._closed = False
+
+    async def start(self, launch: Launch) -> Running:
+        """See `Provider.start`."""
+        self.starts.append(launch)
+        plan = self.plans.get(launch.id.app, Plan())
+        if plan.hang:
+            await self._held[launch.id].wait()
+            self._held[launch.id].clear()
+        if plan.refuse is not None:
+            raise StartFailed(plan.refuse)
+        if launch.id in self._lives:
+            raise StartFailed(f"an earlier generation of {launch.id} is still alive")
+        life = _Life(launch, plan, pid=1000 + len(self.starts))
+        self._lives[launch.id] = life
+        self._outputs[launch.id].begin()
+        asyncio.get_running_loop().call_soon(self._begin, life)
+        return Running(None if launch.port is None else Endpoint(self._host, launch.port), life.pid)
+
+    async def stop(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.stop`."""
+        self.stops.append((id, generation))
+        self._ask_to_end(id, generation, _STOPPED, lambda plan: plan.obeys)
+
+    async def kill(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.kill`."""
+        self.kills.append((id, generation))
+        self._ask_to_end(id, generation, _KILLED, lambda plan: plan.dies)
+
+    async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.wait_for_notify`."""
+        life = self._life(id, generation)
+        await (life.ready if life is not None else asyncio.Event()).wait()
+
+    async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:  # noqa: ARG002
+        """See `Provider.run_probe`."""
+        await asyncio.sleep(0)
+        return self.probe_answer and self._life(launch.id, launch.generation) is not None
+
+    def stats(self, id: InstanceId) -> Stats | None:
+        """See `Provider.stats`."""
+        life = self._lives.get(id)
+        return None if life is None else Stats(life.pid, rss=1 << 20, cpu=0.0)
+
+    def output(self, id: InstanceId) -> FakeOutput:
+        """See `Provider.output`."""
+        return self._outputs[id]
+
+    async def close(self) -> None:
+        """See `Provider.close`."""
+        self._closed = True
+
+    def alive(self, id: InstanceId) -> bool:
+        """Whether anything of it is alive, leftovers included."""
+        return id in self._lives
+
+    def let_start(self, id: InstanceId) -> None:
+        """Let the start that hangs, or the next one, go on."""
+        self._held[id].set()
+
+    def say(self, id: InstanceId, line: str) -> None:
+        """The instance writes a line."""
+        self._outputs[id].say(line)
+
+    def notify(self, id: InstanceId) -> None:
+        """The instance says READY=1."""
+        self._lives[id].ready.set()
+
+    def exit(self, id: InstanceId, info: ExitInfo = _CLEAN, *, leaves: bool = False) -> None:
+        """Its main process ends, and leaves descendants or not."""
+        life = self._lives[id]
+        life.main = False
+        if not leaves:
+            del self._lives[id]
+        if not self._closed:
+            self._report(Exited(id, life.launch.generation, info, leftovers=leaves))
+
+    def vanish(self, id: InstanceId) -> None:
+        """What its main process left ends."""
+        life = self._lives.pop(id)
+        if not self._closed:
+            self._report(Gone(id, life.launch.generation))
+
+    def _begin(self, life: _Life) -> None:
+        id = life.launch.id
+        for line in life.plan.lines:
+            self.say(id, line)
+        if life.plan.notify:
+            life.ready.set()
+        if life.plan.exit is not None and self._lives.get(id) is life:
+            self.exit(id, life.plan.exit, leaves=life.plan.leaves)
+
+    def _life(self, id: InstanceId, generation: int) -> _Life | None:
+        life = self._lives.get(id)
+        return life if life is not None and life.launch.generation == generation else None
+
+    def _ask_to_end(
+        self, id: InstanceId, generation: int, info: ExitInfo, agrees: Callable[[Plan], bool]
+    ) -> None:
+        life = self._life(id, generation)
+        if life is None:
+            return
+        if life.plan.stop_problem is not None:
+            raise ProviderFailed(life.plan.stop_problem)
+        if agrees(life.plan):
+            # Never from within the request: a real provider learns of an end later, too.
+            asyncio.get_running_loop().call_soon(self._end, life, info)
+
+    def _end(self, life: _Life, info: ExitInfo) -> None:
+        id = life.launch.id
+        if self._lives.get(id) is not life:
+            return
+        if life.main:
+            self.exit(id, info)
+        else:
+            self.vanish(id)
