@@ -1,0 +1,302 @@
+"""One app: its instances, the requests that wait for it, and the leases on them.
+
+Laws of this file:
+
+- A request is admitted and counted in the same step (`enter`).
+- Every ticket gets exactly one verdict: granted, refused, or given up by its client.
+- A client that leaves never cancels a wake.
+- Requests are granted in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+
+from torpor.core import policy
+from torpor.core.instance import CloseGate, DeadlineReached, Instance, OpenGate, Outcome, RefuseWaiting
+from torpor.core.machine import step
+from torpor.core.messages import (
+    Announce,
+    AppInput,
+    ClientLeft,
+    Effect,
+    GrantTicket,
+    InstanceInput,
+    PageRequested,
+    RefuseTicket,
+    Remember,
+    RequestArrived,
+    RestartRequested,
+    SleepRequested,
+    StartRequested,
+    StopRequested,
+    WakeRequested,
+)
+from torpor.core.model import (
+    AppMemory,
+    AppSnapshot,
+    AppSpec,
+    Cause,
+    InstanceId,
+    Phase,
+    Reason,
+    Refusal,
+    Want,
+)
+from torpor.core.upstream import Upstream
+
+USEFULNESS = (
+    Phase.READY,
+    Phase.STARTING,
+    Phase.DRAINING,
+    Phase.STOPPING,
+    Phase.BACKOFF,
+    Phase.FAILED,
+    Phase.DONE,
+    Phase.ASLEEP,
+)
+"""Phases by what a visitor gets of them, best first: an app is as good as its best instance."""
+
+_DOWN = Refusal(Reason(Cause.DOWN, "stopped by the operator"), None)
+_SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
+
+
+class App:
+    """An app and everything that is waiting for it.  Owned by the fleet."""
+
+    __slots__ = ("_closing", "_memory", "_open", "_out", "_tickets", "_wakes", "instances", "spec")
+
+    def __init__(self, spec: AppSpec, memory: AppMemory, now: float) -> None:
+        self.spec = spec
+        self._memory = memory
+        self._wakes = deque(memory.wakes, policy.REMEMBERED_WAKES)
+        self._open: list[Upstream] = []
+        self._tickets: dict[int, float] = {}
+        """Deadline of each waiting request, in order of arrival."""
+        self._closing = False
+        self._out: list[Effect] = []
+        instance = Instance(InstanceId(spec.name), spec.lifecycle, now, want=self.want)
+        instance.generation = memory.generation
+        instance.restarts = memory.restarts
+        self.instances = [instance]
+
+    @property
+    def want(self) -> Want:
+        """What the operator asks for, or else the configuration."""
+        if self._memory.want is not None:
+            return self._memory.want
+        return Want.UP if self.spec.lifecycle.always_on else Want.AUTO
+
+    # --- the hot path --------------------------------------------------------
+
+    def enter(self) -> Upstream | None:
+        """Claim a lease on the least busy ready instance; None if there is none."""
+        candidates = self._open
+        if not candidates:
+            return None
+        upstream = candidates[0] if len(candidates) == 1 else min(candidates, key=_inflight)
+        upstream.inflight += 1
+        return upstream
+
+    # --- decisions -----------------------------------------------------------
+
+    def handle(self, message: AppInput, now: float) -> list[Effect]:
+        """Take one input about this app and return what is to be done."""
+        self._out = []
+        match message:
+            case RequestArrived(ticket=ticket, by=by):
+                self._arrive(ticket, by, now)
+            case PageRequested(by=by):
+                if self.refusal(now) is None:
+                    self._tell_all(WakeRequested(self.spec.name, by), now)
+            case ClientLeft(ticket=ticket):
+                self._tickets.pop(ticket, None)
+            case StartRequested() | RestartRequested():
+                self._set_want(None)
+                self._tell_all(message, now)
+            case StopRequested():
+                self._set_want(Want.DOWN)
+                self._refuse_all(_DOWN)
+                self._tell_all(message, now)
+            case WakeRequested() | SleepRequested():
+                if self.objection(message, now) is None:
+                    self._tell_all(message, now)
+        return self._out
+
+    def report(self, message: InstanceInput, now: float) -> list[Effect]:
+        """Take one report about an instance and return what is to be done."""
+        self._out = []
+        for instance in self.instances:
+            if instance.id == message.id:
+                self._tell(instance, message, now)
+        return self._out
+
+    def deadline_reached(self, now: float) -> list[Effect]:
+        """Do whatever is due at `now`."""
+        self._out = []
+        late = [ticket for ticket, deadline in self._tickets.items() if deadline <= now]
+        for ticket in late:
+            del self._tickets[ticket]
+            self._out.append(RefuseTicket(ticket, self._too_late(now)))
+        for instance in self.instances:
+            due = instance.next_deadline()
+            if due is not None and due <= now:
+                self._tell(instance, DeadlineReached(), now)
+        return self._out
+
+    def next_deadline(self) -> float | None:
+        """When something is due at the earliest; None: only when an input comes."""
+        due = [at for instance in self.instances if (at := instance.next_deadline()) is not None]
+        # All tickets wait equally long, so the oldest is due first.
+        due.extend(deadline for _, deadline in zip(range(1), self._tickets.values(), strict=False))
+        return min(due, default=None)
+
+    def boot(self, now: float) -> list[Effect]:
+        """The daemon has come up: start what is to be kept running."""
+        self._out = []
+        if self.want is Want.UP:
+            self._tell_all(WakeRequested(self.spec.name, "boot"), now)
+        return self._out
+
+    def shut_down(self, now: float) -> list[Effect]:
+        """The daemon goes down: stop all instances; what is wanted stays as it is."""
+        self._out = []
+        self._closing = True
+        self._refuse_all(_SHUTDOWN)
+        for instance in self.instances:
+            instance.want = Want.DOWN
+            self._tell(instance, StopRequested(self.spec.name), now)
+        return self._out
+
+    # --- questions -----------------------------------------------------------
+
+    def refusal(self, now: float) -> Refusal | None:
+        """The verdict on a request that came now, if the app will not wake for it."""
+        if self._closing:
+            return _SHUTDOWN
+        if self.want is Want.DOWN:
+            return _DOWN
+        failed = [instance for instance in self.instances if instance.phase is Phase.FAILED]
+        if len(failed) == len(self.instances):
+            return failed[0].refusal(now)
+        return None
+
+    def objection(self, message: AppInput, now: float) -> tuple[str, str] | None:
+        """Why an operator's wish cannot be granted, and what to do instead; None if it can."""
+        name = self.spec.name
+        if self._closing:
+            return "the daemon is shutting down", "ask again once it is up"
+        if isinstance(message, SleepRequested) and self.want is Want.UP:
+            return f"{name} is always on, it does not sleep", f"`torpor stop {name}` stops it"
+        if isinstance(message, WakeRequested) and (refusal := self.refusal(now)) is not None:
+            return f"{name} will not wake: {refusal.reason}", f"`torpor start {name}` starts it all the same"
+        return None
+
+    @property
+    def alive(self) -> bool:
+        """Whether something of it may be alive."""
+        return any(instance.alive for instance in self.instances)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase of its most useful instance."""
+        return min((instance.phase for instance in self.instances), key=USEFULNESS.index)
+
+    @property
+    def memory(self) -> AppMemory:
+        """What is to be remembered over a restart of the daemon."""
+        return replace(
+            self._memory,
+            generation=max(instance.generation for instance in self.instances),
+            restarts=sum(instance.restarts for instance in self.instances),
+            wakes=tuple(self._wakes),
+        )
+
+    def snapshot(self, now: float) -> AppSnapshot:
+        """This app at this moment."""
+        begun = [at for instance in self.instances if (at := instance.woken_at) is not None]
+        return AppSnapshot(
+            name=self.spec.name,
+            want=self.want,
+            phase=self.phase,
+            waiting=len(self._tickets),
+            eta=policy.usual_wake(self._wakes),
+            waking_for=now - min(begun) if begun else None,
+            instances=tuple(instance.snapshot(now) for instance in self.instances),
+            spec=self.spec,
+        )
+
+    # --- helpers -------------------------------------------------------------
+
+    def _arrive(self, ticket: int, by: str, now: float) -> None:
+        lifecycle = self.spec.lifecycle
+        if (upstream := self.enter()) is not None:
+            self._out.append(GrantTicket(ticket, upstream))
+        elif (refusal := self.refusal(now)) is not None:
+            self._out.append(RefuseTicket(ticket, refusal))
+        elif len(self._tickets) >= lifecycle.max_waiting:
+            text = f"{len(self._tickets)} requests are waiting for {self.spec.name} already"
+            self._out.append(RefuseTicket(ticket, Refusal(Reason(Cause.ROOM_FULL, text), 1.0)))
+        else:
+            self._tickets[ticket] = now + lifecycle.wake_timeout
+            self._tell_all(WakeRequested(self.spec.name, by), now)
+
+    def _too_late(self, now: float) -> Refusal:
+        limit = policy.span(self.spec.lifecycle.wake_timeout)
+        text = f"{self.spec.name} was not ready within {limit} (it is {self.phase})"
+        retry = min((left for i in self.instances if (left := i.retry_in(now)) is not None), default=1.0)
+        return Refusal(Reason(Cause.WAKE_TIMEOUT, text), retry)
+
+    def _set_want(self, want: Want | None) -> None:
+        if self._memory.want != want:
+            self._memory = replace(self._memory, want=want)
+            self._out.append(Remember(self.spec.name))
+            text = "stopped: requests are refused until a start" if want is Want.DOWN else "may run again"
+            self._out.append(
+                Announce(self.spec.name, self.spec.name, "want", text, None, {"want": self.want})
+            )
+        for instance in self.instances:
+            instance.want = self.want
+
+    def _tell_all(self, message: object, now: float) -> None:
+        for instance in self.instances:
+            self._tell(instance, message, now)
+
+    def _tell(self, instance: Instance, message: object, now: float) -> None:
+        before = (instance.generation, instance.restarts)
+        for outcome in step(instance, message, now):
+            self._settle(outcome)
+        if (instance.generation, instance.restarts) != before:
+            self._out.append(Remember(self.spec.name))
+
+    def _settle(self, outcome: Outcome) -> None:
+        match outcome:
+            case OpenGate(upstream=upstream, took=took):
+                if took is not None:
+                    self._wakes.append(took)
+                    self._out.append(Remember(self.spec.name))
+                if upstream is not None:
+                    self._open.append(upstream)
+                    self._grant_all()
+            case CloseGate(upstream=upstream):
+                self._open.remove(upstream)
+            case RefuseWaiting(refusal=refusal):
+                self._refuse_all(refusal)
+            case _:
+                self._out.append(outcome)
+
+    def _grant_all(self) -> None:
+        for ticket in self._tickets:
+            upstream = self.enter()
+            assert upstream is not None
+            self._out.append(GrantTicket(ticket, upstream))
+        self._tickets.clear()
+
+    def _refuse_all(self, refusal: Refusal) -> None:
+        self._out.extend(RefuseTicket(ticket, refusal) for ticket in self._tickets)
+        self._tickets.clear()
+
+
+def _inflight(upstream: Upstream) -> int:
+    return upstream.inflight

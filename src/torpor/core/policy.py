@@ -1,0 +1,64 @@
+"""Questions that may be asked twenty times: functions of (facts, now), silent and without effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from torpor.core.model import Backoff, ExitInfo, Restart, StartLimit
+
+REMEMBERED_WAKES = 20
+"""How many wake durations an app keeps: enough for a median, short enough to follow a change."""
+
+
+def restart_wanted(restart: Restart, info: ExitInfo) -> bool:
+    """Whether an instance that ended by itself is to be started again."""
+    match restart:
+        case Restart.ALWAYS:
+            return True
+        case Restart.ON_FAILURE:
+            return not info.clean
+        case Restart.NO:
+            return False
+
+
+def retry_delay(backoff: Backoff, failures: int, *, was_stable: bool) -> float:
+    """Seconds to wait before the next start after `failures` recent ones (this one included).
+
+    A program that had been stable is started again at once: one crash in a week
+    should cost its users nothing.
+    """
+    if was_stable and failures <= 1:
+        return 0.0
+    exponent = min(failures - 1, 64)  # 2.0**1100 would be an OverflowError
+    return min(backoff.initial * backoff.factor**exponent, backoff.max)
+
+
+def recent(failures: Iterable[float], limit: StartLimit, now: float) -> list[float]:
+    """Those failures that still count against the start limit."""
+    return [at for at in failures if now - at < limit.window]
+
+
+def limit_reached(failures: Sequence[float], limit: StartLimit) -> bool:
+    """Whether so many recent failures mean: stop trying for a while."""
+    return len(failures) >= limit.failures
+
+
+def usual_wake(wakes: Sequence[float]) -> float | None:
+    """What a wake takes as a rule (median, seconds); None without history."""
+    if not wakes:
+        return None
+    ordered = sorted(wakes)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+
+def span(seconds: float) -> str:
+    """A duration for people: `480 ms`, `1.2 s`, `30m`, `1h30m`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)

@@ -1,0 +1,137 @@
+"""Carries out the effects that concern instances, and posts what came of it.
+
+For one instance, effects are carried out in the order in which they were decided:
+a stop waits until the start before it has either succeeded or failed, so that there
+is something to stop, or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from torpor.core.messages import (
+    Announce,
+    BecameReady,
+    Exited,
+    Gone,
+    Input,
+    KillInstance,
+    ProbeInstance,
+    Started,
+    StartInstance,
+    StartRefused,
+    StopInstance,
+    StopProblem,
+)
+from torpor.core.model import AppSpec, InstanceId
+from torpor.errors import StartFailed, TorporError
+from torpor.providers.base import Launch, Provider, Running
+from torpor.runtime.ports import Ports
+from torpor.runtime.probes import wait_until_ready
+
+log = logging.getLogger(__name__)
+
+InstanceEffect = StartInstance | ProbeInstance | StopInstance | KillInstance
+
+
+class Actions:
+    """The hands of the engine, one set for all instances."""
+
+    def __init__(
+        self,
+        specs: Callable[[str], AppSpec],
+        provider: Callable[[AppSpec], Provider],
+        post: Callable[[Input], None],
+        announce: Callable[[Announce], None],
+    ) -> None:
+        self._specs = specs
+        self._provider = provider
+        self._post = post
+        self._announce = announce
+        self._ports = Ports()
+        self._starts: dict[InstanceId, asyncio.Task[None]] = {}
+        self._probes: dict[InstanceId, asyncio.Task[None]] = {}
+        self._launched: dict[InstanceId, tuple[Launch, Running]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def perform(self, effect: InstanceEffect) -> None:
+        """Begin to carry it out."""
+        id, generation = effect.id, effect.generation
+        match effect:
+            case StartInstance():
+                self._starts[id] = self._spawn(self._start(id, generation))
+            case ProbeInstance():
+                self._probe(id)
+            case StopInstance():
+                self._end_probe(id)
+                self._spawn(self._stop(id, generation, kill=False))
+            case KillInstance():
+                self._spawn(self._stop(id, generation, kill=True))
+
+    def report(self, message: Exited | Gone) -> None:
+        """Take a provider's report."""
+        self._end_probe(message.id)
+        self._post(message)
+
+    async def close(self) -> None:
+        """Give up everything that is under way.  Instances are left as they are."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _start(self, id: InstanceId, generation: int) -> None:
+        spec = self._specs(id.app)
+        try:
+            port = self._ports.allot(id, spec.port) if spec.routes or spec.port else None
+            launch = Launch(id, generation, spec, port)
+            running = await self._provider(spec).start(launch)
+        except TorporError as error:
+            if not isinstance(error, StartFailed):
+                log.warning("%s: %s", id, error)
+            self._post(StartRefused(id, generation, error.message))
+            return
+        except Exception as error:
+            log.exception("%s: the provider broke down while starting", id)
+            self._post(StartRefused(id, generation, f"could not be started: {error!r}"))
+            return
+        self._launched[id] = (launch, running)
+        self._post(Started(id, generation, running.endpoint, running.pid))
+        self._probe(id)
+
+    def _probe(self, id: InstanceId) -> None:
+        self._end_probe(id)
+        self._probes[id] = self._spawn(self._wait_until_ready(*self._launched[id]))
+
+    async def _wait_until_ready(self, launch: Launch, running: Running) -> None:
+        def announce(text: str) -> None:
+            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
+
+        await wait_until_ready(launch.spec, launch, running, self._provider(launch.spec), announce)
+        self._post(BecameReady(launch.id, launch.generation))
+
+    def _end_probe(self, id: InstanceId) -> None:
+        if (task := self._probes.pop(id, None)) is not None:
+            task.cancel()
+
+    async def _stop(self, id: InstanceId, generation: int, *, kill: bool) -> None:
+        start = self._starts.get(id)
+        if start is not None and not start.done():
+            await asyncio.wait([start])
+        self._end_probe(id)
+        provider = self._provider(self._specs(id.app))
+        try:
+            await (provider.kill if kill else provider.stop)(id, generation)
+        except TorporError as error:
+            self._post(StopProblem(id, generation, error.message))
+        except Exception as error:
+            log.exception("%s: the provider broke down while stopping", id)
+            self._post(StopProblem(id, generation, f"could not be stopped: {error!r}"))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -1,0 +1,122 @@
+"""The operator's desk: `runtime.operator.Operator` over the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+from collections.abc import Callable, Sequence
+
+from torpor.core.app import App
+from torpor.core.messages import (
+    AppInput,
+    RestartRequested,
+    SleepRequested,
+    StartRequested,
+    StopRequested,
+    WakeRequested,
+)
+from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Phase
+from torpor.errors import NotAllowed, UnknownApp
+from torpor.providers.base import Output, Provider, Stats
+from torpor.runtime import clock
+from torpor.runtime.engine import Engine
+from torpor.runtime.journal import Journal
+from torpor.runtime.operator import Verb
+
+_AWAKE = frozenset({Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE, Phase.ASLEEP})
+"""Phases in which a wake has come true, or has failed."""
+
+
+class Desk:
+    """See `runtime.operator.Operator` for the promises."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        journal: Journal,
+        provider: Callable[[AppSpec], Provider],
+        shut_down: Callable[[], None],
+    ) -> None:
+        self._engine = engine
+        self._journal = journal
+        self._provider = provider
+        self._shut_down = shut_down
+
+    def snapshot(self) -> Sequence[AppSnapshot]:
+        """All apps now."""
+        now = clock.now()
+        return [app.snapshot(now) for app in self._engine.fleet.apps.values()]
+
+    def app(self, name: str) -> AppSnapshot:
+        """One app now."""
+        return self._find(name).snapshot(clock.now())
+
+    def command(self, verb: Verb, app: str, by: str = "operator") -> None:
+        """Ask for it."""
+        message = _message(verb, app, by)
+        if (objection := self._find(app).objection(message, clock.now())) is not None:
+            text, hint = objection
+            raise NotAllowed(text, hint=hint)
+        self._engine.post(message)
+
+    async def settle(self, verb: Verb, app: str) -> AppSnapshot:
+        """Wait until it has come true, or cannot any more."""
+        found = self._find(app)
+        changed = asyncio.Event()
+        unsubscribe = self._journal.subscribe(lambda event: changed.set() if event.app == app else None)
+        try:
+            while not _settled(verb, found):
+                changed.clear()
+                await changed.wait()
+        finally:
+            unsubscribe()
+        return found.snapshot(clock.now())
+
+    def stats(self, id: InstanceId) -> Stats | None:
+        """What an instance uses now."""
+        return self._provider(self._find(id.app).spec).stats(id)
+
+    def output(self, app: str) -> Output:
+        """The app's log."""
+        found = self._find(app)
+        return self._provider(found.spec).output(found.instances[0].id)
+
+    def events(self, count: int, app: str | None = None) -> Sequence[Event]:
+        """The last events."""
+        return self._journal.recent(count, app)
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with each event from now on."""
+        return self._journal.subscribe(callback)
+
+    def shut_down(self) -> None:
+        """Begin the daemon's orderly end."""
+        self._shut_down()
+
+    def _find(self, name: str) -> App:
+        apps = self._engine.fleet.apps
+        if (app := apps.get(name)) is None:
+            near = difflib.get_close_matches(name, apps, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`torpor status` lists the apps"
+            raise UnknownApp(f"no app is named {name!r}", hint=hint)
+        return app
+
+
+def _message(verb: Verb, app: str, by: str) -> AppInput:
+    match verb:
+        case Verb.START:
+            return StartRequested(app)
+        case Verb.STOP:
+            return StopRequested(app)
+        case Verb.RESTART:
+            return RestartRequested(app)
+        case Verb.WAKE:
+            return WakeRequested(app, by)
+        case Verb.SLEEP:
+            return SleepRequested(app)
+
+
+def _settled(verb: Verb, app: App) -> bool:
+    if verb in (Verb.STOP, Verb.SLEEP):
+        return not app.alive
+    return app.phase in _AWAKE

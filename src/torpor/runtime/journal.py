@@ -1,0 +1,73 @@
+"""What happened, for people: the last events, and whoever wants the next ones."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+
+from torpor.core.messages import Announce
+from torpor.core.model import Event
+
+KEPT = 1000
+"""Events that are kept of all apps together."""
+KEPT_OF_A_WAKE = 50
+"""Steps that are kept of one app's current or last wake."""
+
+WAKE_BEGINS = "waking"
+"""The kind of event with which the steps of a wake begin."""
+
+
+class Journal:
+    """Stamps events, keeps the last ones, and hands each to the subscribers."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque(maxlen=KEPT)
+        self._wakes: dict[str, deque[Event]] = {}
+        self._subscribers: dict[int, Callable[[Event], None]] = {}
+        self._seq = itertools.count(1)
+        self._keys = itertools.count()
+
+    def announce(self, announcement: Announce) -> None:
+        """Record it and tell the subscribers."""
+        data = dict(announcement.data)
+        if announcement.reason is not None:
+            data["cause"] = str(announcement.reason.cause)
+            data["reason"] = announcement.reason.text
+        event = Event(
+            seq=next(self._seq),
+            at=time.time(),
+            app=announcement.app,
+            kind=announcement.kind,
+            text=announcement.text,
+            instance=announcement.instance,
+            data=MappingProxyType(data),
+        )
+        self._events.append(event)
+        steps = self._wakes.setdefault(event.app, deque(maxlen=KEPT_OF_A_WAKE))
+        if event.kind == WAKE_BEGINS:
+            steps.clear()
+        steps.append(event)
+        for callback in tuple(self._subscribers.values()):
+            callback(event)
+
+    def recent(self, count: int, app: str | None = None) -> Sequence[Event]:
+        """The last `count` events (of one app), oldest first."""
+        events = [event for event in self._events if app is None or event.app == app]
+        return events[-count:] if count > 0 else []
+
+    def wake_steps(self, app: str) -> Sequence[Event]:
+        """The events since the app's last wake began, oldest first."""
+        return tuple(self._wakes.get(app, ()))
+
+    def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `callback` with each event from now on; the result ends that."""
+        key = next(self._keys)
+        self._subscribers[key] = callback
+
+        def unsubscribe() -> None:
+            self._subscribers.pop(key, None)
+
+        return unsubscribe

@@ -1,0 +1,147 @@
+"""What survives the daemon: one small file per state directory, and the lock on that directory.
+
+The file is written to a temporary name, synced and renamed, so it is always whole.  The
+lock is the kernel's (flock): it goes with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from torpor.core.model import AppMemory
+from torpor.errors import StateUnusable
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+GATHER = 0.2
+"""Seconds in which changes are gathered into one write."""
+
+
+class _Document(msgspec.Struct):
+    version: int
+    apps: dict[str, AppMemory]
+
+
+class StateFile:
+    """`state.json` in the state directory, and the daemon's claim on that directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._path = directory / "state.json"
+        self._lock: int | None = None
+        self._memories: dict[str, AppMemory] = {}
+        self._dirty: set[str] = set()
+        self._current: Callable[[str], AppMemory] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._broken = False
+
+    def open(self) -> Mapping[str, AppMemory]:
+        """Claim the directory and read what was remembered.
+
+        Raises `StateUnusable` if it cannot be written to or another daemon has claimed it.
+        A file that cannot be understood is moved aside, never overwritten.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            hint = "set TORPOR_HOME to a directory that you may write to"
+            raise StateUnusable(
+                f"cannot use the state directory {self.directory}: {error.strerror}", hint=hint
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            hint = "`torpor down` stops it; or give this one its own TORPOR_HOME and TORPOR_SOCKET"
+            raise StateUnusable(
+                f"another torpor (pid {holder}) runs on the state directory {self.directory}", hint=hint
+            ) from None
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        self._lock = lock
+        self._memories = self._read()
+        return dict(self._memories)
+
+    def watch(self, current: Callable[[str], AppMemory]) -> None:
+        """Ask `current` for an app's memory whenever it is to be written down."""
+        self._current = current
+
+    def remember(self, app: str) -> None:
+        """Write this app's memory down soon."""
+        self._dirty.add(app)
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.get_running_loop().create_task(self._write_soon())
+
+    async def close(self) -> None:
+        """Write what is unwritten and give up the claim."""
+        if self._writer is not None:
+            self._writer.cancel()
+            await asyncio.gather(self._writer, return_exceptions=True)
+        if self._dirty:
+            self._save(self._collect())
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    async def _write_soon(self) -> None:
+        while self._dirty:
+            await asyncio.sleep(GATHER)
+            content = self._collect()
+            # Shielded: a write that has begun is finished before `close` writes the next one.
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._save, content))
+
+    def _collect(self) -> bytes:
+        assert self._current is not None
+        for app in self._dirty:
+            self._memories[app] = self._current(app)
+        self._dirty.clear()
+        return msgspec.json.format(msgspec.json.encode(_Document(VERSION, self._memories)), indent=1)
+
+    def _save(self, content: bytes) -> None:
+        temporary = self._path.with_suffix(".new")
+        try:
+            fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                with open(fd, "wb", closefd=False) as file:
+                    file.write(content)
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            temporary.rename(self._path)
+        except OSError as error:
+            if not self._broken:
+                log.error("cannot write %s: %s; going on without it", self._path, error.strerror)
+            self._broken = True
+        else:
+            self._broken = False
+
+    def _read(self) -> dict[str, AppMemory]:
+        try:
+            content = self._path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise StateUnusable(f"cannot read {self._path}: {error.strerror}") from error
+        try:
+            document = msgspec.json.decode(content, type=_Document)
+            if document.version != VERSION:
+                raise ValueError(f"version {document.version} is not {VERSION}")
+        except ValueError as error:
+            aside = self._path.with_suffix(f".unreadable-{int(time.time())}")
+            with contextlib.suppress(OSError):
+                self._path.rename(aside)
+            log.error("cannot understand %s (%s); moved it to %s and start afresh", self._path, error, aside)
+            return {}
+        return document.apps

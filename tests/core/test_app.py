@@ -1,0 +1,448 @@
+"""Histories of one app: what happened, and what was to be done about it."""
+
+from __future__ import annotations
+
+from core.story import ID, Story
+from torpor.core.messages import (
+    ClientLeft,
+    CloseUpgraded,
+    ConnectRefused,
+    DropUpstream,
+    Exited,
+    Gone,
+    KillInstance,
+    PageRequested,
+    ProbeInstance,
+    RestartRequested,
+    SleepRequested,
+    StartInstance,
+    StartRefused,
+    StartRequested,
+    StopInstance,
+    StopRequested,
+    WakeRequested,
+)
+from torpor.core.model import AppMemory, Cause, ExitInfo, Lifecycle, Phase, Restart, StartLimit, Want
+
+
+def test_many_requests_cause_one_start() -> None:
+    """However many knock, one generation is started and all are granted in order."""
+    story = Story()
+
+    for ticket in range(500):
+        story.arrive(ticket)
+    story.become_ready()
+
+    assert [StartInstance(ID, 1)] == story.all(StartInstance)
+    assert list(range(500)) == [grant.ticket for grant in story.granted()]
+    assert 500 == story.granted()[0].upstream.inflight
+
+
+def test_a_client_that_leaves_does_not_cancel_the_wake() -> None:
+    """The wake goes on for whoever comes next."""
+    story = Story()
+    story.arrive(1)
+
+    story.tell(ClientLeft("app", 1))
+    story.become_ready()
+
+    assert Phase.READY is story.phase()
+    assert [] == story.granted()
+
+
+def test_a_page_wakes_and_holds_nobody() -> None:
+    """A browser that got the waiting page causes a start but is no ticket."""
+    story = Story()
+
+    story.tell(PageRequested("app", "GET / from a browser"))
+
+    assert [StartInstance(ID, 1)] == story.all(StartInstance)
+    assert 0 == story.app.snapshot(story.now).waiting
+
+
+def test_an_idle_app_goes_to_sleep_after_its_last_response() -> None:
+    """The idle timeout runs from the end of the last response, not from its start."""
+    story = Story(Lifecycle(idle_timeout=60.0)).awake()
+    upstream = story.enter()
+    story.wait(500.0)
+    assert Phase.READY is story.phase()
+
+    story.leave(upstream)
+    story.wait(59.0)
+    assert Phase.READY is story.phase()
+    story.wait(1.5)
+
+    assert Phase.STOPPING is story.phase()
+    assert [StopInstance(ID, 1)] == story.all(StopInstance)
+    story.exit(signal=15)
+    assert Phase.ASLEEP is story.phase()
+    assert 1 == len(story.all(DropUpstream))
+
+
+def test_touch_keeps_it_awake() -> None:
+    """Activity on a parked connection moves the idle deadline."""
+    story = Story(Lifecycle(idle_timeout=60.0)).awake()
+    upstream = story.enter()
+    upstream.parked += 1
+    story.leave(upstream)
+
+    story.wait(50.0)
+    upstream.last_active = story.now
+    story.wait(55.0)
+
+    assert Phase.READY is story.phase()
+
+
+def test_parked_connections_are_closed_before_the_stop() -> None:
+    """The stop signal waits until they have said good-bye, or the drain limit."""
+    story = Story(Lifecycle(idle_timeout=60.0, drain_timeout=5.0)).awake()
+    upstream = story.enter()
+    upstream.parked += 1
+    story.leave(upstream)
+
+    story.wait(61.0)
+    assert Phase.DRAINING is story.phase()
+    assert [CloseUpgraded(upstream)] == story.all(CloseUpgraded)
+    assert [] == story.all(StopInstance)
+    story.wait(5.0)
+
+    assert Phase.STOPPING is story.phase()
+
+
+def test_a_request_while_draining_for_idleness_finds_it_ready() -> None:
+    """Sleep is called off as long as no stop signal was sent."""
+    story = Story(Lifecycle(idle_timeout=60.0)).awake()
+    upstream = story.enter()
+    upstream.parked += 1
+    story.leave(upstream)
+    story.wait(61.0)
+
+    story.arrive(2)
+
+    assert Phase.READY is story.phase()
+    assert [2] == [grant.ticket for grant in story.granted()]
+
+
+def test_a_request_while_stopping_gets_the_next_generation() -> None:
+    """It waits until nothing of the old one is alive, then a new one is started for it."""
+    story = Story(Lifecycle(idle_timeout=60.0)).awake()
+    story.wait(61.0)
+
+    story.arrive(2)
+    assert [] == story.all(StartInstance)
+    story.exit(signal=15)
+    assert [StartInstance(ID, 2)] == story.all(StartInstance)
+    story.become_ready()
+
+    assert 2 == story.granted()[0].upstream.generation
+
+
+def test_an_exit_while_starting_fails_all_waiters_at_once() -> None:
+    """Nobody waits for the timeout when it is known that the start failed."""
+    story = Story()
+    story.arrive(1)
+    story.arrive(2)
+    story.come_alive()
+
+    story.exit(3)
+
+    assert [1, 2] == [refused.ticket for refused in story.refused()]
+    refusal = story.refused()[0].refusal
+    assert Cause.START_FAILED is refusal.reason.cause
+    assert "exited with code 3" in refusal.reason.text
+    assert refusal.retry_after is not None
+    assert Phase.BACKOFF is story.phase()
+
+
+def test_the_next_request_after_a_failed_start_waits_for_the_backoff() -> None:
+    """It is held, and starts the next generation when the backoff is over."""
+    story = Story()
+    story.arrive(1)
+    story.come_alive()
+    story.exit(3)
+
+    story.arrive(2)
+    assert [1] == [refused.ticket for refused in story.refused()]
+    story.wait(0.6)
+
+    assert StartInstance(ID, 2) in story.effects
+
+
+def test_without_a_request_a_failed_start_is_not_repeated() -> None:
+    """An on-demand app that nobody wants goes back to sleep."""
+    story = Story()
+    story.arrive(1)
+    story.come_alive()
+    story.exit(3)
+
+    story.wait(5.0)
+
+    assert Phase.ASLEEP is story.phase()
+    assert [StartInstance(ID, 1)] == story.all(StartInstance)
+
+
+def test_a_start_that_cannot_begin_is_a_failed_start() -> None:
+    """The provider's words reach the client."""
+    story = Story()
+    story.arrive(1)
+
+    story.tell(StartRefused(ID, 1, "no such program: streamlit"))
+
+    assert "no such program: streamlit" == story.refused()[0].refusal.reason.text
+
+
+def test_a_start_that_takes_too_long_is_ended() -> None:
+    """After start_timeout whoever waits is refused, and the instance is stopped, then killed."""
+    story = Story(Lifecycle(start_timeout=20.0, wake_timeout=60.0, stop_timeout=10.0))
+    story.arrive(1)
+    story.come_alive()
+
+    story.wait(21.0)
+    assert Cause.START_TIMEOUT is story.refused()[0].refusal.reason.cause
+    assert [StopInstance(ID, 1)] == story.all(StopInstance)
+    story.wait(12.5)
+
+    assert [KillInstance(ID, 1)] * 2 == story.all(KillInstance)
+
+
+def test_a_request_waits_no_longer_than_wake_timeout() -> None:
+    """It is refused with the truth; the start goes on for the next one."""
+    story = Story(Lifecycle(wake_timeout=30.0, start_timeout=120.0))
+    story.arrive(1)
+    story.come_alive()
+
+    story.wait(30.0)
+
+    assert Cause.WAKE_TIMEOUT is story.refused()[0].refusal.reason.cause
+    assert Phase.STARTING is story.phase()
+
+
+def test_a_full_waiting_room_refuses_one_more() -> None:
+    """The bound on waiting requests holds; those inside keep their place."""
+    story = Story(Lifecycle(max_waiting=2))
+
+    for ticket in (1, 2, 3):
+        story.arrive(ticket)
+    story.become_ready()
+
+    assert [3] == [refused.ticket for refused in story.refused()]
+    assert Cause.ROOM_FULL is story.refused()[0].refusal.reason.cause
+    assert [1, 2] == [grant.ticket for grant in story.granted()]
+
+
+def test_stop_refuses_until_start() -> None:
+    """`want: down` survives requests and wakes; only a start lifts it."""
+    story = Story().awake()
+    story.tell(StopRequested("app"))
+    story.exit(signal=15)
+
+    story.arrive(2)
+    story.tell(WakeRequested("app"))
+    assert Cause.DOWN is story.refused()[0].refusal.reason.cause
+    assert story.refused()[0].refusal.retry_after is None
+    assert Phase.ASLEEP is story.phase()
+    story.tell(StartRequested("app"))
+
+    assert Phase.STARTING is story.phase()
+    assert Want.AUTO is story.app.want
+
+
+def test_stop_wins_over_a_restart_in_progress() -> None:
+    """Whoever waited for the next generation is told so."""
+    story = Story().awake()
+    story.tell(RestartRequested("app"))
+    story.arrive(2)
+
+    story.tell(StopRequested("app"))
+    story.exit(signal=15)
+
+    assert [2] == [refused.ticket for refused in story.refused()]
+    assert Phase.ASLEEP is story.phase()
+    assert [] == story.all(StartInstance)
+
+
+def test_sleep_is_not_stop() -> None:
+    """After `sleep` the next request wakes it."""
+    story = Story().awake()
+    story.tell(SleepRequested("app"))
+    story.exit(signal=15)
+    assert Phase.ASLEEP is story.phase()
+
+    story.arrive(2)
+
+    assert Phase.STARTING is story.phase()
+
+
+def test_restart_waits_for_what_is_in_flight() -> None:
+    """The old generation finishes its requests; new ones wait for the next generation."""
+    story = Story().awake()
+    upstream = story.enter()
+
+    story.tell(RestartRequested("app"))
+    story.arrive(2)
+    assert Phase.DRAINING is story.phase()
+    assert [] == story.all(StopInstance)
+    story.leave(upstream)
+    story.exit(signal=15)
+    story.become_ready()
+
+    assert 2 == story.granted()[0].upstream.generation
+
+
+def test_a_crash_of_a_stable_app_is_repaired_at_once() -> None:
+    """The first retry of what had been stable has no delay."""
+    story = Story(Lifecycle(stable_after=10.0)).awake()
+    story.wait(11.0)
+
+    story.exit(signal=11)
+    story.wait(0.0)
+
+    assert [StartInstance(ID, 2)] == story.all(StartInstance)
+    assert 1 == story.app.snapshot(story.now).instances[0].restarts
+
+
+def test_crashes_in_a_row_end_in_a_cool_off() -> None:
+    """After the start limit requests are refused with the reason and a time, then it may try again."""
+    limit = StartLimit(failures=3, window=60.0, cool_off=30.0)
+    story = Story(Lifecycle(always_on=True, start_limit=limit))
+    story.boot()
+    for _ in range(3):
+        story.come_alive()
+        story.exit(1)
+        story.wait(1.1)
+    assert Phase.FAILED is story.phase()
+
+    story.arrive(1)
+    refusal = story.refused()[0].refusal
+    assert Cause.FAILED is refusal.reason.cause
+    assert "3 failures" in refusal.reason.text
+    assert refusal.retry_after is not None
+    assert 25.0 < refusal.retry_after <= 30.0
+    story.wait(31.0)
+
+    assert Phase.STARTING is story.phase()
+
+
+def test_an_exit_with_leftovers_is_cleaned_before_anything_new() -> None:
+    """A new generation waits until the descendants of the old one are gone."""
+    story = Story().awake()
+
+    story.exit(1, leftovers=True)
+    story.wait(1.0)
+    assert [StopInstance(ID, 1)] == story.all(StopInstance)
+    assert [] == story.all(StartInstance)
+    story.wait(10.0)
+    assert [KillInstance(ID, 1)] == story.all(KillInstance)[:1]
+    story.tell(Gone(ID, 1))
+    story.wait(1.0)
+
+    assert [StartInstance(ID, 2)] == story.all(StartInstance)
+
+
+def test_a_clean_exit_of_an_always_on_app_is_done() -> None:
+    """A one-shot that ends with 0 has done its work."""
+    story = Story(Lifecycle(always_on=True))
+    story.boot()
+    story.become_ready()
+
+    story.exit(0)
+
+    assert Phase.DONE is story.phase()
+
+
+def test_restart_no_leaves_a_failure_alone() -> None:
+    """Without a restart policy an always-on app stays failed until an operator acts."""
+    story = Story(Lifecycle(always_on=True, restart=Restart.NO))
+    story.boot()
+    story.become_ready()
+
+    story.exit(1)
+
+    assert Phase.FAILED is story.phase()
+    assert story.app.next_deadline() is None
+
+
+def test_a_refused_connection_closes_the_gate_until_proven_ready() -> None:
+    """Requests wait while readiness is checked again; the generation stays."""
+    story = Story().awake()
+
+    story.tell(ConnectRefused(ID, 1))
+    story.arrive(2)
+    assert [ProbeInstance(ID, 1)] == story.all(ProbeInstance)
+    assert [] == story.granted()
+    story.become_ready()
+
+    assert [2] == [grant.ticket for grant in story.granted()]
+    assert 1 == story.generation
+
+
+def test_a_death_while_proving_readiness_is_a_crash() -> None:
+    """Whoever waits is served by the next generation."""
+    story = Story().awake()
+    story.tell(ConnectRefused(ID, 1))
+    story.arrive(2)
+
+    story.exit(1)
+    story.wait(1.0)
+    story.become_ready()
+
+    assert [2] == [grant.ticket for grant in story.granted()]
+    assert 2 == story.generation
+
+
+def test_an_always_on_app_neither_idles_nor_sleeps() -> None:
+    """Idleness does not end it, and `sleep` is refused with the alternative."""
+    story = Story(Lifecycle(always_on=True, idle_timeout=5.0))
+    story.boot()
+    story.become_ready()
+
+    story.wait(1000.0)
+
+    assert Phase.READY is story.phase()
+    objection = story.app.objection(SleepRequested("app"), story.now)
+    assert objection is not None
+    assert "torpor stop app" in objection[1]
+
+
+def test_what_is_remembered_counts_on() -> None:
+    """Generations and restarts go on where the last daemon left them, and the operator's wish holds."""
+    memory = AppMemory(want=Want.DOWN, restarts=4, generation=9, wakes=(1.0, 3.0, 2.0))
+    story = Story(memory=memory)
+
+    story.arrive(1)
+    assert Cause.DOWN is story.refused()[0].refusal.reason.cause
+    story.tell(StartRequested("app"))
+
+    assert [StartInstance(ID, 10)] == story.all(StartInstance)
+    assert 2.0 == story.app.snapshot(story.now).eta
+    assert 4 == story.app.memory.restarts
+
+
+def test_wakes_are_measured() -> None:
+    """The ETA is the median of the measured wakes."""
+    story = Story()
+    story.arrive(1)
+    story.wait(2.5)
+    story.become_ready()
+
+    assert 2.5 == story.app.snapshot(story.now).eta
+
+
+def test_shutdown_keeps_every_wish() -> None:
+    """The daemon's end stops instances but is not an operator's stop."""
+    story = Story().awake()
+
+    effects = story.app.shut_down(story.now)
+
+    assert StopInstance(ID, 1) in effects
+    assert Want.AUTO is story.app.want
+    assert story.app.memory.want is None
+
+
+def test_an_exit_of_unknown_status_counts_as_a_failure() -> None:
+    """A process that was not our child may have failed, so it is restarted."""
+    story = Story().awake()
+
+    story.tell(Exited(ID, 1, ExitInfo()))
+
+    assert Phase.BACKOFF is story.phase()

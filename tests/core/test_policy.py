@@ -1,0 +1,62 @@
+"""The policy functions."""
+
+from __future__ import annotations
+
+import pytest
+
+from torpor.core.model import Backoff, ExitInfo, Restart
+from torpor.core.policy import restart_wanted, retry_delay, span, usual_wake
+
+
+@pytest.mark.parametrize(
+    ("restart", "info", "wanted"),
+    [
+        (Restart.ALWAYS, ExitInfo(code=0), True),
+        (Restart.ON_FAILURE, ExitInfo(code=0), False),
+        (Restart.ON_FAILURE, ExitInfo(code=1), True),
+        (Restart.ON_FAILURE, ExitInfo(signal=9), True),
+        (Restart.ON_FAILURE, ExitInfo(), True),
+        (Restart.NO, ExitInfo(code=1), False),
+    ],
+)
+def test_restart_policy(restart: Restart, info: ExitInfo, *, wanted: bool) -> None:
+    """Each policy restarts after the exits that its name says."""
+    assert wanted is restart_wanted(restart, info)
+
+
+def test_the_delay_grows_up_to_its_limit() -> None:
+    """Delays double from the initial one and stop at the maximum, however many failures."""
+    backoff = Backoff(initial=1.0, factor=2.0, max=10.0)
+
+    assert [1.0, 2.0, 4.0, 8.0, 10.0] == [retry_delay(backoff, n, was_stable=False) for n in range(1, 6)]
+    assert 10.0 == retry_delay(backoff, 10_000, was_stable=False)
+
+
+def test_the_first_retry_of_what_was_stable_is_immediate() -> None:
+    """Only the first: a stable app that begins to crash backs off as well."""
+    assert 0.0 == retry_delay(Backoff(), 1, was_stable=True)
+    assert 1.0 == retry_delay(Backoff(), 2, was_stable=True)
+
+
+def test_the_usual_wake_is_the_median() -> None:
+    """One slow wake does not spoil the estimate."""
+    assert usual_wake([]) is None
+    assert 2.0 == usual_wake([1.0, 99.0, 2.0])
+    assert 1.5 == usual_wake([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.48, "480 ms"),
+        (1.0, "1 s"),
+        (1.25, "1.2 s"),
+        (60, "1m"),
+        (90, "1m30s"),
+        (5400, "1h30m"),
+        (3600, "1h"),
+    ],
+)
+def test_spans_read_well(seconds: float, text: str) -> None:
+    """Durations are told in the unit that people would use."""
+    assert text == span(seconds)

@@ -1,0 +1,114 @@
+"""Random histories: thousands of hostile worlds, and proof that they would notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from histories.world import LawBroken, World
+from torpor.core import app as app_module
+from torpor.core import machine
+from torpor.core.instance import DeadlineReached, Instance
+from torpor.core.messages import BecameReady, Exited, WakeRequested
+from torpor.core.model import Phase
+
+HISTORIES = 2500
+STEPS = 60
+
+
+@pytest.mark.parametrize("block", range(10))
+@pytest.mark.slow
+def test_no_history_breaks_a_law(block: int) -> None:
+    """Whatever the world does, in whatever order, the laws hold after every single step."""
+    size = HISTORIES // 10
+    for seed in range(block * size, (block + 1) * size):
+        world = World(seed)
+        try:
+            world.run(STEPS)
+        except LawBroken as broken:
+            history = "\n".join(world.trace[-40:])
+            pytest.fail(f"seed {seed}: {broken}\n{history}")
+
+
+def _never_kill(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.STOPPING, DeadlineReached, Instance.ignore)
+
+
+def _forget_the_start_deadline(patch: pytest.MonkeyPatch) -> None:
+    enter = Instance._enter
+
+    def without(self: Instance, phase: Phase, limit: float | None) -> None:
+        enter(self, phase, None if phase is Phase.STARTING else limit)
+
+    patch.setattr(Instance, "_enter", without)
+
+
+def _start_beside_the_living(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.STOPPING, WakeRequested, Instance.wake)
+
+
+def _finish_despite_leftovers(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.STOPPING, Exited, Instance.gone)
+
+
+def _forget_who_waits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "_grant_all", lambda _self: None)
+
+
+def _leave_the_gate_open(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Instance, "_close_gate", lambda _self: None)
+
+
+def _ignore_an_exit(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.READY, Exited, Instance.ignore)
+
+
+def _believe_old_news(patch: pytest.MonkeyPatch) -> None:
+    def gullible(instance: Instance, message: object, now: float) -> list[object]:
+        instance.now = now
+        instance.out = []
+        machine.TABLE[instance.phase][type(message)](instance, message)
+        return list(instance.out)
+
+    patch.setattr(app_module, "step", gullible)
+
+
+def _wake_what_is_to_be_down(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "refusal", lambda _self, _now: None)
+
+
+def _ready_again_while_stopping(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.STOPPING, BecameReady, Instance.open)
+
+
+def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable[..., None]) -> None:
+    patch.setitem(machine.TABLE[phase], message, move)
+
+
+@pytest.mark.parametrize(
+    "sabotage",
+    [
+        _never_kill,
+        _forget_the_start_deadline,
+        _start_beside_the_living,
+        _finish_despite_leftovers,
+        _forget_who_waits,
+        _leave_the_gate_open,
+        _ignore_an_exit,
+        _believe_old_news,
+        _wake_what_is_to_be_down,
+        _ready_again_while_stopping,
+    ],
+)
+@pytest.mark.slow
+def test_a_broken_core_is_noticed(sabotage: Callable[[pytest.MonkeyPatch], None]) -> None:
+    """Each way of breaking the core on purpose breaks a law within some histories."""
+    with pytest.MonkeyPatch.context() as patch:
+        sabotage(patch)
+        for seed in range(400):
+            try:
+                World(seed).run(STEPS)
+            except (LawBroken, AssertionError, KeyError, ValueError):
+                return
+    pytest.fail("400 histories noticed nothing")

@@ -1,0 +1,367 @@
+"""A hostile world for the core: hangs, late results, exits, impatient clients, operators.
+
+Time passes only when the world says so.  After every step the laws are checked.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+
+from torpor.core.fleet import Fleet
+from torpor.core.messages import (
+    BecameReady,
+    ClientLeft,
+    CloseUpgraded,
+    ConnectRefused,
+    Effect,
+    Exited,
+    Gone,
+    GrantTicket,
+    Input,
+    KillInstance,
+    PageRequested,
+    ProbeInstance,
+    RefuseTicket,
+    RequestArrived,
+    RestartRequested,
+    SleepRequested,
+    Started,
+    StartInstance,
+    StartRefused,
+    StartRequested,
+    StopInstance,
+    StopProblem,
+    StopRequested,
+    Vacated,
+    WakeRequested,
+)
+from torpor.core.model import (
+    AppSpec,
+    Backoff,
+    Endpoint,
+    ExitInfo,
+    InstanceId,
+    Lifecycle,
+    Phase,
+    Restart,
+    StartLimit,
+    Want,
+)
+from torpor.core.upstream import Upstream
+
+WAITING = {Phase.STARTING, Phase.DRAINING, Phase.STOPPING, Phase.BACKOFF}
+
+
+class LawBroken(AssertionError):
+    """The core did what it must never do."""
+
+
+def law(holds: bool, text: str) -> None:
+    if not holds:
+        raise LawBroken(text)
+
+
+@dataclass
+class Body:
+    """What really exists of an instance, whatever the core believes."""
+
+    generation: int
+    main: bool = True
+    leftovers: bool = False
+
+
+@dataclass
+class World:
+    """A fleet, its surroundings, and a seeded will to do harm."""
+
+    seed: int
+    now: float = 1000.0
+    fleet: Fleet = field(init=False)
+    bodies: dict[InstanceId, Body] = field(default_factory=dict)
+    open_tickets: dict[int, tuple[str, float]] = field(default_factory=dict)
+    leases: list[Upstream] = field(default_factory=list)
+    parked: list[Upstream] = field(default_factory=list)
+    trace: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+        self.tickets = itertools.count(1)
+        self.order = itertools.count()
+        self.agenda: list[tuple[float, int, Callable[[], None]]] = []
+        self.hostile = True
+        specs = [self._spec(name) for name in ("a", "b")]
+        self.fleet = Fleet(specs, {}, self.now)
+        self._carry_out(self.fleet.boot(self.now))
+
+    def _spec(self, name: str) -> AppSpec:
+        dice = self.dice
+        return AppSpec(
+            name,
+            Lifecycle(
+                idle_timeout=dice.choice([None, 5.0, 60.0]),
+                wake_timeout=dice.choice([3.0, 30.0]),
+                start_timeout=dice.choice([4.0, 40.0]),
+                drain_timeout=dice.choice([0.0, 3.0]),
+                stop_timeout=dice.choice([1.0, 5.0]),
+                always_on=dice.random() < 0.3,
+                restart=dice.choice(list(Restart)),
+                max_waiting=dice.choice([1, 3, 1000]),
+                backoff=Backoff(initial=dice.choice([0.0, 0.5]), max=4.0),
+                start_limit=StartLimit(failures=dice.choice([1, 3]), window=30.0, cool_off=10.0),
+            ),
+        )
+
+    # --- running -------------------------------------------------------------
+
+    def run(self, steps: int) -> None:
+        """Let `steps` things happen, then let everything come to rest and check that it did."""
+        for _ in range(steps):
+            self._something_happens()
+        self._come_to_rest()
+
+    def post(self, message: Input) -> None:
+        self.trace.append(f"{self.now:9.2f} > {message}")
+        self._carry_out(self.fleet.handle(message, self.now))
+        self._check()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time flow; whatever becomes due on the way happens in its order."""
+        end = self.now + seconds
+        moments = itertools.count()
+        while True:
+            law(next(moments) < 5000, "time does not move on")
+            mine = self.agenda[0][0] if self.agenda else None
+            theirs = self.fleet.next_deadline()
+            due = min((at for at in (mine, theirs) if at is not None), default=None)
+            if due is None or due > end:
+                break
+            self.now = max(self.now, due)
+            if mine is not None and mine <= self.now:
+                heapq.heappop(self.agenda)[2]()
+            else:
+                self.trace.append(f"{self.now:9.2f} > deadline")
+                self._carry_out(self.fleet.deadline_reached(self.now))
+                self._check()
+        self.now = end
+
+    # --- what may happen -----------------------------------------------------
+
+    def _something_happens(self) -> None:
+        name = self.dice.choice(["a", "b"])
+        moves: list[tuple[float, Callable[[], None]]] = [
+            (5, lambda: self._arrive(name)),
+            (1, lambda: self.post(PageRequested(name, "tab"))),
+            (2, self._client_leaves),
+            (4, self._lease_ends),
+            (1, self._lease_parks),
+            (2, self._parked_ends),
+            (4, lambda: self.pass_time(self.dice.choice([0.0, 0.01, 0.4, 3.0, 20.0, 90.0]))),
+            (1, lambda: self._crash(name)),
+            (0.5, lambda: self._refuse_connection(name)),
+            (0.5, lambda: self._lie(name)),
+            (0.4, lambda: self.post(WakeRequested(name))),
+            (0.4, lambda: self.post(SleepRequested(name))),
+            (0.4, lambda: self.post(StartRequested(name))),
+            (0.4, lambda: self.post(StopRequested(name))),
+            (0.4, lambda: self.post(RestartRequested(name))),
+        ]
+        self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
+
+    def _arrive(self, name: str) -> None:
+        upstream = self.fleet.apps[name].enter()
+        if upstream is not None:
+            law(upstream.open, "entered a closed gate")
+            law(self.bodies.get(upstream.id) is not None, "entered an instance that does not exist")
+            self.leases.append(upstream)
+            return
+        ticket = next(self.tickets)
+        wake_timeout = self.fleet.apps[name].spec.lifecycle.wake_timeout
+        self.open_tickets[ticket] = (name, self.now + wake_timeout)
+        self.post(RequestArrived(name, ticket, "GET /"))
+
+    def _client_leaves(self) -> None:
+        if self.open_tickets:
+            ticket = self.dice.choice(list(self.open_tickets))
+            name, _ = self.open_tickets.pop(ticket)
+            self.post(ClientLeft(name, ticket))
+
+    def _lease_ends(self) -> None:
+        if self.leases:
+            self._repay(self.leases.pop(self.dice.randrange(len(self.leases))))
+
+    def _repay(self, upstream: Upstream) -> None:
+        upstream.inflight -= 1
+        upstream.last_active = self.now
+        self._acknowledge(upstream)
+
+    def _lease_parks(self) -> None:
+        if self.leases:
+            upstream = self.leases.pop(self.dice.randrange(len(self.leases)))
+            upstream.parked += 1
+            self.parked.append(upstream)
+            self._repay(upstream)
+
+    def _parked_ends(self) -> None:
+        if self.parked:
+            upstream = self.parked.pop(self.dice.randrange(len(self.parked)))
+            upstream.parked -= 1
+            self._acknowledge(upstream)
+
+    def _acknowledge(self, upstream: Upstream) -> None:
+        if not upstream.open and not upstream.inflight and not upstream.parked:
+            self.post(Vacated(upstream.id, upstream.generation))
+
+    def _crash(self, name: str) -> None:
+        body = self.bodies.get(InstanceId(name))
+        if body is not None and body.main:
+            self._end_main(InstanceId(name), body, ExitInfo(code=self.dice.choice([0, 1])))
+
+    def _refuse_connection(self, name: str) -> None:
+        instance = self.fleet.apps[name].instances[0]
+        self.post(ConnectRefused(instance.id, instance.generation))
+
+    def _lie(self, name: str) -> None:
+        """A result of an older generation arrives late, or one that makes no sense at all."""
+        instance = self.fleet.apps[name].instances[0]
+        generation = instance.generation - self.dice.randint(1, 2)
+        id = instance.id
+        late: list[Input] = [
+            Started(id, generation, None, 1),
+            StartRefused(id, generation, "late"),
+            BecameReady(id, generation),
+            Exited(id, generation, ExitInfo(code=1)),
+            Gone(id, generation),
+            Vacated(id, generation),
+            StopProblem(id, generation, "late"),
+        ]
+        self.post(self.dice.choice(late))
+
+    # --- the world's answers to effects --------------------------------------
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case StartInstance(id=id, generation=generation):
+                    self._begin(id, generation)
+                case ProbeInstance(id=id, generation=generation):
+                    self._later(partial(self._ready, id, generation), chance=0.7)
+                case StopInstance(id=id, generation=generation):
+                    self._stop(id, generation, chance=0.7)
+                case KillInstance(id=id, generation=generation):
+                    self._stop(id, generation, chance=0.9)
+                case GrantTicket(ticket=ticket, upstream=upstream):
+                    law(ticket in self.open_tickets, f"ticket {ticket} got a second verdict")
+                    law(self.bodies.get(upstream.id) is not None, "granted an instance that does not exist")
+                    del self.open_tickets[ticket]
+                    self.leases.append(upstream)
+                case RefuseTicket(ticket=ticket):
+                    law(ticket in self.open_tickets, f"ticket {ticket} got a second verdict")
+                    del self.open_tickets[ticket]
+                case CloseUpgraded(upstream=upstream):
+                    self._later(partial(self._close_parked, upstream), chance=0.8)
+                case _:
+                    pass
+
+    def _begin(self, id: InstanceId, generation: int) -> None:
+        law(id not in self.bodies, f"{id}: generation {generation} began while another was alive")
+        law(self.fleet.apps[id.app].want is not Want.DOWN, f"{id} was started although it is to be down")
+        fate = self.dice.random() if self.hostile else 0.5
+        if fate < 0.15:
+            self._later(lambda: self.post(StartRefused(id, generation, "no such program")), chance=1.0)
+            return
+        body = self.bodies[id] = Body(generation)
+        self.post_later(Started(id, generation, Endpoint("127.0.0.1", 1), 42))
+        if fate < 0.3:
+            self._later(lambda: self._end_main(id, body, ExitInfo(code=3)), chance=1.0)
+        elif fate < 0.9:
+            self._later(lambda: self._ready(id, generation), chance=1.0)
+
+    def post_later(self, message: Input) -> None:
+        self._later(lambda: self.post(message), chance=1.0, soon=True)
+
+    def _ready(self, id: InstanceId, generation: int) -> None:
+        body = self.bodies.get(id)
+        if body is not None and body.generation == generation and body.main:
+            self.post(BecameReady(id, generation))
+
+    def _stop(self, id: InstanceId, generation: int, chance: float) -> None:
+        body = self.bodies.get(id)
+        law(body is None or body.generation == generation, "a stop was meant for another generation")
+        if self.hostile and self.dice.random() > chance:
+            self.post_later(StopProblem(id, generation, "it does not listen"))
+        elif body is None:
+            pass  # its start has not been answered, or its end is on the way
+        elif body.main:
+            self._later(lambda: self._end_main(id, body, ExitInfo(signal=15)), chance=1.0)
+        elif body.leftovers:
+            self._later(lambda: self._end_leftovers(id, body), chance=1.0)
+
+    def _end_main(self, id: InstanceId, body: Body, info: ExitInfo) -> None:
+        if self.bodies.get(id) is not body or not body.main:
+            return
+        body.main = False
+        body.leftovers = self.hostile and self.dice.random() < 0.3
+        if not body.leftovers:
+            del self.bodies[id]
+        self.post(Exited(id, body.generation, info, body.leftovers))
+
+    def _end_leftovers(self, id: InstanceId, body: Body) -> None:
+        if self.bodies.get(id) is body and body.leftovers:
+            del self.bodies[id]
+            self.post(Gone(id, body.generation))
+
+    def _close_parked(self, upstream: Upstream) -> None:
+        for other in [other for other in self.parked if other is upstream]:
+            self.parked.remove(other)
+            other.parked -= 1
+            self._acknowledge(other)
+
+    def _later(self, do: Callable[[], None], chance: float, *, soon: bool = False) -> None:
+        if self.hostile and self.dice.random() > chance:
+            return
+        delay = 0.001 if soon else self.dice.choice([0.002, 0.3, 2.0, 9.0])
+        heapq.heappush(self.agenda, (self.now + delay, next(self.order), do))
+
+    # --- the laws ------------------------------------------------------------
+
+    def _check(self) -> None:
+        for ticket, (name, deadline) in self.open_tickets.items():
+            law(self.now <= deadline + 1e-9, f"ticket {ticket} of {name} waits longer than wake_timeout")
+        for app in self.fleet.apps.values():
+            waiting = sum(1 for name, _ in self.open_tickets.values() if name == app.spec.name)
+            law(app.snapshot(self.now).waiting == waiting, "the core and the clients disagree on who waits")
+            for instance in app.instances:
+                if instance.phase in WAITING:
+                    law(instance.next_deadline() is not None, f"{instance.phase} waits without a deadline")
+                upstream = instance.upstream
+                if instance.phase is Phase.READY:
+                    law(upstream is not None and upstream.open, "ready, but the gate is closed")
+                    law(waiting == 0, "somebody waits for an app that is ready")
+                elif upstream is not None:
+                    law(not upstream.open, f"the gate is open while {instance.phase}")
+                if not instance.alive:
+                    law(instance.id not in self.bodies, f"{instance.phase}, but something of it is alive")
+        for upstream in {*self.leases, *self.parked}:
+            law(upstream.inflight == sum(1 for u in self.leases if u is upstream), "a lease was lost")
+            law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
+
+    def _come_to_rest(self) -> None:
+        """The world turns friendly and the clients go: everything must end well, and stay stoppable."""
+        self.hostile = False
+        for upstream in self.leases[:]:
+            self.leases.remove(upstream)
+            self._repay(upstream)
+        for name in self.fleet.apps:
+            self.post(StopRequested(name))
+        while self.parked:
+            self._parked_ends()
+        self.pass_time(200.0)
+        law(not self.open_tickets, "a client was forgotten")
+        law(not self.bodies, f"still alive after a stop: {self.bodies}")
+        for app in self.fleet.apps.values():
+            law(app.phase is Phase.ASLEEP, f"{app.spec.name} is {app.phase} after a stop")
