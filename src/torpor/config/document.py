@@ -47,8 +47,8 @@ class Document:
     ) -> None:
         self.file = file
         self.data = data
-        self.removed: frozenset[Path] = frozenset()
-        """Paths whose values were taken out of `data` because they were wrong."""
+        self.broken: frozenset[Path] = frozenset()
+        """Paths of values that were refused already; a list position is the one in the file."""
         self._root = root
         self._environ = environ
 
@@ -60,7 +60,7 @@ class Document:
         Where the path is not in the file (something is missing there), the place is
         that of the nearest key above.
         """
-        path = self._as_written(path)
+        path = self.as_written(path)
         mark = self._mark(path, at_key=at_key)
         line, column = (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
         return Problem(self.file, line, column, dotted(path), message, suggestion)
@@ -73,7 +73,7 @@ class Document:
     def text(self, path: Path) -> str:
         """The scalar at `path` as it is written (`1.10`, not 1.1), variables filled in."""
         node = self._root
-        for step in self._as_written(path):
+        for step in self.as_written(path):
             found = _child(node, step)
             if found is None:
                 raise KeyError(dotted(path))
@@ -82,13 +82,13 @@ class Document:
             raise KeyError(dotted(path))
         return interpolate(node.value, self._environ)
 
-    def _as_written(self, path: Path) -> Path:
+    def as_written(self, path: Path) -> Path:
         """The path with list positions as in the file, before wrong items were taken out."""
         written: Path = ()
         for step in path:
             position = step
             if isinstance(position, int):
-                gone = sorted(p[-1] for p in self.removed if p[:-1] == written and isinstance(p[-1], int))
+                gone = sorted(p[-1] for p in self.broken if p[:-1] == written and isinstance(p[-1], int))
                 for each in gone:
                     position += each <= position
             written = (*written, position)
@@ -143,6 +143,7 @@ def read_document(file: str, raw: bytes, environ: Mapping[str, str], problems: P
         problems.add(Problem(file, mark.line + 1, mark.column + 1, dotted(excess.path), excess.text))
         return None
     document = Document(file, root, data if isinstance(data, dict) else {}, environ)
+    document.broken = frozenset(builder.broken)
     if not isinstance(data, dict) and data is not None:
         problems.add(document.problem((), "a configuration is a map of settings (`apps:` and so on)"))
         return None
@@ -218,6 +219,7 @@ class _Builder:
         self._environ = environ
         self._problems = problems
         self._left = MAX_VALUES
+        self.broken: set[Path] = set()
 
     def value(self, node: yaml.Node, path: Path, depth: int) -> Any:
         self._left -= 1
@@ -269,7 +271,7 @@ class _Builder:
             try:
                 text = interpolate(text, self._environ)
             except CannotInterpolate as error:
-                self._report(node, path, str(error))
+                self._refuse(node, path, str(error))
         tag = node.tag
         if tag == _PLAIN:
             return _resolve(text)
@@ -283,14 +285,18 @@ class _Builder:
         }
         value = _resolve(text)
         if tag not in expected:
-            self._report(node, path, f"the tag {_tag_text(tag)} is not supported; write the plain value")
+            self._refuse(node, path, f"the tag {_tag_text(tag)} is not supported; write the plain value")
         elif type(value) is not expected[tag]:
-            self._report(node, path, f"is tagged {_tag_text(tag)} but is none")
+            self._refuse(node, path, f"is tagged {_tag_text(tag)} but is none")
         return value
 
     def _check_tag(self, node: yaml.Node, path: Path, kind: str) -> None:
         if node.tag not in {_CORE + kind, "!"}:
             self._report(node, path, f"the tag {_tag_text(node.tag)} is not supported; write the plain value")
+
+    def _refuse(self, node: yaml.Node, path: Path, message: str) -> None:
+        self.broken.add(path)
+        self._report(node, path, message)
 
     def _report(self, node: yaml.Node, path: Path, message: str) -> None:
         mark = node.start_mark

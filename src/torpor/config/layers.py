@@ -25,12 +25,10 @@ class Layer:
     document: Document
     path: KeyPath
     keys: declared.App
-    broken: frozenset[KeyPath]
-    """Paths whose values were refused already; they count as written, but have no value."""
 
     def refused(self, key: str) -> bool:
         """Whether `key` is written but its value was refused already."""
-        return (*self.path, key) in self.broken
+        return (*self.path, key) in self.document.broken
 
     def absolute(self, file: str) -> str:
         """The absolute path of a file that this layer names."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,6 @@ class _Source:
 
     document: Document
     keys: declared.File
-    broken: frozenset[KeyPath]
     defaults: tuple[Layer, ...]
 
 
@@ -84,11 +83,11 @@ class _Loader:
         document = None if raw is None else read_document(path, raw, self._environ, self.problems)
         if document is None:
             return
-        keys, broken = self._convert(document)
+        keys = self._convert(document)
         defaults = inherited
         if keys.defaults is not UNSET:
-            defaults = (Layer(document, ("defaults",), keys.defaults, broken), *inherited)
-        self._sources.append(_Source(document, keys, broken, defaults))
+            defaults = (Layer(document, ("defaults",), keys.defaults), *inherited)
+        self._sources.append(_Source(document, keys, defaults))
         if parents and keys.gateway is not UNSET:
             self.problems.add(
                 document.problem(("gateway",), f"belongs into the main file, {parents[0]}", at_key=True)
@@ -144,32 +143,32 @@ class _Loader:
 
     # --- keys ---
 
-    def _convert(self, document: Document) -> tuple[declared.File, frozenset[KeyPath]]:
-        """The file's keys, without those that are broken, and the paths of these."""
+    def _convert(self, document: Document) -> declared.File:
+        """The file's keys, without those that are broken; `document.broken` then tells these."""
         data = _prepared(document.data)
+        _remove(data, document.broken)
         try:
-            return msgspec.convert(data, declared.File, dec_hook=parse_scalar), frozenset()
+            return msgspec.convert(data, declared.File, dec_hook=parse_scalar)
         except msgspec.ValidationError as error:
             first = str(error)
-        broken: set[KeyPath] = set()
+        wrong: set[KeyPath] = set()
+        written = document.as_written
 
         def report(path: KeyPath, message: str, suggestion: str | None, at_key: bool) -> None:
             self.problems.add(document.problem(path, message, suggestion=suggestion, at_key=at_key))
-            broken.add(path)
+            wrong.add(path)
             if at_key and suggestion:
-                broken.add((*path[:-1], suggestion))
+                wrong.add((*path[:-1], suggestion))
 
         explain(declared_type(declared.File), data, (), report)
-        for path in sorted(broken, key=_last_first, reverse=True):
-            _remove(data, path)
-        document.removed = frozenset(broken)
+        _remove(data, wrong)
+        document.broken |= {written(path) for path in wrong}
         try:
-            return msgspec.convert(data, declared.File, dec_hook=parse_scalar), frozenset(broken)
+            return msgspec.convert(data, declared.File, dec_hook=parse_scalar)
         except msgspec.ValidationError as error:
             # The walk overlooked something: say it in msgspec's words rather than not at all.
-            message = str(error) if broken else first
-            self.problems.add(document.problem((), message))
-            return declared.File(), frozenset(broken)
+            self.problems.add(document.problem((), str(error) if wrong else first))
+            return declared.File()
 
     # --- apps ---
 
@@ -179,7 +178,7 @@ class _Loader:
         for source in self._sources:
             keys = {} if isinstance(source.keys.apps, msgspec.UnsetType) else source.keys.apps
             for name, own in keys.items():
-                layer = Layer(source.document, ("apps", name), own, source.broken)
+                layer = Layer(source.document, ("apps", name), own)
                 if name in places:
                     first = places[name].document.place(("apps", name))
                     self.problems.add(
@@ -240,13 +239,15 @@ def _last_first(path: KeyPath) -> tuple[tuple[int, str], ...]:
     return tuple((step, "") if isinstance(step, int) else (-1, step) for step in path)
 
 
-def _remove(data: Any, path: KeyPath) -> None:
-    parent = data
-    for step in path[:-1]:
-        inside = isinstance(parent, list) or (isinstance(parent, dict) and step in parent)
-        parent = parent[step] if inside else None
-    last: Any = path[-1]
-    if isinstance(parent, dict):
-        parent.pop(last, None)
-    elif isinstance(parent, list):
-        del parent[last]
+def _remove(data: Any, paths: Collection[KeyPath]) -> None:
+    """Take the values at `paths` out of `data`."""
+    for path in sorted(paths, key=_last_first, reverse=True):
+        parent = data
+        for step in path[:-1]:
+            inside = isinstance(parent, list) or (isinstance(parent, dict) and step in parent)
+            parent = parent[step] if inside else None
+        last: Any = path[-1]
+        if isinstance(parent, dict):
+            parent.pop(last, None)
+        elif isinstance(parent, list):
+            del parent[last]
