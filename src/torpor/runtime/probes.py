@@ -155,8 +155,7 @@ async def _answers(endpoint: Endpoint, probe: HttpProbe) -> bool:
 
 
 async def _connect(endpoint: Endpoint) -> socket.socket:
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock = _new_socket(endpoint)
     try:
         await asyncio.get_running_loop().sock_connect(sock, (endpoint.host, endpoint.port))
         if sock.getsockname() == sock.getpeername():
@@ -168,6 +167,11 @@ async def _connect(endpoint: Endpoint) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _new_socket(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
 def _words(probes: list[Probe]) -> str:
