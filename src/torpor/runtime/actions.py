@@ -109,8 +109,13 @@ class Actions:
         def announce(text: str) -> None:
             self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
 
-        await wait_until_ready(launch.spec, launch, running, self._provider(launch.spec), announce)
-        self._post(BecameReady(launch.id, launch.generation))
+        try:
+            await wait_until_ready(launch.spec, launch, running, self._provider(launch.spec), announce)
+        except TorporError as error:
+            # Not a verdict on the app: it may be fine.  The start's deadline ends the attempt.
+            announce(f"cannot tell whether it is ready: {error}")
+        else:
+            self._post(BecameReady(launch.id, launch.generation))
 
     def _end_probe(self, id: InstanceId) -> None:
         if (task := self._probes.pop(id, None)) is not None:
@@ -133,5 +138,10 @@ class Actions:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._over)
         return task
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("an action broke down", exc_info=error)

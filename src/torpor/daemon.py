@@ -1,0 +1,228 @@
+"""The composition root: builds everything, keeps it for the daemon's life, ends it in order.
+
+The order of opening is the order of need: the claim on the state directory first, so that
+a second daemon harms nothing; the gateway last but for the apps, so that no request meets
+half a daemon.  The end is the reverse, after the apps have been stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from torpor import __version__
+from torpor.config.find import find_config
+from torpor.config.load import load
+from torpor.config.paths import socket_path, state_dir
+from torpor.config.settings import Settings
+from torpor.control.server import ControlServer, DaemonInfo
+from torpor.core.fleet import Fleet
+from torpor.core.messages import (
+    Announce,
+    CloseUpgraded,
+    DropUpstream,
+    Effect,
+    Exited,
+    Gone,
+    GrantTicket,
+    Input,
+    KillInstance,
+    ProbeInstance,
+    RefuseTicket,
+    Remember,
+    ShutdownRequested,
+    StartInstance,
+    StopInstance,
+)
+from torpor.core.model import AppSpec, Event, Route
+from torpor.gateway.gateway import Gateway
+from torpor.providers.base import Provider
+from torpor.providers.process.provider import ProcessProvider
+from torpor.providers.process.spawn import base_environment
+from torpor.runtime import clock
+from torpor.runtime.actions import Actions
+from torpor.runtime.console import Console
+from torpor.runtime.desk import Desk
+from torpor.runtime.engine import Engine
+from torpor.runtime.gate import LocalSeam
+from torpor.runtime.journal import Journal
+from torpor.runtime.state import StateFile
+
+CUT = 5.0
+"""Seconds that clients get to end their connections once all apps are stopped."""
+
+
+def main(config: str | None = None) -> int:
+    """Run the daemon in the foreground until it is told to end; returns its exit code.
+
+    Raises `ConfigNotFound`, `ConfigInvalid`, `StateUnusable` or `ListenFailed`; nothing was started then.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = load(find_config(config))
+    console = Console(sys.stdout, colour=_wants_colour())
+    daemon = Daemon(settings, Path(state_dir()), socket_path(), console)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(daemon.run())
+    return 0
+
+
+class Daemon:
+    """Everything that lives as long as the daemon."""
+
+    def __init__(self, settings: Settings, state: Path, control: str, console: Console) -> None:
+        self._settings = settings
+        self._control = control
+        self._console = console
+        self._state = StateFile(state)
+        self._journal = Journal()
+        self._ending = asyncio.Event()
+        self._impatient = asyncio.Event()
+        self._engine: Engine
+        self._actions: Actions
+        self._seam: LocalSeam
+        self._process = ProcessProvider(state, self._report, base_environment(os.environ))
+
+    async def run(self) -> None:
+        """Run until `end` is called, by a signal or by an operator."""
+        async with contextlib.AsyncExitStack() as stack:
+            memory = self._state.open()
+            stack.push_async_callback(self._state.close)
+            fleet = Fleet(self._settings.apps, memory, clock.now())
+            self._state.watch(lambda name: fleet.apps[name].memory)
+            await self._process.open()
+            stack.push_async_callback(self._process.close)
+
+            self._engine = Engine(fleet)
+            stack.callback(self._engine.close)
+            self._actions = Actions(
+                lambda name: fleet.apps[name].spec, self._provider, self._post, self._journal.announce
+            )
+            stack.push_async_callback(self._actions.close)
+            self._seam = LocalSeam(self._engine, self._journal, self._provider)
+            gateway = Gateway(self._settings.gateway, self._seam)
+            await gateway.open()
+            stack.push_async_callback(gateway.close, CUT)
+
+            desk = Desk(self._engine, self._journal, self._provider, self.end)
+            control = ControlServer(desk, self._control, self._info(gateway))
+            await control.open()
+            stack.push_async_callback(control.close)
+
+            with self._signals():
+                self._journal.subscribe(self._console.tell)
+                self._greet(gateway)
+                self._engine.open(self._perform)
+                control.mark_ready()
+                await self._ending.wait()
+                await self._stop_apps(gateway)
+
+    def end(self) -> None:
+        """Begin the orderly end; asked again, stop waiting for requests in flight."""
+        if self._ending.is_set():
+            self._impatient.set()
+        self._ending.set()
+
+    async def _stop_apps(self, gateway: Gateway) -> None:
+        self._console.say("stopping all apps (once more to cut what is in flight)")
+        settled = asyncio.Event()
+
+        def look(_event: Event | None) -> None:
+            if not self._engine.fleet.alive:
+                settled.set()
+
+        unsubscribe = self._journal.subscribe(look)
+        self._engine.post(ShutdownRequested())
+        look(None)
+        cut = asyncio.create_task(self._cut_when_impatient(gateway))
+        try:
+            await settled.wait()
+        finally:
+            cut.cancel()
+            unsubscribe()
+
+    async def _cut_when_impatient(self, gateway: Gateway) -> None:
+        await self._impatient.wait()
+        await gateway.close(0.0)
+
+    def _post(self, message: Input) -> None:
+        self._engine.post(message)
+
+    def _report(self, message: Exited | Gone) -> None:
+        self._actions.report(message)
+
+    def _provider(self, _spec: AppSpec) -> Provider:
+        return self._process
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case StartInstance() | ProbeInstance() | StopInstance() | KillInstance():
+                self._actions.perform(effect)
+            case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
+                self._seam.perform(effect)
+            case Announce():
+                self._journal.announce(effect)
+            case Remember(app=app):
+                self._state.remember(app)
+
+    def _signals(self) -> contextlib.ExitStack:
+        loop = asyncio.get_running_loop()
+        stack = contextlib.ExitStack()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.end)
+            stack.callback(loop.remove_signal_handler, number)
+        return stack
+
+    def _info(self, gateway: Gateway) -> DaemonInfo:
+        return DaemonInfo(
+            version=__version__,
+            pid=os.getpid(),
+            config=str(self._settings.source),
+            listen=tuple(_urls(self._settings, gateway)),
+            started_at=time.time(),
+        )
+
+    def _greet(self, gateway: Gateway) -> None:
+        say = self._console.say
+        say(f"torpor {__version__} runs {len(self._settings.apps)} apps of {self._settings.source}")
+        base = _urls(self._settings, gateway)[0]
+        for app in self._settings.apps:
+            for route in app.routes:
+                say(f"  {app.name:<14}  {_url(base, route)}")
+        say()
+
+
+def _urls(settings: Settings, gateway: Gateway) -> list[str]:
+    listens = zip(settings.gateway.listen, gateway.addresses(), strict=False)
+    return [
+        f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        for listen, (host, port) in listens
+    ]
+
+
+def _url(base: str, route: Route) -> str:
+    scheme, _, address = base.partition("://")
+    host, _, port = address.rpartition(":")
+    if route.host is not None:
+        host = route.host
+    return f"{scheme}://{host}:{port}{route.path}"
+
+
+def _wants_colour() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Uvloop where there is one: a third of the CPU of asyncio's own loop per relayed request."""
+    try:
+        import uvloop  # noqa: PLC0415  # an option of the platform
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
