@@ -1,0 +1,242 @@
+"""A connection to an instance: reads one response at a time and hands it to the client.
+
+Laws:
+1. Bytes that answer no request end the connection: they must never be taken for the answer
+   to a later one.
+2. The client gets a response's head only after all of it was checked.
+3. A connection is used again only if the response's end was framed, the request was sent
+   whole, and not one byte came behind the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from torpor.core.upstream import Upstream
+from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
+from torpor.gateway.heads import (
+    CHUNKED,
+    UNTIL_CLOSE,
+    Malformed,
+    Response,
+    parse_response,
+    without_framing,
+)
+
+if TYPE_CHECKING:
+    from torpor.gateway.forward import Exchange
+    from torpor.gateway.pool import Pool
+    from torpor.gateway.websocket import Tunnel
+
+INTERIM_LIMIT = 32
+"""Interim (1xx) responses to one request."""
+
+
+class BackendConnection(asyncio.Protocol):
+    """One connection to one upstream."""
+
+    __slots__ = (
+        "_head",
+        "_interims",
+        "_pool",
+        "_response_limit",
+        "exchange",
+        "framer",
+        "heard",
+        "served",
+        "served_at_sweep",
+        "transport",
+        "tunnel",
+        "upstream",
+    )
+
+    def __init__(self, pool: Pool, upstream: Upstream, response_limit: int) -> None:
+        self._pool = pool
+        self._response_limit = response_limit
+        self.upstream = upstream
+        self.transport: asyncio.Transport
+        self.exchange: Exchange | None = None
+        """Whom the next bytes answer."""
+        self.tunnel: Tunnel | None = None
+        self.framer: Framer | None = None
+        """The body being passed on; None: a head is awaited."""
+        self.heard = False
+        """Whether any byte answered the current request."""
+        self.served = 0
+        """Responses carried so far."""
+        self.served_at_sweep = -1
+        self._head = b""
+        self._interims = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of asyncio's protocol interface."""
+        self.transport = cast("asyncio.Transport", transport)
+
+    def send(self, exchange: Exchange, head: bytes) -> None:
+        """Send a request's head; what comes from now on answers it."""
+        self.exchange = exchange
+        self.transport.write(head)
+
+    def data_received(self, data: bytes) -> None:
+        """Part of asyncio's protocol interface."""
+        exchange = self.exchange
+        if exchange is None:
+            self._unasked(data)
+            return
+        if self.framer is not None:
+            self._body(exchange, self.framer, data)
+            return
+        self.heard = True
+        if self._head:
+            data = self._head + data
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._partial(exchange, data)
+            return
+        self._head = b""
+        try:
+            response = parse_response(data, end, exchange.limits)
+        except Malformed as problem:
+            exchange.failed(problem.text)
+            return
+        if response.status < 200:
+            self._interim(exchange, response, data, end)
+            return
+        self._respond(exchange, response, data, end)
+
+    def _respond(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
+        """Pass on a final response: its head, and as much of its body as came with it."""
+        status = response.status
+        if exchange.held and status in {502, 503} and exchange.retry_unready():
+            return
+        request = exchange.request
+        head = response.head
+        length = response.length
+        if status in {204, 304} or request.method == b"HEAD":
+            if (status == 204 or length == CHUNKED) and request.method != b"HEAD":
+                head = without_framing(head or data[: end + 2])
+            length = 0
+        tail = b""
+        if length < 0 or request.close or request.minor == 0 or exchange.last:
+            head, tail = self._ending(exchange, head or data[: end + 2], length)
+        start = end + 4
+        if length >= 0 and len(data) - start == length:
+            # The whole response lies in one piece: nothing to frame, often nothing to copy.
+            if head is None:
+                exchange.client.transport.write(data)
+            else:
+                exchange.client.transport.write(b"%b%b\r\n%b" % (head, tail, data[start:]))
+            self.served += 1
+            exchange.finish(reusable=not response.close)
+            return
+        exchange.responding = True
+        framer: Framer
+        if length == CHUNKED:
+            framer = Chunked(exchange.limits, payload_only=request.minor == 0)
+        elif length == UNTIL_CLOSE:
+            framer = Endless()
+        else:
+            framer = Counted(length)
+        self.framer = framer
+        if response.close:
+            exchange.reusable = False
+        start_of_message = data[: end + 4] if head is None else b"%b%b\r\n" % (head, tail)
+        self._body(exchange, framer, data[end + 4 :], start_of_message)
+
+    def _ending(self, exchange: Exchange, head: bytes, length: int) -> tuple[bytes, bytes]:
+        """Decide whether the client's connection outlives this response, and tell the client."""
+        request = exchange.request
+        close = request.close or exchange.last or length == UNTIL_CLOSE
+        if length == CHUNKED and request.minor == 0:
+            head = without_framing(head)
+            close = True
+        exchange.close_after = close
+        if close:
+            return head, b"Connection: close\r\n"
+        return head, b"Connection: keep-alive\r\n" if request.minor == 0 else b""
+
+    def _body(self, exchange: Exchange, framer: Framer, data: bytes, head: bytes = b"") -> None:
+        try:
+            out, rest = framer.feed(data) if data or framer.done else (b"", b"")
+        except BadFraming:
+            exchange.truncated()
+            return
+        if head:
+            out = head + out
+        if out:
+            exchange.client.transport.write(out)
+        if framer.done:
+            self.served += 1
+            exchange.finish(reusable=exchange.reusable and not rest)
+
+    def _interim(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
+        rest = data[end + 4 :]
+        if response.status == 101:
+            if exchange.request.upgrade is None:
+                exchange.failed("The app switched protocols, which nobody had asked for.")
+                return
+            exchange.upgraded(response, without_framing(response.head or data[: end + 2]), rest)
+            return
+        self._interims += 1
+        if self._interims > INTERIM_LIMIT:
+            exchange.failed("The app sent too many interim responses.")
+            return
+        if exchange.request.minor == 1:
+            head = without_framing(response.head or data[: end + 2])
+            exchange.client.transport.write(head + b"\r\n")
+        if rest:
+            self.data_received(rest)
+
+    def _partial(self, exchange: Exchange, data: bytes) -> None:
+        if len(data) > self._response_limit:
+            exchange.failed("The head of the app's answer is too large.")
+        elif data[:7] != b"HTTP/1."[: len(data)]:
+            exchange.failed("The app's answer does not begin with an HTTP/1 status line.")
+        else:
+            self._head = data
+
+    def _unasked(self, data: bytes) -> None:
+        if self.tunnel is not None:
+            self.tunnel.from_app(data)
+        else:
+            self.transport.abort()
+
+    def release(self, *, reusable: bool) -> None:
+        """The exchange is over: back to the pool, or away."""
+        self.exchange = None
+        self.framer = None
+        self.heard = False
+        self._interims = 0
+        if reusable:
+            self._pool.put(self)
+        else:
+            self._head = b""
+            self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Part of asyncio's protocol interface: the instance reads slower than the client sends."""
+        if self.exchange is not None:
+            self.exchange.client.pause_reading(for_backend=True)
+        elif self.tunnel is not None:
+            self.tunnel.client.pause_reading(for_backend=True)
+
+    def resume_writing(self) -> None:
+        """Part of asyncio's protocol interface."""
+        if self.exchange is not None:
+            self.exchange.client.resume_reading(for_backend=True)
+        elif self.tunnel is not None:
+            self.tunnel.client.resume_reading(for_backend=True)
+
+    def eof_received(self) -> bool | None:
+        """Part of asyncio's protocol interface."""
+        return self.tunnel.app_eof() if self.tunnel is not None else None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Part of asyncio's protocol interface."""
+        if self.tunnel is not None:
+            self.tunnel.app_lost()
+        elif self.exchange is not None:
+            self.exchange.backend_lost(clean=exc is None)
+        else:
+            self._pool.lost(self)

@@ -1,0 +1,440 @@
+"""One exchange: a request finds its app, is held if need be, and is carried there.
+
+Laws:
+1. A lease taken is repaid exactly once, whatever happens in between.
+2. A request's bytes are sent to one instance only.  It goes out a second time only if it is
+   safe to repeat and nothing of its body was read, and nothing of an answer was passed on.
+3. An answer that was cut short is cut short for the client too, never ended politely.
+4. The client's leaving ends its exchange at once, never the wake it caused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from torpor.core.model import Cause, Reason, Refusal, SocketActivity, WakeOn
+from torpor.core.routing import ConfusingPath, HostRoutes, strip_prefix
+from torpor.core.upstream import Upstream
+from torpor.gateway import replies
+from torpor.gateway.backend import BackendConnection
+from torpor.gateway.classify import is_navigation
+from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
+from torpor.gateway.heads import CHUNKED, Request, Response, host_name
+from torpor.gateway.websocket import Tunnel
+from torpor.runtime.seam import Refused
+
+if TYPE_CHECKING:
+    from torpor.gateway.gateway import Door, Gateway
+    from torpor.gateway.http import ClientConnection
+
+log = logging.getLogger(__name__)
+
+GRACE = 3.0
+"""Seconds after readiness in which a held request is not given up because of a connection that
+closes without an answer, or a 502 or 503: many servers listen before they can answer."""
+RETRY_PAUSE = 0.05
+"""Seconds between two attempts."""
+
+_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+
+
+class Exchange:
+    """The request that a client connection is busy with.
+
+    One object per connection, used again for each request: a new one per request costs half
+    a microsecond.
+    """
+
+    __slots__ = (
+        "_door",
+        "_gateway",
+        "_host",
+        "_retried",
+        "_routes",
+        "_task",
+        "_upstream",
+        "backend",
+        "body",
+        "client",
+        "close_after",
+        "held",
+        "limits",
+        "request",
+        "responding",
+        "reusable",
+    )
+
+    def __init__(self, gateway: Gateway, client: ClientConnection) -> None:
+        self._gateway = gateway
+        self.client = client
+        self.limits = gateway.spec.limits
+        self.request: Request
+        self.backend: BackendConnection | None = None
+        self.body: Framer | None = None
+        """What is still to come of the request's body."""
+        self.close_after = False
+        """Whether the client's connection ends with this response."""
+        self.held = False
+        """Whether the request had to wait for its app."""
+        self.responding = False
+        """Whether the head of a final response was passed on."""
+        self.reusable = True
+        """Whether the backend connection may carry another request after this one."""
+        self._door: Door
+        self._upstream: Upstream | None = None
+        """The lease that is not repaid yet."""
+        self._task: asyncio.Task[None] | None = None
+        self._retried = False
+        self._host: bytes | None = None
+        self._routes: HostRoutes[Door] | None = None
+
+    @property
+    def last(self) -> bool:
+        """Whether the gateway is closing, so that no connection should outlive its response."""
+        return self._gateway.closing
+
+    # --- the way there ---------------------------------------------------------------------
+
+    def begin(self, request: Request) -> None:
+        """Take on a request.  The client connection is busy until `ClientConnection.exchange_done`."""
+        self.request = request
+        if request.host != self._host:
+            self._host = request.host
+            self._routes = self._gateway.table.host(host_name(request.host))
+        if request.target.startswith(b"/_torpor/"):
+            self.client.reply_own(request, self._app_here())
+            return
+        routes = self._routes
+        if routes is None:
+            self._nobody(request)
+            return
+        door = routes.whole
+        if door is None:
+            door = self._match(routes, request)
+            if door is None:
+                return
+        self._door = door
+        length = request.length
+        if length:
+            self.body = Chunked(self.limits) if length == CHUNKED else Counted(length)
+        upstream = door.gate.enter()
+        if upstream is None:
+            self._asleep(door, request)
+            return
+        self._upstream = upstream
+        backend = self._gateway.pool.take(upstream)
+        if backend is None:
+            self._task = self._gateway.loop.create_task(self._reach(upstream))
+        else:
+            self._send(backend)
+
+    def forget_routes(self) -> None:
+        """The configuration changed: look hosts up again."""
+        self._host = None
+
+    def _send(self, backend: BackendConnection) -> None:
+        request = self.request
+        self.backend = backend
+        client = self.client
+        if request.forwarded is not None and client.forwarding.trusted:
+            suffix = client.forwarding.extended(request.host, request.forwarded)
+        else:
+            suffix = client.forwarding.suffix(request.host)
+        backend.send(self, request.head + suffix)
+        if self.body is not None:
+            client.pump_body()
+
+    def send_body(self, data: bytes) -> bytes:
+        """Pass on a piece of the request's body; returns what lies behind its end."""
+        assert self.body is not None
+        assert self.backend is not None
+        try:
+            out, rest = self.body.feed(data)
+        except BadFraming as problem:
+            self._broken_body(str(problem))
+            return b""
+        if self.body.done:
+            self.body = None
+        if out:
+            self.backend.transport.write(out)
+        return rest
+
+    def _match(self, routes: HostRoutes[Door], request: Request) -> Door | None:
+        path = request.target.partition(b"?")[0]
+        try:
+            found = routes.match(path)
+        except ConfusingPath:
+            text = "The path has dot segments, which this host's routes cannot follow safely."
+            self._refuse("bad-request", text)
+            return None
+        if found is None:
+            self._nobody(request)
+            return None
+        route, door = found
+        if route.strip_prefix and route.path != "/":
+            stripped = strip_prefix(request.target, route)
+            line = len(request.method) + 1
+            prefix = route.path.rstrip("/").encode()
+            request.head = b"%b %b%bX-Forwarded-Prefix: %b\r\n" % (
+                request.method,
+                stripped,
+                request.head[line + len(request.target) :],
+                prefix,
+            )
+        return door
+
+    def _app_here(self) -> str | None:
+        """The app that a request under `/_torpor/` is about: the host's, at its root path."""
+        if self._routes is None:
+            return None
+        found = self._routes.match(b"/")
+        return found[1].app if found is not None else None
+
+    def _nobody(self, request: Request) -> None:
+        name = host_name(request.host) if request.host else "(none)"
+        if self._routes is not None:
+            path = request.target.partition(b"?")[0].decode("latin-1")
+            self._refuse("unknown-host", f"No app is routed at {path} of the host {name}.")
+        else:
+            self._refuse("unknown-host", f"No app is routed for the host {name}.")
+
+    # --- waiting ---------------------------------------------------------------------------
+
+    def _asleep(self, door: Door, request: Request) -> None:
+        head = request.view(self.client.peer, self.client.scheme)
+        if head.path == "/favicon.ico":
+            # Browsers ask for it by themselves: no reason to wake anything.
+            self._answer(replies.Reply(204, (("Cache-Control", "no-store"), ("X-Torpor", "asleep")), b""))
+            return
+        navigation = is_navigation(head)
+        spec = door.gate.spec
+        if navigation and spec.loading_page.enabled:
+            self._answer(self._gateway.waiting.page(door.gate, head, door.gate.knock(head.by)))
+            return
+        if spec.wake_on is WakeOn.NAVIGATION and not navigation:
+            text = f"{spec.name} is asleep and is only woken by opening its page."
+            refusal = Refusal(Reason(Cause.ASLEEP, text), 30.0)
+            self._answer(replies.refusal(head, spec.name, refusal))
+            return
+        self._task = self._gateway.loop.create_task(self._reach(None))
+
+    async def _reach(self, upstream: Upstream | None, *, pause: float = 0.0) -> None:
+        """Get a connection to the app, waking it if need be, and send the request.
+
+        `upstream`: the lease already held, if any.  The only task that a request can have.
+        """
+        try:
+            if pause:
+                await asyncio.sleep(pause)
+            backend = await self._connected(upstream)
+        except Refused as refused:
+            self._task = None
+            head = self.request.view(self.client.peer, self.client.scheme)
+            self._answer(replies.refusal(head, self._door.app, refused.refusal))
+            return
+        except Exception:
+            # Whatever a provider's gate may raise, the client gets an answer and the lease is repaid.
+            self._task = None
+            log.exception("a request for %s could not be carried", self._door.app)
+            self._refuse("internal-error", "Torpor failed to carry this request.")
+            return
+        self._task = None
+        self._send(backend)
+
+    async def _connected(self, upstream: Upstream | None) -> BackendConnection:
+        """Raises `Refused`, at the latest when `wake_timeout` has passed."""
+        gate = self._door.gate
+        loop = self._gateway.loop
+        deadline: float | None = None
+        if upstream is not None and not upstream.open:
+            self._repay()
+            upstream = None
+        while True:
+            if upstream is None:
+                self.held = True
+                first = deadline is None
+                if deadline is None:
+                    deadline = loop.time() + gate.spec.lifecycle.wake_timeout
+                try:
+                    # The gate itself limits the first wait, and gives the better reason.
+                    async with asyncio.timeout_at(None if first else deadline):
+                        upstream = await gate.wait(self._by())
+                        self._upstream = upstream
+                except TimeoutError:
+                    self._repay()
+                    text = f"{self._door.app} refused connections until the request's time was up."
+                    raise Refused(Refusal(Reason(Cause.WAKE_TIMEOUT, text), 5.0)) from None
+            backend = None if self._retried else self._gateway.pool.take(upstream)
+            if backend is not None:
+                return backend
+            try:
+                return await self._gateway.pool.dial(upstream)
+            except OSError as problem:
+                log.info("%s refused a connection: %s", upstream.id, problem)
+            gate.connect_refused(upstream)
+            self._repay()
+            upstream = None
+            await asyncio.sleep(RETRY_PAUSE)
+
+    def _by(self) -> str:
+        return self.request.view(self.client.peer, self.client.scheme).by
+
+    # --- the way back ----------------------------------------------------------------------
+
+    def finish(self, *, reusable: bool) -> None:
+        """The response was passed on whole."""
+        backend = self.backend
+        assert backend is not None
+        self.backend = None
+        upstream = self._upstream
+        if upstream is not None:
+            self._upstream = None
+            self._door.gate.leave(upstream)
+        if self.body is None:
+            backend.release(reusable=reusable)
+            self.client.exchange_done(close=self.close_after)
+        else:
+            # Answered before the request was read: what is still coming has no taker.
+            backend.release(reusable=False)
+            self.client.exchange_done(close=True)
+
+    def reset(self) -> None:
+        """Make ready for the next request."""
+        if self.responding or self.held or self.close_after or self.body or self._retried:
+            self.responding = False
+            self.held = False
+            self.close_after = False
+            self._retried = False
+            self.body = None
+        self.reusable = True
+
+    def retry_unready(self) -> bool:
+        """A held request met an app that is not up yet: ask again shortly, if that is safe."""
+        upstream = self._upstream
+        request = self.request
+        if upstream is None or request.method not in _SAFE or request.length:
+            return False
+        if time.monotonic() >= upstream.ready_at + GRACE:
+            return False
+        self._drop_backend()
+        self._retried = True  # a new connection each time: the app just showed it is not settled
+        self._task = self._gateway.loop.create_task(self._reach(upstream, pause=RETRY_PAUSE))
+        return True
+
+    def backend_lost(self, *, clean: bool) -> None:
+        """The app closed the connection before the response's end, as far as framing knows."""
+        backend = self.backend
+        assert backend is not None
+        if self.responding:
+            if clean and self.close_after and self._ends_with_connection(backend):
+                self.finish(reusable=False)
+            else:
+                self.truncated()
+            return
+        request = self.request
+        if not backend.heard and not request.length:
+            stale = backend.served > 0 and not self._retried and request.method in _IDEMPOTENT
+            if stale:
+                # It closed an idle connection in the moment in which we used it.
+                self._drop_backend()
+                self._retried = True
+                self._task = self._gateway.loop.create_task(self._reach(self._upstream))
+                return
+            if self.held and self.retry_unready():
+                return
+        self.failed("The app closed the connection without an answer.")
+
+    @staticmethod
+    def _ends_with_connection(backend: BackendConnection) -> bool:
+        return isinstance(backend.framer, Endless)
+
+    def failed(self, text: str) -> None:
+        """There is no usable answer: say so, or cut the answer short if it has begun."""
+        if self.responding:
+            self.truncated()
+            return
+        self._drop_backend()
+        self._repay()
+        self._refuse("bad-gateway", text)
+
+    def truncated(self) -> None:
+        """The answer broke off in the middle."""
+        self._drop_backend()
+        self._repay()
+        self.client.cut()
+
+    def upgraded(self, response: Response, head: bytes, rest: bytes) -> None:
+        """The app agreed to switch protocols: from now on bytes go both ways unread."""
+        backend, upstream = self.backend, self._upstream
+        assert backend is not None
+        assert upstream is not None
+        protocol = response.upgrade or self.request.upgrade or b""
+        self.client.transport.write(head + b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % protocol)
+        policy = self._door.gate.spec.websocket
+        parked = policy.activity is not SocketActivity.OPEN
+        if parked:
+            self._door.gate.park(upstream)
+        self.backend = None
+        self._upstream = None  # the tunnel repays it from here on
+        backend.exchange = None
+        is_websocket = self.request.upgrade == b"websocket"
+        tunnel = Tunnel(self.client, backend, self._door.gate, policy, is_websocket=is_websocket)
+        self._gateway.tunnels.add(tunnel)
+        self.client.tunnel_opened(tunnel)
+        if rest:
+            tunnel.from_app(rest)
+
+    # --- endings ---------------------------------------------------------------------------
+
+    def abandon(self) -> None:
+        """The client left."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+        self._drop_backend()
+        self._repay()
+
+    def abandon_body(self) -> None:
+        """The client stopped in the middle of the request's body."""
+        self._drop_backend()
+        self._repay()
+        if self.responding:
+            self.client.cut()
+        else:
+            self._refuse("request-timeout", "The request's body took too long.", close=True)
+
+    def _drop_backend(self) -> None:
+        backend = self.backend
+        if backend is not None:
+            self.backend = None
+            backend.release(reusable=False)
+
+    def _repay(self) -> None:
+        upstream = self._upstream
+        if upstream is not None:
+            self._upstream = None
+            self._door.gate.leave(upstream)
+
+    def _broken_body(self, text: str) -> None:
+        """What follows a broken chunk is anybody's guess: nothing of it reaches the app."""
+        self._drop_backend()
+        self._repay()
+        if self.responding:
+            self.client.cut()
+        else:
+            self._refuse("bad-request", text, close=True)
+
+    def _refuse(self, cause: str, text: str, *, close: bool = False) -> None:
+        verdict = replies.verdict(cause)
+        if log.isEnabledFor(verdict.level):
+            log.log(verdict.level, "%s: %s", cause, text)
+        head = self.request.view(self.client.peer, self.client.scheme)
+        self._answer(replies.problem(head, cause, text), close=close)
+
+    def _answer(self, reply: replies.Reply, *, close: bool = False) -> None:
+        self._repay()
+        self.client.reply(reply, self.request, close=close or self.request.length != 0)

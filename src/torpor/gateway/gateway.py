@@ -1,0 +1,188 @@
+"""The gateway as a whole: listeners, routes, connections, and the one timer.
+
+Laws:
+1. One timer, the sweep, finds everything that takes too long; it rests while nothing is open.
+2. Closing lets requests in flight end, up to a limit, and accepts nothing new.
+3. One connection above the limit is answered with 503 and closed: a client that hears no
+   learns more than one that hangs in the backlog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from torpor.config.settings import GatewaySpec, Limits, Listen
+from torpor.core.routing import RoutingTable
+from torpor.core.upstream import Upstream
+from torpor.gateway import listener
+from torpor.gateway.headers import parse_networks
+from torpor.gateway.http import LINGER, ClientConnection
+from torpor.gateway.pool import Pool
+from torpor.gateway.waiting.room import WaitingRoom
+from torpor.gateway.websocket import Tunnel
+from torpor.runtime.seam import Gate, Seam
+
+POOL_SWEEP = 30.0
+"""Seconds: an idle connection to an app is closed after one to two of these."""
+_REFUSALS_AT_ONCE = 256
+"""Connections above the limit that are answered at the same time; more are just closed."""
+
+
+class Door:
+    """What a route leads to."""
+
+    __slots__ = ("app", "gate")
+
+    def __init__(self, app: str, gate: Gate) -> None:
+        self.app = app
+        self.gate = gate
+
+
+class Gateway:
+    """Carries requests from its listeners to the apps behind the seam.
+
+    Implements `runtime.seam.UpstreamListener`.  Lives on one event loop.
+    """
+
+    def __init__(self, spec: GatewaySpec, seam: Seam) -> None:
+        self.spec = spec
+        self.waiting = WaitingRoom(seam)
+        self.trusted = parse_networks(spec.trusted_proxies)
+        self.pool = Pool(spec.limits.headers_size)
+        self.table: RoutingTable[Door] = RoutingTable([])
+        self.tunnels: set[Tunnel] = set()
+        self.closing = False
+        self.loop: asyncio.AbstractEventLoop
+        self._seam = seam
+        self._connections: set[ClientConnection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._addresses: list[tuple[str, int]] = []
+        self._interval = _sweep_interval(spec.limits)
+        self._timer: asyncio.TimerHandle | None = None
+        self._pool_swept = 0.0
+        self._emptied: asyncio.Event
+
+    # --- for the daemon --------------------------------------------------------------------
+
+    async def open(self, inherited: Sequence[socket.socket] = ()) -> None:
+        """Listen on every configured address, and on `inherited` listening sockets.
+
+        Raises `ListenFailed`; nothing listens then.
+        """
+        self.loop = asyncio.get_running_loop()
+        self._emptied = asyncio.Event()
+        self.reroute()
+        self._seam.listen(self)
+        try:
+            for listen in self.spec.listen:
+                await self._listen(listen, listener.bind(listen))
+            for sock in inherited:
+                await self._listen(Listen("inherited", 0), sock)
+        except BaseException:
+            for server in self._servers:
+                server.close()
+            raise
+
+    async def close(self, drain: float) -> None:
+        """Stop accepting, let requests in flight end for up to `drain` seconds, cut the rest."""
+        self.closing = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        for tunnel in list(self.tunnels):
+            tunnel.say_goodbye()
+        self._check_emptied()
+        try:
+            async with asyncio.timeout(drain):
+                await self._emptied.wait()
+        except TimeoutError:
+            for connection in list(self._connections):
+                connection.abort()
+        self.pool.close()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where it listens: host and port of each listener, in the order of the configuration."""
+        return list(self._addresses)
+
+    def reroute(self) -> None:
+        """Read the apps' routes again.  Requests in flight are not disturbed."""
+        routes = []
+        for app in self._seam.specs():
+            door = Door(app.name, self._seam.gate(app.name))
+            routes += [(route, door) for route in app.routes]
+        self.table = RoutingTable(routes)
+        for connection in self._connections:
+            connection.forget_routes()
+
+    # --- UpstreamListener ------------------------------------------------------------------
+
+    def close_upgraded(self, upstream: Upstream) -> None:
+        """Say good-bye (1001) on the upgraded connections of `upstream`."""
+        for tunnel in [tunnel for tunnel in self.tunnels if tunnel.upstream is upstream]:
+            tunnel.say_goodbye()
+
+    def drop_upstream(self, upstream: Upstream) -> None:
+        """Close pooled connections to `upstream`."""
+        self.pool.drop(upstream)
+
+    # --- for connections -------------------------------------------------------------------
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """Count a new connection; False if it is one too many (it stays counted until it is gone)."""
+        self._connections.add(connection)
+        self._wind()
+        count = len(self._connections)
+        if count > self.spec.limits.connections + _REFUSALS_AT_ONCE:
+            connection.transport.abort()
+        return count <= self.spec.limits.connections
+
+    def forget(self, connection: ClientConnection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        self._check_emptied()
+
+    # --- inside ----------------------------------------------------------------------------
+
+    async def _listen(self, listen: Listen, sock: socket.socket) -> None:
+        context = None if listen.tls is None else listener.tls_context(listen.tls)
+        scheme = "http" if context is None else "https"
+        server = await self.loop.create_server(
+            lambda: ClientConnection(self, scheme),
+            sock=sock,
+            backlog=listener.BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else self.spec.limits.header_timeout,
+        )
+        self._servers.append(server)
+        host, port = sock.getsockname()[:2]
+        self._addresses.append((host, port))
+
+    def _check_emptied(self) -> None:
+        if self.closing and not self._connections:
+            self._emptied.set()
+
+    def _wind(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._interval, self._sweep)
+
+    def _sweep(self) -> None:
+        now = self.loop.time()
+        for connection in list(self._connections):
+            connection.sweep(now)
+        if now - self._pool_swept >= POOL_SWEEP:
+            self._pool_swept = now
+            self.pool.sweep()
+        self._timer = None
+        if self._connections or len(self.pool):
+            self._wind()
+
+
+def _sweep_interval(limits: Limits) -> float:
+    """A fraction of the shortest limit: no limit is overrun by more than a quarter (or 5 s)."""
+    shortest = min(limits.header_timeout, limits.idle_timeout, limits.body_timeout, LINGER)
+    return min(max(shortest / 8, 0.02), 5.0)

@@ -1,0 +1,91 @@
+"""The fields that the gateway adds: who asked, by which name and scheme.
+
+Laws:
+1. What an untrusted peer says about itself in `Forwarded` or `X-Forwarded-*` is dropped.
+2. What a peer within `trusted_proxies` says is believed and extended by the peer itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Networks or single addresses.  Raises ValueError."""
+    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+
+
+class Forwarding:
+    """What the gateway says of one client connection to the apps behind it."""
+
+    __slots__ = ("_fixed", "_host", "_node", "_peer", "_port", "_scheme", "_suffix", "trusted")
+
+    def __init__(self, peer: str, scheme: str, port: int, trusted: Sequence[Network]) -> None:
+        self._peer = peer.encode()
+        self._node = b'"[%b]"' % self._peer if ":" in peer else self._peer or b"unknown"
+        self._scheme = scheme.encode()
+        self._port = str(port).encode()
+        self.trusted = _within(peer, trusted)
+        self._host: bytes | None = None
+        self._suffix = b""
+        self._fixed = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\n" % (
+            self._peer,
+            self._scheme,
+            self._port,
+        )
+
+    def suffix(self, host: bytes) -> bytes:
+        """The fields and the empty line that end a request's head.
+
+        A connection asks the same host again and again: the last result is kept.
+        """
+        if host != self._host:
+            self._host = host
+            self._suffix = self._fixed + self._of_host(host) + b"\r\n"
+        return self._suffix
+
+    def extended(self, host: bytes, came: Sequence[tuple[bytes, bytes]]) -> bytes:
+        """As `suffix`, built upon what a trusted peer sent."""
+        said: dict[bytes, bytes] = {}
+        for name, value in came:
+            said[name] = said[name] + b", " + value if name in said else value
+        chain = said.get(b"x-forwarded-for")
+        lines = [
+            b"X-Forwarded-For: " + (chain + b", " + self._peer if chain else self._peer),
+            b"X-Forwarded-Proto: " + said.get(b"x-forwarded-proto", self._scheme),
+            b"X-Forwarded-Port: " + said.get(b"x-forwarded-port", self._port),
+        ]
+        seen = said.get(b"x-forwarded-host", host)
+        if seen:
+            lines.append(b"X-Forwarded-Host: " + seen)
+        if b"x-forwarded-prefix" in said:
+            lines.append(b"X-Forwarded-Prefix: " + said[b"x-forwarded-prefix"])
+        if b"x-real-ip" in said:
+            lines.append(b"X-Real-IP: " + said[b"x-real-ip"])
+        element = self._element(host)
+        earlier = said.get(b"forwarded")
+        lines.append(b"Forwarded: " + (earlier + b", " + element if earlier else element))
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _of_host(self, host: bytes) -> bytes:
+        named = b"X-Forwarded-Host: %b\r\n" % host if host else b""
+        return named + b"Forwarded: %b\r\n" % self._element(host)
+
+    def _element(self, host: bytes) -> bytes:
+        quoted = b'"%b"' % host if b":" in host else host
+        named = b"host=%b;" % quoted if host else b""
+        return b"for=%b;%bproto=%b" % (self._node, named, self._scheme)
+
+
+def _within(peer: str, networks: Sequence[Network]) -> bool:
+    if not networks:
+        return False
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return any(mapped in network for network in networks)

@@ -1,0 +1,373 @@
+"""A client's connection: one request at a time, whatever arrives.
+
+Laws:
+1. Requests are served in the order they came, one at a time.  What arrives meanwhile is kept,
+   up to `READ_AHEAD` bytes; then the connection is not read until there is room.
+2. A head that could be read two ways is answered and the connection closed; nothing of it, and
+   nothing behind it, is forwarded.
+3. Whoever is slow (a head, a body, the silence between requests) is measured by the gateway's
+   sweep: no request sets a timer or reads a clock.
+4. The end of the client's sending while it awaits an answer counts as its leaving: it cannot
+   be told from a closed browser tab, and an app should not work for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from email.utils import formatdate
+from typing import TYPE_CHECKING, cast
+
+from torpor.gateway import replies
+from torpor.gateway.forward import Exchange
+from torpor.gateway.headers import Forwarding
+from torpor.gateway.heads import Malformed, Request, check_partial, parse_request
+from torpor.gateway.streaming import OwnStream
+from torpor.gateway.websocket import Tunnel
+
+if TYPE_CHECKING:
+    from torpor.gateway.gateway import Gateway
+
+READ_AHEAD = 64 * 1024
+"""Bytes kept of what the client sends before its turn, in bytes."""
+LINGER = 2.0
+"""Seconds that a refused client is still read (and ignored), so that a reset does not
+destroy the reply before it was read."""
+
+# What a connection is doing.
+AWAITING = 0  # a request, or the rest of one's head
+BUSY = 1  # with an exchange or a reply of our own
+TUNNEL = 2
+LINGERING = 3
+CLOSED = 4
+
+_FOR_BACKEND = 1
+_FOR_BUFFER = 2
+
+
+class ClientConnection(asyncio.Protocol):
+    """One accepted connection."""
+
+    __slots__ = (
+        "_buffer",
+        "_exchange",
+        "_gateway",
+        "_mark",
+        "_marked_at",
+        "_paused_for",
+        "_served",
+        "_stream",
+        "_tunnel",
+        "_write_paused",
+        "forwarding",
+        "peer",
+        "phase",
+        "scheme",
+        "transport",
+    )
+
+    def __init__(self, gateway: Gateway, scheme: str) -> None:
+        self._gateway = gateway
+        self.scheme = scheme
+        self.transport: asyncio.Transport
+        self.forwarding: Forwarding
+        self.peer = ""
+        self.phase = AWAITING
+        self._buffer = b""
+        """What came and was not used: the beginning of a head, a body whose backend is not
+        connected yet, or requests ahead of their turn."""
+        self._exchange = Exchange(gateway, self)
+        self._served = 0
+        self._stream: OwnStream | None = None
+        self._tunnel: Tunnel | None = None
+        self._paused_for = 0
+        self._write_paused = False
+        self._mark: object = None
+        """What the last sweep saw; unchanged at the next one means that nothing happened."""
+        self._marked_at = 0.0
+
+    # --- asyncio's protocol interface ------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Part of asyncio's protocol interface."""
+        self.transport = cast("asyncio.Transport", transport)
+        peer = transport.get_extra_info("peername")
+        own = transport.get_extra_info("sockname")
+        self.peer = str(peer[0]) if peer else ""
+        port = int(own[1]) if own else 0
+        self.forwarding = Forwarding(self.peer, self.scheme, port, self._gateway.trusted)
+        if not self._gateway.admit(self):
+            self.refuse("too-many-connections", "Torpor serves as many connections as it may.")
+
+    def data_received(self, data: bytes) -> None:
+        """Part of asyncio's protocol interface."""
+        if self.phase != AWAITING:
+            self._more(data)
+            return
+        if self._buffer:
+            data = self._buffer + data
+        self._serve(data)
+
+    def eof_received(self) -> bool | None:
+        """Part of asyncio's protocol interface."""
+        if self._tunnel is not None:
+            stays = self._tunnel.client_eof()
+            return stays and self.scheme == "http"
+        self._leave()
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Part of asyncio's protocol interface."""
+        self.phase = CLOSED
+        self._leave()
+        self._gateway.forget(self)
+
+    def pause_writing(self) -> None:
+        """Part of asyncio's protocol interface: the client reads slower than the app writes."""
+        self._write_paused = True
+        backend = self._backend()
+        if backend is not None:
+            backend.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Part of asyncio's protocol interface."""
+        self._write_paused = False
+        backend = self._backend()
+        if backend is not None:
+            backend.resume_reading()
+        elif self.phase == AWAITING and self._buffer:
+            self._serve(self._buffer)
+
+    def _backend(self) -> asyncio.Transport | None:
+        if self._tunnel is not None:
+            return self._tunnel.backend_transport
+        backend = self._exchange.backend
+        return None if backend is None else backend.transport
+
+    # --- requests --------------------------------------------------------------------------
+
+    def _serve(self, data: bytes) -> None:
+        """Begin the requests in `data` until one takes time."""
+        gateway = self._gateway
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end <= 0:
+                if data.startswith(b"\r\n"):
+                    data = data[2:]  # some clients end a form's body with one too many
+                    if data:
+                        continue
+                self._partial(data)
+                return
+            try:
+                request = parse_request(data, end, gateway.spec.limits)
+            except Malformed as problem:
+                if data.startswith(b"\r\n"):
+                    data = data[2:]
+                    continue
+                self.refuse(problem.cause, problem.text)
+                return
+            self._buffer = data[end + 4 :]
+            self.phase = BUSY
+            self._exchange.begin(request)
+            data = self._buffer
+            if self.phase != AWAITING or not data or self._write_paused:
+                return
+
+    def _partial(self, data: bytes) -> None:
+        self._buffer = data
+        if not data:
+            return
+        try:
+            check_partial(data, self._gateway.spec.limits)
+        except Malformed as problem:
+            self.refuse(problem.cause, problem.text)
+
+    def _more(self, data: bytes) -> None:
+        """Bytes while the connection is not awaiting a request."""
+        if self._tunnel is not None:
+            self._tunnel.from_client(data)
+        elif self.phase == BUSY:
+            exchange = self._exchange
+            if exchange.body is not None and exchange.backend is not None and not self._buffer:
+                self._buffer = exchange.send_body(data)
+            else:
+                self._buffer += data
+            if len(self._buffer) > READ_AHEAD:
+                self._pause(_FOR_BUFFER)
+
+    def pump_body(self) -> None:
+        """The backend is connected: pass on what came of the body, then read on."""
+        if self._buffer:
+            data, self._buffer = self._buffer, b""
+            rest = self._exchange.send_body(data)
+            self._buffer = rest
+        self._resume(_FOR_BUFFER)
+
+    def exchange_done(self, *, close: bool) -> None:
+        """The exchange is over: serve the next request."""
+        self._served += 1
+        self._exchange.reset()
+        if self._paused_for:
+            self._resume(_FOR_BACKEND)
+        if self.phase != BUSY:
+            return
+        if close or self._gateway.closing:
+            self._linger()
+            return
+        self.phase = AWAITING
+        if self._buffer:
+            self._resume(_FOR_BUFFER)
+            # Not from here: a long pipeline must not become a deep recursion.
+            self._gateway.loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        if self.phase == AWAITING and self._buffer and not self._write_paused:
+            self._serve(self._buffer)
+
+    # --- replies of our own ----------------------------------------------------------------
+
+    def reply_own(self, request: Request, app: str | None) -> None:
+        """Answer a request under `/_torpor/`."""
+        head = request.view(self.peer, self.scheme)
+        self._stream = OwnStream(self, request)
+        reply = self._gateway.waiting.respond(head, app, self._stream)
+        if reply is not None:
+            self._stream = None
+            self.reply(reply, request, close=request.length != 0)
+
+    def reply(self, reply: replies.Reply, request: Request | None, *, close: bool) -> None:
+        """Send a whole reply; then close, or serve the next request."""
+        close = close or request is None or request.close or self._gateway.closing
+        old = request is not None and request.minor == 0
+        lines = [f"HTTP/1.1 {reply.status} {replies.phrase(reply.status)}"]
+        lines += [f"{name}: {value}" for name, value in reply.headers]
+        lines.append(f"Date: {formatdate(usegmt=True)}")
+        if reply.status not in {204, 304}:
+            lines.append(f"Content-Length: {len(reply.body)}")
+        if close:
+            lines.append("Connection: close")
+        elif old:
+            lines.append("Connection: keep-alive")
+        body = b"" if request is not None and request.method == b"HEAD" else reply.body
+        self.transport.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body)
+        self.exchange_done(close=close)
+
+    def refuse(self, cause: str, text: str) -> None:
+        """Answer what is not a request, and close."""
+        self.phase = BUSY
+        self.reply(replies.problem(None, cause, text), None, close=True)
+
+    # --- tunnels ---------------------------------------------------------------------------
+
+    def tunnel_opened(self, tunnel: Tunnel) -> None:
+        """The app switched protocols."""
+        self.phase = TUNNEL
+        self._tunnel = tunnel
+        tunnel.open(self._gateway.loop)
+        data, self._buffer = self._buffer, b""
+        if data:
+            tunnel.from_client(data)
+        self._resume(_FOR_BUFFER)
+
+    def tunnel_closed(self, tunnel: Tunnel) -> None:
+        """The tunnel ended: deliver what is written, then close."""
+        self._tunnel = None
+        self._gateway.tunnels.discard(tunnel)
+        if self.phase == TUNNEL:
+            self._linger()
+
+    # --- endings ---------------------------------------------------------------------------
+
+    def cut(self) -> None:
+        """End a response that cannot be completed so that nobody takes it for complete."""
+        self.phase = CLOSED
+        self.transport.abort()
+
+    def close_if_idle(self) -> None:
+        """The gateway is closing: end a connection that nobody uses."""
+        if self.phase == AWAITING and not self._buffer:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """The gateway's patience is over."""
+        self._leave()
+        self.transport.abort()
+
+    def forget_routes(self) -> None:
+        """The configuration changed."""
+        self._exchange.forget_routes()
+
+    def _linger(self) -> None:
+        """Close our half and ignore what still comes, until the client closes or time is up."""
+        self.phase = LINGERING
+        self._buffer = b""
+        self._paused_for = 0
+        self.transport.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self._mark = None
+        else:
+            self.transport.close()
+
+    def _leave(self) -> None:
+        """The client is gone, or is to be taken for it."""
+        if self._tunnel is not None:
+            self._tunnel.client_lost()
+        self._exchange.abandon()
+        if self._stream is not None:
+            stream, self._stream = self._stream, None
+            stream.closed()
+        if self.phase == BUSY:
+            self.phase = LINGERING
+
+    # --- reading pauses --------------------------------------------------------------------
+
+    def pause_reading(self, *, for_backend: bool) -> None:
+        """Read no further until `resume_reading` with the same reason."""
+        self._pause(_FOR_BACKEND if for_backend else _FOR_BUFFER)
+
+    def resume_reading(self, *, for_backend: bool) -> None:
+        """One reason for not reading is gone."""
+        self._resume(_FOR_BACKEND if for_backend else _FOR_BUFFER)
+
+    def _pause(self, reason: int) -> None:
+        if not self._paused_for and not self.transport.is_closing():
+            self.transport.pause_reading()
+        self._paused_for |= reason
+
+    def _resume(self, reason: int) -> None:
+        if self._paused_for:
+            self._paused_for &= ~reason
+            if not self._paused_for and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    # --- the sweep -------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """Called now and then: end the connection if nothing happened for too long."""
+        limits = self._gateway.spec.limits
+        if self.phase == AWAITING:
+            if self._buffer or not self._served:
+                # Counted from the first byte on, not from the last one.
+                mark, limit = ("head", self._served, int(bool(self._buffer))), limits.header_timeout
+            else:
+                mark, limit = ("idle", self._served, 0), limits.idle_timeout
+        elif self.phase == BUSY and self._exchange.body is not None and not self._paused_for:
+            mark, limit = ("body", self._served, self._exchange.body.progress), limits.body_timeout
+        elif self.phase == LINGERING:
+            mark, limit = ("linger", 0, 0), LINGER
+        else:
+            self._mark = None
+            return
+        if mark != self._mark:
+            self._mark = mark
+            self._marked_at = now
+        elif now - self._marked_at >= limit:
+            self._timed_out(mark[0])
+
+    def _timed_out(self, kind: str) -> None:
+        if kind == "head" and self._buffer:
+            self.refuse("request-timeout", "The request's head took too long.")
+        elif kind == "body":
+            self._exchange.abandon_body()
+        else:
+            self.transport.abort()

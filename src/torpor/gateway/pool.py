@@ -1,0 +1,95 @@
+"""Open connections to instances that wait for their next request.
+
+Laws:
+1. A connection is here only while nothing is owed on it, either way.
+2. The last one put back is the first one taken: the others grow old and are closed.
+3. Forgetting an upstream closes all of its connections at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from torpor.core.upstream import Upstream
+from torpor.gateway.backend import BackendConnection
+
+IDLE_PER_UPSTREAM = 512
+"""Idle connections kept per upstream; one more is closed."""
+CONNECT_TIMEOUT = 5.0
+"""Seconds until an instance that does not even refuse a connection counts as refusing."""
+
+
+class Pool:
+    """The idle connections of all upstreams."""
+
+    def __init__(self, head_limit: int) -> None:
+        self._idle: dict[Upstream, list[BackendConnection]] = {}
+        self._head_limit = head_limit
+
+    def __len__(self) -> int:
+        return sum(map(len, self._idle.values()))
+
+    def take(self, upstream: Upstream) -> BackendConnection | None:
+        """An idle connection, or None if a new one must be dialled."""
+        idle = self._idle.get(upstream)
+        while idle:
+            backend = idle.pop()
+            # Its end may have been seen already while connection_lost is still to come.
+            if not backend.transport.is_closing():
+                return backend
+        return None
+
+    async def dial(self, upstream: Upstream) -> BackendConnection:
+        """Open a new connection.  Raises OSError (TimeoutError included)."""
+        loop = asyncio.get_running_loop()
+        endpoint = upstream.endpoint
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            _, backend = await loop.create_connection(
+                lambda: BackendConnection(self, upstream, self._head_limit), endpoint.host, endpoint.port
+            )
+        return backend
+
+    def put(self, backend: BackendConnection) -> None:
+        """Keep a connection for the next request, unless its upstream takes no more."""
+        upstream = backend.upstream
+        idle = self._idle.get(upstream)
+        if idle is None:
+            idle = self._idle[upstream] = []
+        if upstream.open and len(idle) < IDLE_PER_UPSTREAM:
+            idle.append(backend)
+        else:
+            backend.transport.close()
+
+    def lost(self, backend: BackendConnection) -> None:
+        """The instance closed an idle connection."""
+        idle = self._idle.get(backend.upstream)
+        if idle is not None and backend in idle:
+            idle.remove(backend)
+
+    def drop(self, upstream: Upstream) -> None:
+        """Close all idle connections to an upstream."""
+        for backend in self._idle.pop(upstream, ()):
+            backend.transport.close()
+
+    def close(self) -> None:
+        """Close everything."""
+        for upstream in list(self._idle):
+            self.drop(upstream)
+
+    def sweep(self) -> None:
+        """Close what was not used since the last sweep.
+
+        Counting uses instead of reading a clock keeps the hot path free of time.
+        """
+        for upstream, idle in list(self._idle.items()):
+            kept = []
+            for backend in idle:
+                if backend.served == backend.served_at_sweep:
+                    backend.transport.close()
+                else:
+                    backend.served_at_sweep = backend.served
+                    kept.append(backend)
+            if kept:
+                idle[:] = kept
+            else:
+                del self._idle[upstream]
