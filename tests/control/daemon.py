@@ -2,13 +2,17 @@
 
     python daemon.py SOCKET NUMBER_OF_APPS
 
-It prints `ready` once it listens, and ends by `POST /shutdown` or when its stdin is closed.
+It prints `ready` once it listens, and `waiting` when a client waits for ever.  It takes orders on stdin, one JSON list per line:
+`["write", APP, LINE]`, `["announce", APP, TEXT]`; it ends by `POST /shutdown`, or when
+its stdin is closed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import stat
 import sys
 
 from control.fakes import FakeOperator
@@ -40,17 +44,32 @@ def fill(operator: FakeOperator, number: int) -> None:
         operator.add(f"app-{index:04}", phase=Phase.READY if index % 10 == 0 else Phase.ASLEEP)
 
 
+def obey(operator: FakeOperator, ended: asyncio.Event) -> None:
+    """Carry out what stands on stdin."""
+    text = os.read(sys.stdin.fileno(), 65536)
+    if not text:
+        ended.set()
+    for line in text.splitlines():
+        order, app, words = json.loads(line)
+        if order == "write":
+            operator.outputs[app].write(words)
+        else:
+            operator.announce(app, "note", words)
+
+
 async def main(path: str, number: int) -> None:
     """Serve until told to end."""
     operator = FakeOperator()
     fill(operator, number)
     ended = asyncio.Event()
     operator.on_shutdown = ended.set
+    operator.on_wait = lambda: print("waiting", flush=True)
     info = DaemonInfo("0.1.0", os.getpid(), "/etc/torpor/torpor.yaml", ("127.0.0.1:8080",), 1_790_000_000.0)
     server = ControlServer(operator, path, info)
     await server.open()
     server.mark_ready()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), ended.set)
+    if stat.S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), obey, operator, ended)
     print("ready", flush=True)
     await ended.wait()
     await server.close()

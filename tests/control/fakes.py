@@ -65,6 +65,7 @@ class FakeOperator:
     journal: list[Event] = field(default_factory=list)
     readers: list[Callable[[Event], None]] = field(default_factory=list)
     shutdowns: int = 0
+    on_wait: Callable[[], None] = lambda: None
     on_shutdown: Callable[[], None] = lambda: None
     on_change: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -113,6 +114,7 @@ class FakeOperator:
         self.on_change.set()
         try:
             if app in self.slow:
+                self.on_wait()
                 await asyncio.get_running_loop().create_future()
             return self.app(app)
         finally:

@@ -1,0 +1,165 @@
+"""The root command: which verbs there are, and how every failure becomes one line and an exit code.
+
+A verb's module is imported when the verb is used, so that `torpor status` pays for
+`status` alone.  Exit codes are a promise to scripts:
+
+0 ok · 1 failed · 2 usage · 3 `status APP`: not running · 4 no such app ·
+6 configuration invalid · 7 daemon not reachable · 124 `--timeout` expired ·
+130 interrupted · 141 the reader of the output left
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from torpor import __version__
+from torpor.cli.terminal import fail
+from torpor.control.client import Problem
+from torpor.errors import TorporError
+
+FAILED = 1
+USAGE = 2
+NOT_RUNNING = 3
+UNKNOWN_APP = 4
+CONFIG_INVALID = 6
+UNREACHABLE = 7
+TIMED_OUT = 124
+INTERRUPTED = 130
+READER_LEFT = 141
+COMPLETION_VARIABLE = "_TORPOR_COMPLETE"
+
+_BY_CODE = {
+    "unknown-app": UNKNOWN_APP,
+    "config-invalid": CONFIG_INVALID,
+    "config-not-found": CONFIG_INVALID,
+    "daemon-unreachable": UNREACHABLE,
+    "wait-expired": TIMED_OUT,
+}
+
+VERBS = {
+    "up": ("torpor.cli.up:up", "Run the daemon: in the foreground, or with -d behind it."),
+    "down": ("torpor.cli.down:down", "End the daemon and all of its apps in an orderly way."),
+    "status": ("torpor.cli.status:status", "List the apps and what they are doing."),
+    "show": ("torpor.cli.show:show", "Show all that is known of one app."),
+    "start": ("torpor.cli.verbs:start", "Run apps, and let requests wake them again."),
+    "stop": ("torpor.cli.verbs:stop", "Stop apps; requests are refused until they are started."),
+    "restart": ("torpor.cli.verbs:restart", "Stop apps and start them afresh."),
+    "wake": ("torpor.cli.verbs:wake", "Wake apps, as a request would."),
+    "sleep": ("torpor.cli.verbs:sleep", "Put apps to sleep; the next request wakes them."),
+    "logs": ("torpor.cli.logs:logs", "Show what apps write, and follow it."),
+    "events": ("torpor.cli.events:events", "Show what happened to apps, and follow it."),
+    "config": ("torpor.cli.config:config", "Check the configuration, or print its schema."),
+    "version": ("torpor.cli.version:version", "Print the versions of this program and of the daemon."),
+    "completion": ("torpor.cli.completion:completion", "Print the completion script for a shell."),
+}
+"""Where each verb lives, and its line in the help."""
+
+ALIASES = {
+    "ls": "status",
+    "ps": "status",
+    "list": "status",
+    "describe": "show",
+    "info": "show",
+    "inspect": "show",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used, and whose help imports none."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The verbs in the order of the table; aliases stay out of the help."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """The command of a verb or an alias."""
+        verb = VERBS.get(ALIASES.get(cmd_name, cmd_name))
+        if verb is None:
+            return None
+        module, _, attribute = verb[0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The list of verbs."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
+            import difflib  # noqa: PLC0415  # only a typo pays for it
+
+            near = difflib.get_close_matches(name, [*VERBS, *ALIASES], n=1)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            raise click.UsageError(f"There is no command {name!r}.{guess}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Examples: `torpor up -d`, `torpor status`, `torpor logs -f notes`.",
+)
+@click.version_option(__version__, "-V", "--version", message="torpor %(version)s")
+def torpor() -> None:
+    """Torpor runs services that sleep until someone knocks."""
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line; the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets a stand-in, never a traceback.
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")
+    try:
+        code = _invoke(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered must not raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_LEFT
+    return code
+
+
+def exit_code(error: TorporError) -> int:
+    """The exit code that tells a script what kind of failure this was."""
+    code: Any = error.document.get("code") if isinstance(error, Problem) else error.code
+    return _BY_CODE.get(code, FAILED)
+
+
+def _invoke(args: Sequence[str]) -> int:
+    try:
+        if COMPLETION_VARIABLE in os.environ:
+            torpor.main(prog_name="torpor", complete_var=COMPLETION_VARIABLE)
+        # Not `main`: that would turn a broken pipe into a plain failure.
+        with torpor.make_context("torpor", list(args)) as context:
+            result = torpor.invoke(context)
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return USAGE
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "torpor"
+        fail(error.format_message(), f"`{command} --help` tells how it is used.")
+        return USAGE
+    except click.ClickException as error:
+        fail(error.format_message())
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        return INTERRUPTED
+    except TorporError as error:
+        fail(error.message, error.hint)
+        return exit_code(error)
+    return result if isinstance(result, int) else 0

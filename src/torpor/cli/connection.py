@@ -1,0 +1,93 @@
+"""Where the daemon is, what the user means by names, and completion of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from torpor.config.paths import socket_path
+from torpor.control.client import Client
+from torpor.errors import TorporError, UnknownApp
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMPLETION_TIMEOUT = 0.1
+"""Seconds that pressing Tab may wait for the daemon."""
+
+
+def connect() -> Client:
+    """The client of the daemon that the environment names."""
+    return Client(socket_path())
+
+
+def select(apps: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
+    """The apps that the names and globs mean, each once, in the order asked for.
+
+    Raises `UnknownApp` where one of them means nothing.
+    """
+    by_name = {app["name"]: app for app in apps}
+    chosen: dict[str, dict[str, Any]] = {}
+    for name in names:
+        if name in by_name:
+            chosen[name] = by_name[name]
+            continue
+        if not is_glob(name):
+            raise unknown(name, by_name)
+        from fnmatch import fnmatchcase  # noqa: PLC0415  # plain names do not pay for it
+
+        matching = {known: app for known, app in by_name.items() if fnmatchcase(known, name)}
+        if not matching:
+            raise UnknownApp(f"no app matches {name!r}")
+        chosen.update(matching)
+    return list(chosen.values())
+
+
+def is_glob(name: str) -> bool:
+    """Whether a name may mean several apps."""
+    return any(char in name for char in "*?[")
+
+
+def unknown(name: str, known: Sequence[str] | dict[str, Any]) -> UnknownApp:
+    """The error for a name that nobody has, with the one that was probably meant."""
+    import difflib  # noqa: PLC0415  # only a typo pays for it
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return UnknownApp(f"no app is called {name!r}", hint=f"Did you mean {near[0]!r}?" if near else None)
+
+
+def print_json(document: object) -> None:
+    """One document to stdout, indented for people who read it on a terminal."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(document, indent=indent, ensure_ascii=False) + "\n")
+
+
+def complete_app(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of apps that start like that; none where the daemon does not answer at once."""
+    from click.shell_completion import CompletionItem  # noqa: PLC0415  # only Tab pays for it
+
+    try:
+        apps = Client(socket_path(), timeout=COMPLETION_TIMEOUT).get("apps")
+    except (TorporError, ValueError):
+        return []
+    return [
+        CompletionItem(app["name"], help=app["state"]) for app in apps if app["name"].startswith(incomplete)
+    ]
+
+
+def app_argument(*, required: bool = False, many: bool = True) -> Callable[[Any], Any]:
+    """The argument that names apps, with completion."""
+    return click.argument(
+        "names" if many else "name",
+        metavar="[APP]..." if many and not required else "APP..." if many else "APP",
+        nargs=-1 if many else 1,
+        required=required,
+        shell_complete=complete_app,
+    )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")

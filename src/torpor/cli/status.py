@@ -1,0 +1,113 @@
+"""`torpor status`: the one table that says it all."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from torpor.cli.app import NOT_RUNNING
+from torpor.cli.connection import app_argument, connect, json_option, print_json, select
+from torpor.cli.figures import NONE, duration, size
+from torpor.cli.table import Column, Row, render
+from torpor.cli.terminal import columns, has_colour, printable
+
+COLUMNS = (
+    Column("NAME", keep=9, least=8),
+    Column("STATE", keep=10),
+    Column("PID", keep=4, right=True),
+    Column("PORT", keep=2, right=True),
+    Column("IDLE-IN", keep=7, right=True),
+    Column("UPTIME", keep=3, right=True),
+    Column("RESTARTS", keep=1, right=True),
+    Column("MEM", keep=6, right=True),
+    Column("ROUTE", keep=5, least=12),
+)
+_STATE = 1
+COLOURS = {
+    "ready": "green",
+    "asleep": "blue",
+    "paused": "blue",
+    "hibernated": "blue",
+    "done": "dim",
+    "failed": "red",
+    "backoff": "red",
+}
+"""Everything else is on its way somewhere, and yellow."""
+TROUBLED = frozenset({"failed", "backoff"})
+
+
+@click.command()
+@app_argument()
+@json_option
+@click.option("-q", "--quiet", is_flag=True, help="Print the names only.")
+@click.option("--no-headers", is_flag=True, help="Leave the line of titles out.")
+def status(names: Sequence[str], as_json: bool, quiet: bool, no_headers: bool) -> int:
+    """List the apps and what they are doing.
+
+    With names (or quoted globs) the exit code tells whether they run: 0 if each one runs or
+    sleeps until someone knocks, 3 if one is stopped or failed, 4 if there is no such app.
+
+    Looking never wakes an app.
+    """
+    apps = connect().get("apps")
+    if names:
+        apps = select(apps, names)
+    if as_json:
+        print_json(apps)
+    elif quiet:
+        sys.stdout.write("".join(app["name"] + "\n" for app in apps))
+    elif apps or not no_headers:
+        sys.stdout.write(
+            render(
+                COLUMNS,
+                [row(app) for app in apps],
+                room=columns(sys.stdout),
+                headers=not no_headers,
+                colour=has_colour(sys.stdout),
+            )
+        )
+    return NOT_RUNNING if names and not all(map(serves, apps)) else 0
+
+
+def row(app: dict[str, Any]) -> Row:
+    """The table's row of an app's document."""
+    state = state_words(app)
+    routes = app["routes"]
+    cells = (
+        printable(app["name"]),
+        state,
+        str(app["pid"] or NONE),
+        str(app["port"] or NONE),
+        duration(app["idle_in"]),
+        duration(app["uptime"]),
+        str(app["restarts"]),
+        size(app["rss"]),
+        routes[0] + (f" +{len(routes) - 1}" if len(routes) > 1 else "") if routes else NONE,
+    )
+    return Row(cells, {_STATE: state_colour(app)}, note(app))
+
+
+def state_words(app: dict[str, Any]) -> str:
+    """The state, and whether an operator keeps the app down."""
+    return f"{app['state']} (down)" if app["want"] == "down" else str(app["state"])
+
+
+def state_colour(app: dict[str, Any]) -> str:
+    """The colour of the app's state."""
+    return "dim" if app["want"] == "down" else COLOURS.get(app["state"], "yellow")
+
+
+def note(app: dict[str, Any]) -> str | None:
+    """Why an app is in trouble, and when it will be tried again."""
+    if app["state"] not in TROUBLED:
+        return None
+    reason = printable(app["reason"] or "no reason is known")
+    return reason + (f"; next try in {duration(app['retry_in'])}" if app["retry_in"] is not None else "")
+
+
+def serves(app: dict[str, Any]) -> bool:
+    """Whether the app runs, or sleeps on purpose and would wake."""
+    return app["want"] != "down" and app["state"] not in TROUBLED

@@ -1,0 +1,99 @@
+"""The status table, as it must look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torpor.cli.status import COLUMNS, row
+from torpor.cli.table import render
+from torpor.cli.terminal import width
+
+
+def app(name: str, state: str, **changes: Any) -> dict[str, Any]:
+    """An app's document."""
+    document: dict[str, Any] = {
+        "name": name, "state": state, "want": "auto", "pid": None, "port": None, "idle_in": None, "uptime": None,
+        "restarts": 0, "rss": None, "routes": [f"{name}.localhost"], "reason": None, "retry_in": None,
+    }  # fmt: skip
+    return {**document, **changes}
+
+
+APPS = [
+    app("notes", "ready", pid=31415, port=8501, idle_in=1790, uptime=75, rss=305 * 2**20),
+    app("日本", "asleep", restarts=2, routes=["a.example", "b.example"]),
+    app("old", "asleep", want="down", routes=[]),
+    app("crashy", "failed", restarts=12, reason="exited with code 3\x1b[2J", retry_in=41),
+]
+
+
+def table(room: int | None = None, *, headers: bool = True, colour: bool = False) -> str:
+    """The table of all four."""
+    return render(COLUMNS, [row(one) for one in APPS], room=room, headers=headers, colour=colour)
+
+
+def test_the_whole_table() -> None:
+    """Numbers stand right, names left, a reason below its app."""
+    expected = """\
+NAME    STATE            PID  PORT  IDLE-IN  UPTIME  RESTARTS   MEM  ROUTE
+notes   ready          31415  8501   29m50s   1m15s         0  305M  notes.localhost
+日本    asleep             -     -        -       -         2     -  a.example +1
+old     asleep (down)      -     -        -       -         0     -  -
+crashy  failed             -     -        -       -        12     -  crashy.localhost
+  └ exited with code 3�[2J; next try in 41s
+"""
+    assert expected == table()
+
+
+def test_the_table_in_60_columns() -> None:
+    """What matters least goes first; nothing is broken into two lines."""
+    expected = """\
+NAME    STATE          IDLE-IN   MEM  ROUTE
+notes   ready           29m50s  305M  notes.localhost
+日本    asleep               -     -  a.example +1
+old     asleep (down)        -     -  -
+crashy  failed               -     -  crashy.localhost
+  └ exited with code 3�[2J; next try in 41s
+"""
+    assert expected == table(60)
+
+
+def test_the_table_in_24_columns() -> None:
+    """Name and state remain."""
+    expected = """\
+NAME    STATE
+notes   ready
+日本    asleep
+old     asleep (down)
+crashy  failed
+  └ exited with code 3�…
+"""
+    assert expected == table(24)
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    """At any width at which the state alone fits."""
+    for room in range(13, 120):
+        widest = max(width(line) for line in table(room).splitlines())
+        assert widest <= room, room
+
+
+def test_colour_changes_nothing_but_colour() -> None:
+    """With the escape sequences taken out it is the same table."""
+    import re
+
+    coloured = table(colour=True)
+    assert "\x1b[32mready" in coloured
+    assert "\x1b[31mfailed" in coloured
+    plain = re.sub(r"\x1b\[[0-9]*m", "", coloured)
+    assert [line.rstrip() for line in plain.splitlines()] == table().splitlines()
+
+
+def test_headers_can_be_left_out() -> None:
+    """For scripts that cut columns."""
+    assert table().splitlines()[1].split() == table(headers=False).splitlines()[0].split()
+
+
+def test_an_empty_table_has_its_titles() -> None:
+    """No app is configured: still one line that says what would stand here."""
+    text = render(COLUMNS, [], room=None, headers=True, colour=False)
+    assert "NAME  STATE  PID  PORT  IDLE-IN  UPTIME  RESTARTS  MEM  ROUTE\n" == text
