@@ -166,7 +166,7 @@ class App:
         self._refuse_all(_SHUTDOWN)
         for instance in self.instances:
             instance.want = Want.DOWN
-            self._tell(instance, StopRequested(self.spec.name), now)
+            self._tell(instance, StopRequested(self.spec.name, _SHUTDOWN.reason.text), now)
         return self._out
 
     # --- questions -----------------------------------------------------------

@@ -34,6 +34,7 @@ from torpor.core.messages import (
     Started,
     StartInstance,
     StartRefused,
+    StartRequested,
     StopInstance,
     StopProblem,
     StopRequested,
@@ -59,6 +60,8 @@ KILL_AGAIN = 2.0
 
 ALIVE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
 """Phases in which something of the instance may be alive."""
+
+_PUT_TO_SLEEP = Reason(Cause.OPERATOR, "put to sleep by the operator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +213,8 @@ class Instance:
 
     def _start(self) -> None:
         self.demand = True
+        if self.woken_at is None:
+            self.woken_at = self.now
         self.generation += 1
         self.reason = None
         self.endpoint = None
@@ -301,11 +306,11 @@ class Instance:
 
     def drain_for_sleep(self, _message: SleepRequested) -> None:
         """Finish what is in flight, then sleep."""
-        self._drain(Reason(Cause.OPERATOR, "put to sleep by the operator"))
+        self._drain(_PUT_TO_SLEEP)
 
-    def drain_for_down(self, _message: StopRequested) -> None:
+    def drain_for_down(self, message: StopRequested) -> None:
         """Finish what is in flight, then stop."""
-        self._drain(Reason(Cause.DOWN, "stopped by the operator"))
+        self._drain(Reason(Cause.DOWN, message.why))
 
     def drain_for_restart(self, _message: RestartRequested) -> None:
         """Finish what is in flight, then start a new generation."""
@@ -347,11 +352,11 @@ class Instance:
 
     def abandon_for_sleep(self, _message: SleepRequested) -> None:
         """Give up the start: the operator wants it asleep."""
-        self._abandon(Reason(Cause.OPERATOR, "put to sleep by the operator"), retry_after=1.0)
+        self._abandon(_PUT_TO_SLEEP, retry_after=1.0)
 
-    def abandon_for_down(self, _message: StopRequested) -> None:
+    def abandon_for_down(self, message: StopRequested) -> None:
         """Give up the start: the operator wants it down."""
-        self._abandon(Reason(Cause.DOWN, "stopped by the operator"), retry_after=None)
+        self._abandon(Reason(Cause.DOWN, message.why), retry_after=None)
 
     def _abandon(self, reason: Reason, retry_after: float | None) -> None:
         self.demand = False
@@ -376,20 +381,24 @@ class Instance:
         """Report it; the deadline tries again."""
         self._say("stop-problem", message.text)
 
-    def want_again(self, _message: object) -> None:
-        """Start a new generation once this one is gone."""
-        self.demand = True
-        self.woken_at = self.woken_at or self.now
+    def want_again(self, message: WakeRequested | StartRequested | RestartRequested) -> None:
+        """Start a new generation as soon as that may be."""
+        if not self.demand:
+            self.demand = True
+            self.woken_at = self.now
+            by = message.by if isinstance(message, WakeRequested) else "the operator"
+            self._say("waking", f"woken by {by}", by=by)
 
     def want_no_more(self, message: SleepRequested | StopRequested) -> None:
         """Do not start again after this end."""
         self.demand = False
         self.woken_at = None
-        down = isinstance(message, StopRequested)
-        cause = Cause.DOWN if down else Cause.OPERATOR
-        self.reason = Reason(cause, f"{'stopped' if down else 'put to sleep'} by the operator")
+        if isinstance(message, StopRequested):
+            self.reason, retry_after = Reason(Cause.DOWN, message.why), None
+        else:
+            self.reason, retry_after = _PUT_TO_SLEEP, 1.0
         self._ending = Ending.ASKED
-        self.out.append(RefuseWaiting(Refusal(self.reason, None if down else 1.0)))
+        self.out.append(RefuseWaiting(Refusal(self.reason, retry_after)))
 
     # --- moves: ending by itself ---------------------------------------------
 

@@ -72,6 +72,7 @@ class StopRequested:
     """An operator set `want: down`: requests are refused until a start."""
 
     app: str
+    why: str = "stopped by the operator"
 
 
 @dataclass(frozen=True, slots=True)
