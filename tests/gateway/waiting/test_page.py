@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
@@ -119,8 +120,26 @@ def test_is_small() -> None:
 def test_reloads_without_script() -> None:
     """A browser without JavaScript looks again every two seconds; one with it is not disturbed."""
     body = page(gate()).body.decode()
-    assert '<noscript><meta http-equiv="refresh" content="2"></noscript>' in body
+    assert '<noscript><meta http-equiv="refresh" content="2;url=/"></noscript>' in body
     assert 1 == body.count("http-equiv")
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (b"/a/b?c=d&e=%20", "/a/b?c=d&amp;e=%20"),
+        (b"//evil.example/x", "/.//evil.example/x"),
+        (b"/\\evil.example", "/%5Cevil.example"),
+        (b'/"><script>', "/%22%3E%3Cscript%3E"),
+        ("/zürich".encode(), "/z%C3%BCrich"),
+    ],
+)
+def test_reloads_the_same_address(target: bytes, expected: str) -> None:
+    """The reload names its address, or a fragment would stop it, and never leaves the host."""
+    door = gate()
+    request = replace(head(), target=target)
+    body = WaitingRoom(FakeSeam(door.spec)).page(door, request).body.decode()
+    assert f'content="2;url={expected}"' in body
 
 
 def test_everything_foreign_is_escaped() -> None:
@@ -196,7 +215,7 @@ def test_every_state(  # noqa: PLR0917
     assert [state] == document.attribute("html", "data-state")
     assert cause == header(reply, "X-Torpor")
     assert retry_after == header(reply, "Retry-After")
-    assert ([] if refresh is None else [refresh]) == [
+    assert ([] if refresh is None else [f"{refresh};url=/"]) == [
         attrs["content"] for tag, attrs in document.elements if tag == "meta" and "http-equiv" in attrs
     ]
     assert text in document.text
@@ -218,7 +237,7 @@ def test_refused_knock(refusal: Refusal, state: str, refresh: str | None) -> Non
     assert refusal.reason.cause == header(reply, "X-Torpor")
     assert refusal.reason.text in document.text.replace("Stopped", "stopped").replace("Exited", "exited")
     body = reply.body.decode()
-    assert (re.findall(r'refresh" content="(\d+)"', body) or [None]) == [refresh]
+    assert (re.findall(r'refresh" content="(\d+);', body) or [None]) == [refresh]
 
 
 def test_shows_the_steps_so_far() -> None:
@@ -286,7 +305,7 @@ def test_the_users_template_replaces_the_page() -> None:
 def test_every_placeholder_has_a_value() -> None:
     """What the configuration accepts between braces is what the page fills in."""
     door = gate()
-    assert set(PLACEHOLDERS) == set(values(door.spec, arriving(door.now, None), [], []))
+    assert set(PLACEHOLDERS) == set(values(door.spec, arriving(door.now, None), [], [], target=b"/"))
 
 
 def test_does_not_knock() -> None:

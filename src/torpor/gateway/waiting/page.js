@@ -6,15 +6,16 @@
   const usual = part("eta")?.textContent;
   let source, poll, wait = 500, cursor = 0, begun = 0;
 
-  const reload = () => {  // at once, unless the last reload of this tab brought us straight back here
-    let last = 0;
-    try { last = +sessionStorage[KEY]; sessionStorage[KEY] = Date.now() } catch {}
-    setTimeout(() => location.reload(), Date.now() - last < 1000 ? 1000 : 0);
+  const arrive = () => {  // at once, unless the app was ready a moment ago and we are back here all the same
+    const go = () => { try { sessionStorage[KEY] = Date.now() } catch {} location.reload() };
+    let last;
+    try { last = sessionStorage[KEY] } catch {}
+    Date.now() - last < 2000 ? setTimeout(go, 1000) : go();
   };
-  const span = s => s < 60 ? `${Math.floor(s)} s` : `${Math.floor(s / 60)} m ${Math.floor(s % 60)} s`;
+  const span = s => s < 100 ? `${Math.floor(s)} s` : `${Math.floor(s / 60)} m ${Math.floor(s % 60)} s`;
   const tick = () => {
     const now = performance.now(), age = (now - from) / 1000, state = root.dataset.state;
-    if (until && now > until && state != "backoff" && !document.hidden) { until = 0; return reload() }
+    if (until && now > until && state != "backoff" && !document.hidden) { until = 0; return location.reload() }
     const left = Math.ceil(Math.max(0, until - now) / 1000);
     say("elapsed", until ? `Trying again in ${span(left)}` : done || state == "backoff" ? "" : span(age));
     say("eta", until || done || !eta ? "" : age > eta * 1.5 + 1 ? "longer than usual" : usual);
@@ -30,7 +31,7 @@
     if (s.elapsed != null) from = performance.now() - s.elapsed * 1000;
     until = s.retry != null && s.state != "ready" ? performance.now() + s.retry * 1000 + 250 : 0;
     if (done = s.final) stop();
-    if (s.state == "ready") reload();
+    if (s.state == "ready") arrive();
     tick();
   };
   const step = (seq, s) => {
@@ -61,6 +62,7 @@
     source.onerror = () => { stop(); ask() };
   };
   document.addEventListener("visibilitychange", () => done || begin());
+  part("again")?.addEventListener("click", e => { e.preventDefault(); location.reload() });  // keeps the #hash
   setInterval(tick, 100);
   if (me.final) { done = true; until = me.retry ? performance.now() + me.retry * 1000 + 250 : 0; tick() } else begin();
 })();

@@ -18,7 +18,7 @@ from functools import cache
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from torpor.config.template import render_template
 from torpor.core.model import AppSpec
@@ -33,11 +33,15 @@ _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 _FOREIGN_POLICY = "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 
 
-def waiting_page(spec: AppSpec, view: View, steps: Sequence[Step], logs: Sequence[str]) -> Reply:
-    """The page for one visitor, as a 503 that no cache keeps."""
+def waiting_page(
+    spec: AppSpec, view: View, steps: Sequence[Step], logs: Sequence[str], *, target: bytes
+) -> Reply:
+    """The page for a visitor who asked for `target`, as a 503 that no cache keeps."""
     template = spec.loading_page.template
     own = template is None
-    body = render_template(_page() if template is None else template, values(spec, view, steps, logs))
+    body = render_template(
+        _page() if template is None else template, values(spec, view, steps, logs, target=target)
+    )
     headers = (
         ("X-Torpor", view.cause),
         ("Retry-After", str(view.retry_after)),
@@ -52,7 +56,9 @@ def waiting_page(spec: AppSpec, view: View, steps: Sequence[Step], logs: Sequenc
     return Reply(503, headers, body.encode())
 
 
-def values(spec: AppSpec, view: View, steps: Sequence[Step], logs: Sequence[str]) -> dict[str, str]:
+def values(
+    spec: AppSpec, view: View, steps: Sequence[Step], logs: Sequence[str], *, target: bytes
+) -> dict[str, str]:
     """What a template may show, each value escaped for HTML text and quoted attributes."""
     query = urlencode({"app": spec.name})
     events_url = f"{EVENTS}?{query}"
@@ -62,7 +68,7 @@ def values(spec: AppSpec, view: View, steps: Sequence[Step], logs: Sequence[str]
         "state": escape(view.state),
         "elapsed": f"{view.elapsed or 0.0:.0f}",
         "eta": "" if view.eta is None else f"{max(1.0, view.eta):.0f}",
-        "refresh": _refresh(view),
+        "refresh": _refresh(view, target),
         "steps": "".join(_item(step, steps[0].at) for step in steps),
         "logs": escape("\n".join(logs)),
         "script": _script(view, events_url, f"{STATUS}?{query}"),
@@ -76,12 +82,22 @@ def _item(step: Step, begun: float) -> str:
     return f'<li data-seq="{step.seq}">{escape(step.text)}<time>{after:.1f} s</time></li>'
 
 
-def _refresh(view: View) -> str:
+def _refresh(view: View, target: bytes) -> str:
     """For browsers without script.  In `noscript`, so that the script's tab is not reloaded under it."""
     if view.refresh is None:
         return ""
     seconds = max(1, -int(-view.refresh // 1))
-    return f'<noscript><meta http-equiv="refresh" content="{seconds}"></noscript>'
+    return f'<noscript><meta http-equiv="refresh" content="{seconds};url={escape(_here(target))}"></noscript>'
+
+
+def _here(target: bytes) -> str:
+    """The page's own address, below the same host whatever was asked for.
+
+    It has to be named: without it a browser that stands at `/page#part` goes to
+    `#part` of the page that it already has, and never asks again.
+    """
+    path = quote(target, safe="!$%&'()*+,/:;=?@[]~")
+    return f"/.{path}" if path.startswith("//") else path
 
 
 def _script(view: View, events_url: str, status_url: str) -> str:

@@ -32,12 +32,7 @@ class WaitingRoom:
         self._seam = seam
         self._events = WakeEvents(seam, ping_seconds=ping_seconds)
 
-    def page(
-        self,
-        gate: Gate,
-        head: RequestHead,  # noqa: ARG002 - what a page says may come to depend on who asks
-        refusal: Refusal | None = None,
-    ) -> Reply:
+    def page(self, gate: Gate, head: RequestHead, refusal: Refusal | None = None) -> Reply:
         """The page for a browser that has knocked at `gate`; `refusal` is what the knock returned.
 
         Always a 503 with `Retry-After`: nothing may take it for the app's own answer.
@@ -46,7 +41,7 @@ class WaitingRoom:
         events = self._seam.wake_steps(gate.spec.name)[-view.STEPS :]
         # A refusal ends what there was to follow: the steps are those of an earlier wake.
         steps = [] if now.state == "down" else [view.step(event) for event in events]
-        return waiting_page(gate.spec, now, steps, failure_lines(self._seam, gate, now))
+        return waiting_page(gate.spec, now, steps, failure_lines(self._seam, gate, now), target=head.target)
 
     def respond(self, head: RequestHead, app: str | None, stream: Streaming) -> Reply | None:
         """The answer to a request below `/_torpor/`; None: it is being given on `stream`.
