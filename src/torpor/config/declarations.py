@@ -196,7 +196,7 @@ class Readiness(_Keys, frozen=True):
     ) = UNSET
 
 
-class LoadingScreen(_Keys, frozen=True):
+class WaitingPage(_Keys, frozen=True):
     """The page that a browser sees while the app wakes."""
 
     enabled: (
@@ -261,7 +261,7 @@ class Log(_Keys, frozen=True):
     )
 
 
-class BackoffKeys(_Keys, frozen=True):
+class RestartPause(_Keys, frozen=True):
     """The pause before an app that failed is started again."""
 
     initial: (
@@ -277,7 +277,7 @@ class BackoffKeys(_Keys, frozen=True):
     max: Annotated[Duration, _about("Longest pause.", "5m", duration_text(_BACKOFF.max))] | UnsetType = UNSET
 
 
-class StartLimitKeys(_Keys, frozen=True):
+class GiveUp(_Keys, frozen=True):
     """When to give up on an app that fails again and again."""
 
     failures: (
@@ -319,9 +319,7 @@ class App(_Keys, frozen=True):
     working_dir: (
         Annotated[
             str,
-            _about(
-                "The app's directory, relative to the file that names it.", "./notes", "the file's directory"
-            ),
+            _about("The app's directory, relative to the file that names it.", "./notes", "."),
         ]
         | UnsetType
     ) = UNSET
@@ -422,7 +420,7 @@ class App(_Keys, frozen=True):
     ) = UNSET
     loading_page: (
         Annotated[
-            bool | LoadingScreen,
+            bool | WaitingPage,
             _about(
                 "What a browser sees while the app wakes; `false` holds its request instead.", False, True
             ),
@@ -469,11 +467,11 @@ class App(_Keys, frozen=True):
         | UnsetType
     ) = UNSET
     log: Annotated[Log, _about("The app's rotating log file.")] | UnsetType = UNSET
-    backoff: Annotated[BackoffKeys, _about("The pause before a failed app is started again.")] | UnsetType = (
-        UNSET
-    )
+    backoff: (
+        Annotated[RestartPause, _about("The pause before a failed app is started again.")] | UnsetType
+    ) = UNSET
     start_limit: (
-        Annotated[StartLimitKeys, _about("When to give up on an app that fails again and again.")] | UnsetType
+        Annotated[GiveUp, _about("When to give up on an app that fails again and again.")] | UnsetType
     ) = UNSET
     stable_after: (
         Annotated[

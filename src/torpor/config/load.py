@@ -198,8 +198,8 @@ class _Loader:
         for app in apps.values():
             for route in app.routes:
                 owner = taken.setdefault((route.host, route.path), app.name)
-                first = places[owner].document.place(("apps", owner, "routes"))
                 if owner != app.name:
+                    first = places[owner].document.place(("apps", owner, "routes"))
                     self._complain(
                         places[app.name], "routes", f"'{route}' leads to the app '{owner}' already ({first})"
                     )

@@ -41,7 +41,8 @@ class Signal(int):
     @classmethod
     def schema(cls) -> dict[str, Any]:
         """Its JSON Schema."""
-        return {"anyOf": [{"type": "string", "pattern": "^(SIG)?[A-Z][A-Z0-9+]*$"}, {"type": "integer"}]}
+        name = {"type": "string", "pattern": "^(SIG|sig)?[A-Za-z][A-Za-z0-9+]*$"}
+        return {"title": "signal", "anyOf": [name, {"type": "integer"}]}
 
 
 class Regex(str):
@@ -67,7 +68,7 @@ class Regex(str):
     @classmethod
     def schema(cls) -> dict[str, Any]:
         """Its JSON Schema."""
-        return {"type": "string", "format": "regex", "minLength": 1}
+        return {"title": "regular expression", "type": "string", "format": "regex", "minLength": 1}
 
 
 def parse_scalar(kind: type, value: object) -> Any:

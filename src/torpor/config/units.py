@@ -65,7 +65,8 @@ class Duration(float):
     def schema(cls) -> dict[str, Any]:
         """Its JSON Schema."""
         pattern = f"^(?:{DURATION_PATTERN}|never|off)$" if cls.optional else f"^{DURATION_PATTERN}$"
-        return {"type": "string", "pattern": pattern}
+        name = "duration, or `never`" if cls.optional else "duration"
+        return {"title": name, "type": "string", "pattern": pattern}
 
 
 class PositiveDuration(Duration):
@@ -110,7 +111,7 @@ class Size(int):
     @classmethod
     def schema(cls) -> dict[str, Any]:
         """Its JSON Schema."""
-        return {"type": "string", "pattern": f"^{SIZE_PATTERN}$"}
+        return {"title": "size", "type": "string", "pattern": f"^{SIZE_PATTERN}$"}
 
 
 def duration_text(seconds: float | None) -> str:

@@ -1,0 +1,181 @@
+"""Make docs/configuration.md from the declarations of the configuration.
+
+Prints the page; with `--write` it is written.  A test says when that was forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from torpor.config.schema import json_schema
+from torpor.config.template import PLACEHOLDERS
+
+PAGE = Path(__file__).with_name("configuration.md")
+
+HEAD = """# Configuration
+
+<!-- Written by docs/make_reference.py. -->
+
+```yaml
+gateway:
+  listen: 127.0.0.1:8080
+defaults:
+  idle_timeout: 15m
+apps:
+  notes:
+    command: streamlit run app.py --server.port $PORT --server.headless true
+    working_dir: ./notes
+    routes: [notes.localhost]
+    readiness: {http: /_stcore/health}
+  worker:
+    command: [python, worker.py]
+    always_on: true
+    restart: always
+```
+
+`torpor config check` tells all problems of a file at once, each with its line and column; `torpor config schema` prints
+a JSON Schema for editors. A daemon that runs keeps its settings when a new file is wrong.
+
+## The file
+
+The first of these that exists is taken: `-c FILE`, `$TORPOR_CONFIG`, `./torpor.yaml`,
+`$XDG_CONFIG_HOME/torpor/torpor.yaml` (`~/.config` without that variable), `/etc/torpor/torpor.yaml`. Root takes
+`./torpor.yaml` only if it is root's and nobody else may write it.
+
+- **YAML 1.2**: `no`, `on` and `22:22` are text. A key that stands twice is a mistake. Anchors and `<<` work, and top-level
+  keys that begin with `x-` are yours.
+- **Durations and sizes need a unit.** Durations: `500ms`, `30s`, `10m`, `1h30m`, `1d`; where it makes sense, `never` or
+  `off`. Sizes: `K M G T` and `KiB MiB GiB TiB` are powers of 1024, `KB MB GB TB` powers of 1000, `B` is bytes.
+- **Variables** come from Torpor's environment, in the values of the file: `${VAR}` must be set, `${VAR:-default}` stands in
+  for an unset or empty one (`${VAR-default}` for an unset one only), `${VAR:?message}` refuses with that message, `$$` is a
+  dollar sign. A variable's value is only ever text inside of that value: it cannot add keys. `$PORT`, `${PORT}` and
+  `${TORPOR_…}` are filled in when an instance starts; any other `$NAME` without braces stays, for a shell.
+- **Defaults** hold for every app of the file and of the files that it includes. What an app says wins as a whole; only
+  `environment` is merged, name by name.
+- **Includes** are paths or globs, relative to the file. A glob may match nothing, a plain path may not. Two files may not
+  name the same app, and only the main file has a `gateway`.
+- **Paths** are relative to the file that names them.
+- **App names** have up to 63 of `a-z`, `0-9`, `.`, `_` and `-`, and begin with a letter or digit.
+"""
+
+SECTIONS = {
+    "File": ("Top level", ""),
+    "Gateway": ("gateway", ""),
+    "Listener": ("gateway.listen", "As a map:"),
+    "Tls": ("gateway.listen.tls", ""),
+    "GatewayLimits": ("gateway.limits", ""),
+    "App": ("apps.NAME and defaults", ""),
+    "Route": ("routes", "As a map:"),
+    "Readiness": (
+        "readiness",
+        "As a map. All that is named must hold; `tcp: false` alone means ready at once.",
+    ),
+    "WaitingPage": ("loading_page", "As a map:"),
+    "Websocket": ("websocket", ""),
+    "Log": ("log", ""),
+    "RestartPause": ("backoff", ""),
+    "GiveUp": ("start_limit", ""),
+}
+"""The maps of the file: the class that declares each, its heading, and a sentence before the table."""
+
+ENV_FILES = """
+An env file has lines of `NAME=value`; blank lines, `#` comments and a leading `export` are allowed. Values in 'single quotes'
+are literal, "double quotes" know `\\n`, `\\t`, `\\"`, `\\\\` and `\\$`, and both may span lines. Dollar signs are not special. A name
+alone takes its value from Torpor's own environment.
+"""
+
+
+def configuration_page() -> str:
+    """The whole page."""
+    schema = json_schema()
+    maps = {"File": schema, **schema["definitions"]}
+    unknown = {name for name, each in maps.items() if "properties" in each} - set(SECTIONS)
+    assert not unknown, f"no heading for {unknown}"
+    parts = [HEAD]
+    for name, (heading, sentence) in SECTIONS.items():
+        parts.append(
+            _section(heading, sentence or maps[name]["description"], maps[name], schema["definitions"])
+        )
+        if name == "App":
+            parts.append(ENV_FILES)
+        if name == "WaitingPage":
+            parts.append(_placeholders())
+    return "".join(parts)
+
+
+def _section(heading: str, sentence: str, declared: dict[str, Any], definitions: dict[str, Any]) -> str:
+    rows = [f"\n## {heading}\n\n{sentence}\n\n| key | value | default | |\n|---|---|---|---|\n"]
+    for key, schema in declared["properties"].items():
+        text = schema["description"]
+        if key in declared["required"]:
+            text += " Required."
+        for example in schema.get("examples", ()):
+            text += f" Example: {_code(f'{key}: {_yaml(example)}')}"
+        default = schema.get("default", "")
+        shown = "" if default == "" else _code(_yaml(default))
+        rows.append(f"| `{key}` | {_kind(schema, definitions)} | {shown} | {_cell(text)} |\n")
+    return "".join(rows)
+
+
+def _kind(schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    """The type of a value in words."""
+    if "$ref" in schema:
+        return _kind(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    if "enum" in schema:
+        return ", ".join(_code(str(value)) for value in schema["enum"])
+    if "properties" in schema:
+        return "map"
+    if "title" in schema:
+        return str(schema["title"])
+    for union in ("anyOf", "allOf"):
+        if union in schema:
+            kinds = [_kind(each, definitions) for each in schema[union] if each != {"type": "null"}]
+            return " or ".join(dict.fromkeys(kinds))
+    bounds = ""
+    if "minimum" in schema:
+        bounds = f" {schema['minimum']}–{schema['maximum']}"
+    nouns = {
+        "string": "text",
+        "integer": "number",
+        "boolean": "`true`, `false`",
+        "array": "list",
+        "object": "map",
+    }
+    return nouns.get(schema["type"], str(schema["type"])) + bounds
+
+
+def _placeholders() -> str:
+    rows = ["\nA template is HTML in which these stand for values; it is read when the configuration is.\n"]
+    rows += ["\n| placeholder | |\n|---|---|\n"]
+    rows += [f"| `{{{{{name}}}}}` | {_cell(text)} |\n" for name, text in PLACEHOLDERS.items()]
+    return "".join(rows)
+
+
+def _yaml(value: object) -> str:
+    """The value in YAML's one-line form."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    return json.dumps(value)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    page = configuration_page()
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(page, encoding="utf-8")
+    else:
+        sys.stdout.write(page)
