@@ -1,0 +1,129 @@
+"""An engine with all its hands, over a provider without processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from torpor.core.fleet import Fleet
+from torpor.core.messages import (
+    Announce,
+    CloseUpgraded,
+    DropUpstream,
+    Effect,
+    Exited,
+    Gone,
+    GrantTicket,
+    RefuseTicket,
+    Remember,
+)
+from torpor.core.model import AppSpec, Event, InstanceId, NotifyProbe, Phase, Readiness, Route
+from torpor.core.upstream import Upstream
+from torpor.providers.fake import FakeProvider
+from torpor.runtime import clock
+from torpor.runtime.actions import Actions
+from torpor.runtime.desk import Desk
+from torpor.runtime.engine import Engine
+from torpor.runtime.gate import LocalSeam
+from torpor.runtime.journal import Journal
+
+APP = AppSpec("app", routes=(Route("app.test"),), readiness=Readiness((NotifyProbe(),)))
+ID = InstanceId("app")
+
+
+@dataclass
+class Listener:
+    """A gateway that writes down what it is told."""
+
+    closed: list[Upstream] = field(default_factory=list)
+    dropped: list[Upstream] = field(default_factory=list)
+
+    def close_upgraded(self, upstream: Upstream) -> None:
+        self.closed.append(upstream)
+
+    def drop_upstream(self, upstream: Upstream) -> None:
+        self.dropped.append(upstream)
+
+
+class House:
+    """Everything that lives in `torpor.daemon`, but for the gateway, the control socket and processes."""
+
+    def __init__(self, *specs: AppSpec) -> None:
+        self.journal = Journal()
+        self.remembered: list[str] = []
+        self.shut_down = False
+        self.engine = Engine(Fleet(specs or (APP,), {}, clock.now()))
+        self.provider = FakeProvider(self._report)
+        self.actions = Actions(
+            lambda name: self.engine.fleet.apps[name].spec,
+            lambda _spec: self.provider,
+            self.engine.post,
+            self.journal.announce,
+        )
+        self.seam = LocalSeam(self.engine, self.journal, lambda _spec: self.provider)
+        self.listener = Listener()
+        self.seam.listen(self.listener)
+        self.desk = Desk(self.engine, self.journal, lambda _spec: self.provider, self._shut_down)
+        self.gate = self.seam.gate("app")
+
+    async def awake(self) -> None:
+        """Skip to: it is ready and nobody uses it."""
+        self.gate.knock("a test")
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Let the start in progress succeed."""
+        await self.until(lambda: self.provider.alive(ID))
+        self.provider.notify(ID)
+        await self.until(lambda: self.phase() is Phase.READY)
+
+    def phase(self) -> Phase:
+        return self.engine.fleet.apps["app"].phase
+
+    async def until(self, fact: Callable[[], bool]) -> None:
+        """Wait for something to come true."""
+        async with asyncio.timeout(10):
+            while not fact():
+                await asyncio.sleep(0)
+
+    async def event(self, kind: str) -> Event:
+        """Wait for an event of that kind, past ones included."""
+        found: list[Event] = []
+
+        def look() -> bool:
+            found[:] = [event for event in self.journal.recent(100) if event.kind == kind]
+            return bool(found)
+
+        await self.until(look)
+        return found[-1]
+
+    def perform(self, effect: Effect) -> None:
+        match effect:
+            case Announce():
+                self.journal.announce(effect)
+            case Remember(app=app):
+                self.remembered.append(app)
+            case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
+                self.seam.perform(effect)
+            case _:
+                self.actions.perform(effect)
+
+    def _report(self, message: Exited | Gone) -> None:
+        self.actions.report(message)
+
+    def _shut_down(self) -> None:
+        self.shut_down = True
+
+
+@asynccontextmanager
+async def house(*specs: AppSpec) -> AsyncIterator[House]:
+    """A house that is open for the duration of the test."""
+    built = House(*specs)
+    built.engine.open(built.perform)
+    try:
+        yield built
+    finally:
+        built.engine.close()
+        await built.actions.close()

@@ -1,0 +1,289 @@
+"""The engine, its hands and its doors, over a provider without processes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from runtime.house import APP, ID, house
+from torpor.core.messages import Announce, ConnectRefused, Effect, ShutdownRequested
+from torpor.core.model import Cause, Event, ExitInfo, Lifecycle, Phase
+from torpor.core.upstream import Upstream
+from torpor.errors import NotAllowed, UnknownApp
+from torpor.providers.fake import Plan
+from torpor.runtime.operator import Verb
+from torpor.runtime.seam import Refused
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_request_wakes_and_is_granted() -> None:
+    """Whoever waits gets a counted lease on the instance that was started for them."""
+    async with house() as home:
+        waiting = asyncio.create_task(home.gate.wait("GET /"))
+        await home.ready()
+
+        upstream = await waiting
+
+        assert 1 == upstream.inflight
+        assert upstream.endpoint.port == home.provider.starts[0].port
+        home.gate.leave(upstream)
+        assert 0 == upstream.inflight
+
+
+async def test_the_hot_path_counts_and_repays() -> None:
+    """`enter` on a ready app gives the same record at once, and `leave` is its activity."""
+    async with house() as home:
+        assert home.gate.enter() is None
+        await home.awake()
+
+        first, second = home.gate.enter(), home.gate.enter()
+
+        assert first is not None
+        assert first is second
+        assert 2 == first.inflight
+        before = first.last_active
+        home.gate.leave(first)
+        home.gate.leave(first)
+        assert before <= first.last_active
+
+
+async def test_a_client_that_leaves_gives_up_its_place() -> None:
+    """Cancelling the wait takes the ticket back; the wake goes on."""
+    async with house() as home:
+        waiting = asyncio.create_task(home.gate.wait("GET /"))
+        await home.until(lambda: home.gate.snapshot().waiting == 1)
+
+        waiting.cancel()
+        await asyncio.wait([waiting])
+
+        assert 0 == home.gate.snapshot().waiting
+        await home.ready()
+
+
+async def test_a_client_that_leaves_in_the_moment_of_the_grant_repays() -> None:
+    """A lease that was counted for a client that is just going is given back."""
+    async with house() as home:
+        waiting = asyncio.create_task(home.gate.wait("GET /"))
+        await home.until(lambda: home.provider.alive(ID))
+
+        def leave(event: Event) -> None:
+            if event.kind == "ready":
+                waiting.cancel()
+
+        home.journal.subscribe(leave)
+        home.provider.notify(ID)
+
+        await asyncio.wait([waiting])
+
+        await home.until(lambda: home.phase() is Phase.READY)
+        assert 0 == home.gate.snapshot().instances[0].inflight
+
+
+async def test_a_failed_start_refuses_with_its_reason() -> None:
+    """The provider's words arrive at the door."""
+    async with house() as home:
+        home.provider.plans["app"] = Plan(refuse="no such program: nothing")
+
+        with pytest.raises(Refused, match="no such program: nothing") as caught:
+            await home.gate.wait("GET /")
+
+        assert Cause.START_FAILED is caught.value.refusal.reason.cause
+
+
+async def test_an_exit_while_starting_ends_the_probe_and_refuses() -> None:
+    """Nothing goes on probing an instance that is gone."""
+    async with house() as home:
+        home.provider.plans["app"] = Plan(exit=ExitInfo(code=7))
+
+        with pytest.raises(Refused, match="exited with code 7"):
+            await home.gate.wait("GET /")
+
+        await home.until(lambda: not home.actions._tasks)
+
+
+async def test_a_stop_waits_for_the_start_before_it() -> None:
+    """A stop that is decided while the provider still starts finds something to stop."""
+    async with house() as home:
+        home.provider.plans["app"] = Plan(hang=True)
+        home.gate.knock("a test")
+        await home.until(lambda: bool(home.provider.starts))
+
+        home.desk.command(Verb.STOP, "app")
+        assert [] == home.provider.stops
+        home.provider.let_start(ID)
+
+        await home.until(lambda: home.phase() is Phase.ASLEEP)
+        assert [(ID, 1)] == home.provider.stops
+        assert not home.provider.alive(ID)
+
+
+async def test_what_ignores_its_stop_signal_is_killed() -> None:
+    """After stop_timeout the force comes by itself."""
+    async with house(replace(APP, lifecycle=Lifecycle(stop_timeout=0.01))) as home:
+        home.provider.plans["app"] = Plan(obeys=False)
+        await home.awake()
+
+        home.desk.command(Verb.SLEEP, "app")
+        await home.desk.settle(Verb.SLEEP, "app")
+
+        assert [(ID, 1)] == home.provider.kills
+
+
+async def test_a_stop_that_cannot_be_carried_out_is_reported() -> None:
+    """The operator learns what the provider said."""
+    async with house() as home:
+        await home.awake()
+        home.provider.plans["app"] = Plan()
+        home.provider._lives[ID].plan = Plan(stop_problem="the disk is on fire")
+
+        home.desk.command(Verb.STOP, "app")
+
+        assert "the disk is on fire" == (await home.event("stop-problem")).text
+
+
+async def test_the_idle_deadline_needs_no_poll() -> None:
+    """An app that nobody uses goes to sleep at its deadline, by the engine's one timer."""
+    async with house(replace(APP, lifecycle=Lifecycle(idle_timeout=0.05))) as home:
+        await home.awake()
+
+        await home.until(lambda: home.phase() is Phase.ASLEEP)
+
+        assert "asleep: no request for 50 ms" == (await home.event("asleep")).text
+
+
+async def test_a_parked_connection_is_told_to_close_and_acknowledges() -> None:
+    """Sleep waits for parked connections, which the gateway closes on request."""
+    async with house() as home:
+        await home.awake()
+        upstream = home.gate.enter()
+        assert upstream is not None
+        home.gate.park(upstream)
+        assert (0, 1) == (upstream.inflight, upstream.parked)
+
+        home.desk.command(Verb.SLEEP, "app")
+        assert [upstream] == home.listener.closed
+        assert [] == home.provider.stops
+        home.gate.unpark(upstream)
+        await home.desk.settle(Verb.SLEEP, "app")
+
+        assert [upstream] == home.listener.dropped
+
+
+async def test_a_refused_connection_leads_to_new_probes() -> None:
+    """The door closes until the instance has proven its readiness again."""
+    async with house() as home:
+        await home.awake()
+        upstream = home.gate.enter()
+        assert upstream is not None
+
+        home.gate.connect_refused(upstream)
+        assert home.gate.enter() is None
+        await home.until(lambda: home.phase() is Phase.READY)
+
+        assert upstream is home.gate.enter()
+
+
+async def test_inputs_posted_meanwhile_wait_their_turn() -> None:
+    """An effect that posts does not see, nor cause, a half-done decision."""
+    async with house() as home:
+        order: list[str] = []
+        perform = home.engine._perform
+
+        def nosy(effect: Effect) -> None:
+            if isinstance(effect, Announce):
+                order.append(effect.kind)
+                if effect.kind == "waking":
+                    home.engine.post(ConnectRefused(ID, 99))
+                    order.append("posted")
+            perform(effect)
+
+        home.engine._perform = nosy
+        home.gate.knock("a test")
+
+        assert ["waking", "posted", "starting"] == order
+
+
+async def test_an_effect_that_fails_does_not_swallow_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    """One broken effect is reported; the verdicts behind it are delivered all the same."""
+    async with house() as home:
+        perform = home.engine._perform
+
+        def broken(effect: Effect) -> None:
+            if isinstance(effect, Announce) and effect.kind == "ready":
+                raise OSError("no more ink")
+            perform(effect)
+
+        home.engine._perform = broken
+        waiting = asyncio.create_task(home.gate.wait("GET /"))
+        await home.until(lambda: home.provider.alive(ID))
+        home.provider.notify(ID)
+
+        assert isinstance(await waiting, Upstream)
+        assert "no more ink" in caplog.text
+
+
+async def test_shutdown_refuses_and_stops() -> None:
+    """Waiting requests are told, and nothing is alive in the end."""
+    async with house() as home:
+        waiting = asyncio.create_task(home.gate.wait("GET /"))
+        await home.until(lambda: home.provider.alive(ID))
+
+        home.engine.post(ShutdownRequested())
+
+        with pytest.raises(Refused) as caught:
+            await waiting
+        assert Cause.SHUTDOWN is caught.value.refusal.reason.cause
+        await home.until(lambda: not home.engine.fleet.alive)
+
+
+@pytest.mark.parametrize("verb", [Verb.START, Verb.WAKE, Verb.RESTART])
+async def test_settle_waits_until_it_is_ready(verb: Verb) -> None:
+    """An operator's start, wake or restart has come true when the app is ready."""
+    async with house() as home:
+        home.provider.plans["app"] = Plan(notify=True)
+
+        home.desk.command(verb, "app")
+        snapshot = await home.desk.settle(verb, "app")
+
+        assert Phase.READY is snapshot.phase
+        assert 1 == snapshot.instances[0].generation
+
+
+async def test_settle_returns_when_it_cannot_come_true() -> None:
+    """A start that failed is settled too; the snapshot has the reason."""
+    async with house() as home:
+        home.provider.plans["app"] = Plan(refuse="no such program")
+
+        home.desk.command(Verb.START, "app")
+        snapshot = await home.desk.settle(Verb.START, "app")
+
+        assert Phase.BACKOFF is snapshot.phase
+        assert "no such program" == str(snapshot.instances[0].reason)
+
+
+async def test_the_desk_explains_what_it_refuses() -> None:
+    """Unknown names come with a near miss, forbidden wishes with what to do instead."""
+    async with house() as home:
+        with pytest.raises(UnknownApp) as unknown:
+            home.desk.app("ap")
+        assert "did you mean 'app'?" == unknown.value.hint
+
+        home.desk.command(Verb.STOP, "app")
+        with pytest.raises(NotAllowed, match="stopped by the operator") as refused:
+            home.desk.command(Verb.WAKE, "app")
+        assert "`torpor start app` starts it all the same" == refused.value.hint
+
+
+async def test_changes_that_must_last_are_announced_as_such() -> None:
+    """A new generation and a new wish are both written down."""
+    async with house() as home:
+        await home.awake()
+        written = len(home.remembered)
+        assert written > 0
+
+        home.desk.command(Verb.STOP, "app")
+
+        assert len(home.remembered) > written

@@ -1,0 +1,47 @@
+"""Allotting ports."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from torpor.core.model import InstanceId
+from torpor.errors import StartFailed
+from torpor.runtime.ports import Ports
+
+ID = InstanceId("app")
+
+
+def test_an_instance_gets_its_port_again() -> None:
+    """The same port as long as it is free, so that what remembers it goes on working."""
+    ports = Ports()
+
+    assert ports.allot(ID, None) == ports.allot(ID, None)
+
+
+def test_a_taken_port_is_replaced() -> None:
+    """Where somebody else listens by now, another port is allotted."""
+    ports = Ports()
+    before = ports.allot(ID, None)
+
+    with socket.create_server(("127.0.0.1", before)):
+        assert before != ports.allot(ID, None)
+
+
+def test_two_instances_never_share() -> None:
+    """Ports that are allotted but not yet listened on are not given twice."""
+    ports = Ports()
+
+    allotted = [ports.allot(InstanceId("app", number), None) for number in range(200)]
+
+    assert 200 == len(set(allotted))
+
+
+def test_a_fixed_port_that_is_taken_ends_the_attempt() -> None:
+    """A foreign program must not pass for the app."""
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        port = foreign.getsockname()[1]
+
+        with pytest.raises(StartFailed, match=f"port {port}: another program listens there"):
+            Ports().allot(ID, port)

@@ -1,0 +1,109 @@
+"""The state file and the claim on its directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from torpor.core.model import AppMemory, Want
+from torpor.errors import StateUnusable
+from torpor.runtime.state import StateFile
+
+pytestmark = pytest.mark.anyio
+
+MEMORY = AppMemory(want=Want.DOWN, restarts=3, generation=7, wakes=(0.5, 1.25))
+
+
+async def _write(directory: Path, memory: AppMemory = MEMORY) -> None:
+    state = StateFile(directory)
+    state.open()
+    state.watch(lambda _name: memory)
+    state.remember("app")
+    await state.close()
+
+
+async def test_what_is_remembered_is_read_again(tmp_path: Path) -> None:
+    """The next daemon finds what the last one wrote, in a file that only its owner may read."""
+    await _write(tmp_path)
+
+    state = StateFile(tmp_path)
+    try:
+        assert {"app": MEMORY} == state.open()
+    finally:
+        await state.close()
+    assert 0o600 == stat.S_IMODE((tmp_path / "state.json").stat().st_mode)
+
+
+async def test_an_app_that_left_the_config_is_still_remembered(tmp_path: Path) -> None:
+    """Commenting an app out and in again loses nothing."""
+    await _write(tmp_path)
+
+    state = StateFile(tmp_path)
+    state.open()
+    state.watch(lambda _name: AppMemory())
+    state.remember("other")
+    await state.close()
+
+    state = StateFile(tmp_path)
+    try:
+        assert {"app": MEMORY, "other": AppMemory()} == state.open()
+    finally:
+        await state.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b'{"version": 99, "apps": {}}', b'{"version":1,"apps":3}']
+)
+async def test_an_unreadable_file_is_moved_aside(tmp_path: Path, content: bytes) -> None:
+    """What cannot be understood is kept for a person, and the daemon starts."""
+    (tmp_path / "state.json").write_bytes(content)
+
+    state = StateFile(tmp_path)
+    try:
+        assert {} == state.open()
+    finally:
+        await state.close()
+
+    assert [content] == [path.read_bytes() for path in tmp_path.glob("state.unreadable-*")]
+
+
+async def test_a_second_daemon_is_refused_by_name(tmp_path: Path) -> None:
+    """Two daemons on one directory: the second learns the first one's pid and touches nothing."""
+    first = StateFile(tmp_path)
+    first.open()
+    try:
+        with pytest.raises(StateUnusable, match=f"pid {os.getpid()}"):
+            StateFile(tmp_path).open()
+    finally:
+        await first.close()
+
+    third = StateFile(tmp_path)
+    third.open()
+    await third.close()
+
+
+async def test_a_file_in_the_way_is_a_clear_error(tmp_path: Path) -> None:
+    """A state directory that cannot be made is named, with what to set."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StateUnusable, match="file/state") as caught:
+        StateFile(tmp_path / "file" / "state").open()
+
+    assert "TORPOR_HOME" in (caught.value.hint or "")
+
+
+async def test_a_write_that_fails_costs_a_line_not_the_daemon(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full or lost disk is told once; the old file stays whole."""
+    await _write(tmp_path)
+    before = (tmp_path / "state.json").read_bytes()
+    (tmp_path / "state.new").mkdir()
+
+    await _write(tmp_path, AppMemory())
+
+    assert before == (tmp_path / "state.json").read_bytes()
+    assert "cannot write" in caplog.text
