@@ -1,0 +1,204 @@
+"""The documentation is built, complete and true."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+import click
+import msgspec
+import pytest
+
+from torpor.cli.app import VERBS, torpor
+from torpor.config import declarations
+from torpor.config.load import load
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
+
+
+def by_name(path: Path) -> str:
+    """The id of a test about a file."""
+    return path.name
+
+
+class Loads(HTMLParser):
+    """Collects what a page makes the browser fetch by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            fetched = name in {"src", "srcset", "poster"} or (name == "href" and tag == "link")
+            if fetched and value is not None:
+                self.addresses.append(value)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built as `scripts/docs` does, elsewhere."""
+    place = tmp_path_factory.mktemp("docs")
+    shutil.copytree(DOCS, place / "docs")
+    shutil.copy(ROOT / "mkdocs.yml", place)
+    program = Path(sys.executable).with_name("zensical")
+    done = subprocess.run(
+        [program, "build", "--clean", "--strict"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert 0 == done.returncode, done.stdout + done.stderr
+    return place / "site"
+
+
+@pytest.mark.slow
+def test_the_site_is_built_without_a_broken_link(site: Path) -> None:
+    """Each page becomes one, is reachable, and all links between pages lead somewhere (the build is strict)."""
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+    assert [] == [page.name for page in PAGES if not (site / page.with_suffix(".html").name).exists()]
+    assert [] == [page.name for page in PAGES if f": {page.name}\n" not in config]
+
+
+@pytest.mark.slow
+def test_the_site_fetches_nothing_from_elsewhere(site: Path) -> None:
+    """Whoever reads the documentation is seen by nobody else."""
+    loads = Loads()
+    for page in site.glob("*.html"):
+        loads.feed(page.read_text(encoding="utf-8"))
+
+    assert len(loads.addresses) > len(PAGES)
+    assert [] == [address for address in loads.addresses if re.match(r"(https?:)?//", address)]
+
+
+def test_the_phase_table_is_the_one_that_the_core_decides_by() -> None:
+    """`docs/make_phase_table.py` was run after the last change of the table."""
+    page = (DOCS / "how-it-works.md").read_text(encoding="utf-8")
+
+    assert script("make_phase_table").page_with_table(page) == page
+
+
+def test_the_commands_page_is_current() -> None:
+    """`docs/make_commands.py` was run after the last change of a verb or an option."""
+    assert script("make_commands").commands_page() == (DOCS / "commands.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=by_name)
+def test_only_real_verbs_are_mentioned(path: Path) -> None:
+    """Whatever is written as `torpor VERB …` can be typed."""
+    root = click.Context(torpor)
+    mentioned = set(re.findall(r"(?:`|\$ |bin/)torpor (?!-)([a-z]+)", path.read_text(encoding="utf-8")))
+
+    assert [] == [verb for verb in sorted(mentioned) if torpor.get_command(root, verb) is None]
+
+
+def test_every_verb_is_documented() -> None:
+    """Each verb has its place on the commands page."""
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+
+    assert [] == [verb for verb in VERBS if f"\n## torpor {verb}\n" not in page]
+
+
+def test_every_setting_is_documented() -> None:
+    """Each key that a configuration may have stands on the reference page."""
+    page = (DOCS / "configuration.md").read_text(encoding="utf-8")
+
+    assert [] == [key for key in sorted(settings()) if f"`{key}`" not in page and f"{key}`" not in page]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=by_name)
+def test_only_real_settings_are_mentioned(path: Path) -> None:
+    """A word in code type that looks like a setting is one."""
+    looks_like_one = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]*)?`", path.read_text(encoding="utf-8"))
+    known = settings() | {"sd_notify", "anyio_backend", "next_deadline"}
+
+    assert [] == sorted(set(looks_like_one) - known)
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=by_name)
+def test_what_is_named_exists(path: Path) -> None:
+    """Each `torpor.module.name` can be imported; each path of the tree is there."""
+    text = path.read_text(encoding="utf-8")
+    names = re.findall(r"`(torpor(?:\.\w+)+)`", text)
+    paths = re.findall(r"`((?:docs|tests|scripts|benchmarks|examples|src|\.ci)/[\w./-]*)`", text)
+
+    assert [] == [name for name in names if name != "torpor.yaml" and not exists(name)]
+    assert [] == [name for name in paths if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=by_name)
+def test_links_into_the_tree_resolve(path: Path) -> None:
+    """A link or a picture that is a path leads to a file."""
+    targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+
+    assert [] == [target for target in targets if not (path.parent / target).exists()]
+
+
+def test_examples_of_whole_files_are_valid(tmp_path: Path) -> None:
+    """A YAML block with apps can be pasted into a file and run."""
+    blocks = [
+        block for path in TEXTS for block in yaml_blocks(path) if re.search(r"^apps:", block, re.MULTILINE)
+    ]
+    assert blocks
+
+    for number, block in enumerate(blocks):
+        file = tmp_path / f"{number}.yaml"
+        for folder in re.findall(r"working_dir: (\S+)", block):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        file.write_text(block, encoding="utf-8")
+        load(file)
+
+
+def script(name: str) -> ModuleType:
+    """A script of docs/ as a module."""
+    spec = spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def settings() -> set[str]:
+    """Every key of the configuration."""
+    structs = [one for one in vars(declarations).values() if isinstance(one, type)]
+    return {
+        field.encode_name
+        for one in structs
+        if issubclass(one, msgspec.Struct)
+        for field in msgspec.structs.fields(one)
+    }
+
+
+def yaml_blocks(path: Path) -> Iterator[str]:
+    """The YAML in a page."""
+    return iter(
+        re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    )
+
+
+def exists(name: str) -> bool:
+    """Whether a dotted name leads to a module or to something in one."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError:
+        try:
+            return hasattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError:
+            return False
+    return True
