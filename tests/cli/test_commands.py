@@ -155,7 +155,7 @@ def test_show_tells_all(shared_daemon: Path) -> None:
     text = torpor(shared_daemon, "show", "notes").stdout
     for fact in (
         "ready for 12s",
-        "after 30m00s, now in 25m00s",
+        "after 30m without requests, now in 25m00s",
         "pid 4242, on 127.0.0.1:40123",
         "ready after 812 ms",
     ):

@@ -13,7 +13,7 @@ def app(name: str, state: str, **changes: Any) -> dict[str, Any]:
     """An app's document."""
     document: dict[str, Any] = {
         "name": name, "state": state, "want": "auto", "pid": None, "port": None, "idle_in": None, "uptime": None,
-        "restarts": 0, "rss": None, "routes": [f"{name}.localhost"], "reason": None, "retry_in": None,
+        "restarts": 0, "rss": None, "routes": [f"{name}.localhost"], "cause": None, "reason": None, "retry_in": None,
     }  # fmt: skip
     return {**document, **changes}
 
@@ -68,6 +68,13 @@ crashy  failed
   └ exited with code 3�…
 """
     assert expected == table(24)
+
+
+def test_who_ended_by_itself_says_so() -> None:
+    """An app that sleeps because it exited has a note; one that was idle or put to sleep has none."""
+    exited = app("web", "asleep", cause="exited", reason="exited with code 1")
+    idle = app("api", "asleep", cause="idle", reason="idle for 30m")
+    assert ("exited with code 1", None) == (row(exited).note, row(idle).note)
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:

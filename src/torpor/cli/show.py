@@ -12,6 +12,7 @@ from torpor.cli.events import line as event_line
 from torpor.cli.figures import NONE, duration, lapse, size
 from torpor.cli.status import note, state_colour, state_words
 from torpor.cli.terminal import has_colour, pad, paint, printable
+from torpor.config.units import duration_text
 
 EVENTS = 5
 
@@ -51,14 +52,16 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     if reason := note(app) or app["reason"]:
         rows.append(("reason", printable(reason)))
     idle = (
-        "never sleeps by itself" if app["idle_timeout"] is None else f"after {duration(app['idle_timeout'])}"
+        "never by itself"
+        if app["idle_timeout"] is None
+        else f"after {duration_text(app['idle_timeout'])} without requests"
     )
     if app["idle_in"] is not None:
         idle += f", now in {duration(app['idle_in'])}"
     rows += [
         ("routes", ", ".join(app["routes"]) or NONE),
         ("sleeps", "never: always on" if app["always_on"] else idle),
-        ("wakes in", NONE if app["eta"] is None else f"about {lapse(app['eta'])}"),
+        ("wakes in", "not known yet" if app["eta"] is None else f"about {lapse(app['eta'])}"),
         ("requests", f"{app['inflight']} running, {app['waiting']} waiting, {app['parked']} idle sockets"),
         ("restarts", str(app["restarts"])),
     ]

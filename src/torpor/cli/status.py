@@ -37,6 +37,8 @@ COLOURS = {
 }
 """Everything else is on its way somewhere, and yellow."""
 TROUBLED = frozenset({"failed", "backoff"})
+MISHAPS = frozenset({"exited", "start-failed", "start-timeout", "failed"})
+"""Causes for which nobody asked: an app that sleeps for one of them has something to tell."""
 
 
 @click.command()
@@ -87,7 +89,7 @@ def row(app: dict[str, Any]) -> Row:
         size(app["rss"]),
         routes[0] + (f" +{len(routes) - 1}" if len(routes) > 1 else "") if routes else NONE,
     )
-    return Row(cells, {_STATE: state_colour(app)}, note(app))
+    return Row(cells, {_STATE: state_colour(app)}, note(app), "red" if app["state"] in TROUBLED else "dim")
 
 
 def state_words(app: dict[str, Any]) -> str:
@@ -101,8 +103,8 @@ def state_colour(app: dict[str, Any]) -> str:
 
 
 def note(app: dict[str, Any]) -> str | None:
-    """Why an app is in trouble, and when it will be tried again."""
-    if app["state"] not in TROUBLED:
+    """Why an app is in trouble or ended by itself, and when it will be tried again."""
+    if app["state"] not in TROUBLED and (app["state"] != "asleep" or app["cause"] not in MISHAPS):
         return None
     reason = printable(app["reason"] or "no reason is known")
     return reason + (f"; next try in {duration(app['retry_in'])}" if app["retry_in"] is not None else "")

@@ -23,11 +23,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The cells of all columns, a colour per column index, and a line below."""
+    """The cells of all columns, a colour per column index, and a line below with its colour."""
 
     cells: Sequence[str]
     colours: dict[int, str]
     note: str | None = None
+    note_colour: str | None = None
 
 
 def render(
@@ -47,7 +48,7 @@ def render(
         lines.append(_line(columns, row, shown, widths, colour))
         if row.note:
             note = "  └ " + row.note
-            lines.append(paint(note if room is None else fit(note, room), "red", on=colour))
+            lines.append(paint(note if room is None else fit(note, room), row.note_colour, on=colour))
     return "".join(line.rstrip() + "\n" for line in lines)
 
 

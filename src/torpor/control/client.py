@@ -62,7 +62,10 @@ class Answer:
         self._read_head()
         text = b"".join(self._pieces())
         self._check(text)
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise _stranger(self._path) from None
 
     def lines(self) -> Iterator[bytes]:
         """The body line by line, as it comes, without the line ends.  Raises `Problem`."""
@@ -93,19 +96,25 @@ class Answer:
             if not version.startswith(b"HTTP/1."):
                 raise ValueError(version)
         except ValueError:
-            raise DaemonUnreachable(f"what answers on {self._path} is no torpor daemon") from None
+            raise _stranger(self._path) from None
         while line := self._line():
             name, _, value = line.decode("latin-1").partition(":")
             self.headers[name.lower()] = value.strip()
 
     def _pieces(self) -> Iterator[bytes]:
         if "chunked" in self.headers.get("transfer-encoding", ""):
-            while size := int(self._line().split(b";")[0], 16):
+            while size := self._number(self._line().split(b";")[0], 16):
                 yield self._exactly(size)
                 self._line()
             self._line()
-        elif length := int(self.headers.get("content-length", "0")):
+        elif length := self._number(self.headers.get("content-length", "0"), 10):
             yield self._exactly(length)
+
+    def _number(self, text: str | bytes, base: int) -> int:
+        try:
+            return int(text, base)
+        except ValueError:
+            raise _stranger(self._path) from None
 
     def _line(self) -> bytes:
         with _translated(self._path):
@@ -207,3 +216,7 @@ class _translated:  # noqa: N801  # a context manager, used like a function
 
 def _hung_up(path: str) -> DaemonUnreachable:
     return DaemonUnreachable(f"the daemon on {path} hung up before its answer was complete")
+
+
+def _stranger(path: str) -> DaemonUnreachable:
+    return DaemonUnreachable(f"what answers on {path} is no torpor daemon")
