@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from torpor.config.declarations import App, File
 from torpor.config.load import load
+from torpor.config.problems import Problem
 from torpor.config.settings import GatewaySpec, Limits, Listen, LogSpec, ProcessSpec, Settings, Tls
 from torpor.core.model import (
     AppSpec,
@@ -27,6 +32,7 @@ from torpor.core.model import (
     TcpProbe,
     WakeOn,
 )
+from torpor.errors import ConfigInvalid
 
 
 @pytest.fixture
@@ -196,6 +202,139 @@ def test_every_key_arrives_in_its_value(home: Path) -> None:
         limits=Limits(headers_size=131072, connections=500, body_timeout=90.0),
         trusted_proxies=("10.0.0.0/8", "::1/128"),
     )
-    settings = load("torpor.yaml", {"PASSED": "on"})
-    assert gateway == settings.gateway
-    assert (full, worker) == settings.apps
+    found = load("torpor.yaml", {"PASSED": "on"})
+    assert gateway == found.gateway
+    assert (full, worker) == found.apps
+
+
+def test_equal_files_give_equal_settings(home: Path) -> None:
+    """Settings compare by value: a change of the file can be found by comparing apps."""
+    Path("torpor.yaml").write_text(
+        "apps:\n  a: {command: x, environment: {A: 1}, readiness: {log: up}}\n  b: {command: y}\n"
+    )
+    first = load("torpor.yaml", {})
+    assert first == load("torpor.yaml", {})
+    Path("torpor.yaml").write_text(
+        "apps:\n  a: {command: x, environment: {A: 2}, readiness: {log: up}}\n  b: {command: y}\n"
+    )
+    changed = load("torpor.yaml", {})
+    assert first.apps[0] != changed.apps[0]
+    assert first.apps[1] == changed.apps[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing yet\n", "apps:\n", "gateway:\ndefaults:\ninclude:\napps: {}\nx-y: 1\n"]
+)
+def test_a_file_without_apps_is_valid(home: Path, text: str) -> None:
+    """Sections that are still empty, or all commented out, are no mistake."""
+    Path("torpor.yaml").write_text(text)
+    assert Settings(source=home / "torpor.yaml") == load("torpor.yaml", {})
+
+
+def test_the_nearest_defaults_win(home: Path) -> None:
+    """App, then its own file's defaults, then the including file's; values as a whole, environment by name."""
+    Path("torpor.yaml").write_text(
+        "include: more/*.yaml\n"
+        "defaults: {idle_timeout: 1m, wake_timeout: 1m, restart: always, environment: {A: top, B: top, C: top}, "
+        "backoff: {initial: 2s}}\n"
+    )
+    (home / "more").mkdir()
+    (home / "more" / "a.yaml").write_text(
+        "defaults: {idle_timeout: 2m, wake_timeout: 2m, environment: {A: file, B: file}, working_dir: .}\n"
+        "apps:\n  a: {command: x, idle_timeout: 3m, environment: {A: app}, backoff: {max: 1m}}\n"
+    )
+    (app,) = load("torpor.yaml", {}).apps
+    expected = Lifecycle(
+        idle_timeout=180.0, wake_timeout=120.0, restart=Restart.ALWAYS, backoff=Backoff(0.5, 2.0, 60.0)
+    )
+    assert expected == app.lifecycle
+    assert isinstance(app.workload, ProcessSpec)
+    assert {"A": "app", "B": "file", "C": "top"} == app.workload.environment
+    assert home / "more" == app.workload.working_dir
+
+
+def test_includes_keep_the_order_of_the_files(home: Path) -> None:
+    """The main file's apps come first, then each included file's; a file that two include is read once."""
+    Path("torpor.yaml").write_text(
+        "include: ['*.yaml', conf.d/x.yaml, none/*.yaml]\napps: {z: {command: x}}\n"
+    )
+    (home / "conf.d").mkdir()
+    Path("b.yaml").write_text("include: conf.d/x.yaml\napps: {b: {command: x}}\n")
+    Path("a.yaml").write_text("apps: {a: {command: x}}\n")
+    Path("conf.d/x.yaml").write_text("apps: {x: {command: x}}\n")
+    assert ["z", "a", "b", "x"] == [app.name for app in load("torpor.yaml", {}).apps]
+
+
+@pytest.mark.parametrize(
+    ("expected", "defaults", "app"),
+    [
+        (SocketActivity.OPEN, "websocket_activity: ignore", "websocket: {activity: open}"),
+        (SocketActivity.IGNORE, "websocket: {activity: open}", "websocket_activity: ignore"),
+        (SocketActivity.OPEN, "websocket: {activity: open}", ""),
+        (SocketActivity.DATA, "websocket: {activity: open}", "websocket: {max_age: 1h}"),
+    ],
+)
+def test_the_nearer_word_about_sockets_wins(
+    home: Path, expected: SocketActivity, defaults: str, app: str
+) -> None:
+    """The short and the long form are one setting."""
+    Path("torpor.yaml").write_text(f"defaults:\n  {defaults}\napps:\n  a:\n    command: x\n    {app}\n")
+    assert expected == load("torpor.yaml", {}).apps[0].websocket.activity
+
+
+@pytest.mark.parametrize(
+    ("expected", "app"),
+    [
+        (Readiness(()), ""),
+        (Readiness((TcpProbe(),)), "port: 80"),
+        (Readiness((TcpProbe(),)), "routes: a.org"),
+        (Readiness((TcpProbe(),), 1.0), "routes: a.org\n    readiness: {settle: 1s}"),
+        (Readiness(()), "routes: a.org\n    readiness: {tcp: false}"),
+        (Readiness((HttpProbe("/up"),)), "readiness: /up"),
+        (Readiness((HttpProbe("/up", ((204, 204),)),)), "readiness: {http: /up, codes: 204}"),
+        (Readiness((NotifyProbe(),)), "routes: a.org\n    readiness: {notify: true}"),
+    ],
+)
+def test_when_an_app_is_ready(home: Path, expected: Readiness, app: str) -> None:
+    """An app that listens is ready when its port accepts, one that does not at once; a named probe replaces that."""
+    Path("torpor.yaml").write_text(f"apps:\n  a:\n    command: x\n    {app}\n")
+    assert expected == load("torpor.yaml", {}).apps[0].readiness
+
+
+KEYS = st.sampled_from([*App.__struct_fields__, *File.__struct_fields__, "a", "http", "x-y", "<<", ""])
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 70000),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(
+        ["30s", "/x", "a.org", "default", "never", "x y", "*.yaml", ".", "${A}", "TERM", "512M", "\0"]
+    ),
+)
+TREES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+FILES = st.dictionaries(KEYS, TREES, max_size=4) | st.builds(
+    lambda app, rest: {"apps": {"a": app}, **rest},
+    st.dictionaries(st.sampled_from(App.__struct_fields__), TREES, max_size=5),
+    st.fixed_dictionaries({}, optional={"gateway": TREES, "defaults": TREES, "include": TREES}),
+)
+
+
+@pytest.mark.slow
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(data=FILES)
+def test_any_file_gives_settings_or_problems(home: Path, data: dict[str, object]) -> None:
+    """Whatever stands in a file, loading gives settings or problems with places, never another error."""
+    Path("torpor.yaml").write_text(yaml.safe_dump(data, allow_unicode=True))
+    found: tuple[object, ...] = ()
+    try:
+        load("torpor.yaml", {"A": "a"})
+    except ConfigInvalid as refused:
+        found = refused.problems or ("refused without a problem",)
+    assert [] == [problem for problem in found if not isinstance(problem, Problem) or problem.line < 1]
+    # msgspec's own words would mean that the explaining walk overlooked something.
+    assert [] == [str(problem) for problem in found if "`$" in str(problem)]

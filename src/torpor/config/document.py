@@ -51,6 +51,7 @@ class Document:
         """Paths of values that were refused already; a list position is the one in the file."""
         self._root = root
         self._environ = environ
+        self._members: dict[int, dict[str, tuple[yaml.Node, yaml.Node]]] = {}
 
     def problem(
         self, path: Path, message: str, *, suggestion: str | None = None, at_key: bool = False
@@ -74,7 +75,7 @@ class Document:
         """The scalar at `path` as it is written (`1.10`, not 1.1), variables filled in."""
         node = self._root
         for step in self.as_written(path):
-            found = _child(node, step)
+            found = self._child(node, step)
             if found is None:
                 raise KeyError(dotted(path))
             node = found[1]
@@ -100,13 +101,36 @@ class Document:
             return None
         mark = node.start_mark
         for position, step in enumerate(path):
-            found = _child(node, step)
+            found = self._child(node, step)
             if found is None:
                 return mark
             key, node = found
             last = position == len(path) - 1
             mark = node.start_mark if last and not at_key else key.start_mark
         return mark
+
+    def _child(self, node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+        """The key node and value node under `node`; for list items the item stands for both."""
+        if isinstance(node, yaml.SequenceNode):
+            if isinstance(step, int) and step < len(node.value):
+                return node.value[step], node.value[step]
+            return None
+        if not isinstance(node, yaml.MappingNode) or not isinstance(step, str):
+            return None
+        members = self._members.get(id(node))
+        if members is None:
+            members = self._members[id(node)] = {}
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode) and not _is_merge(key):
+                    members.setdefault(key.value, (key, value))
+        if step in members:
+            return members[step]
+        for key, value in node.value:
+            if _is_merge(key):
+                for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if (found := self._child(source, step)) is not None:
+                        return found
+        return None
 
 
 def read_document(file: str, raw: bytes, environ: Mapping[str, str], problems: Problems) -> Document | None:
@@ -324,25 +348,6 @@ def _resolve(text: str) -> Any:
 
 def _is_merge(key: yaml.Node) -> bool:
     return key.value == _MERGE and key.tag in {_PLAIN, f"{_CORE}merge"}
-
-
-def _child(node: yaml.Node | None, step: str | int) -> tuple[yaml.Node, yaml.Node] | None:
-    """The key node and value node under `node`; for list items the item stands for both."""
-    if isinstance(node, yaml.SequenceNode):
-        if isinstance(step, int) and step < len(node.value):
-            return node.value[step], node.value[step]
-        return None
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    for key, value in node.value:
-        if key.value == step and not _is_merge(key):
-            return key, value
-    for key, value in node.value:
-        if _is_merge(key):
-            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
-                if (found := _child(source, step)) is not None:
-                    return found
-    return None
 
 
 def _tag_text(tag: str) -> str:

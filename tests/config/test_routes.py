@@ -1,0 +1,57 @@
+"""Routes are written in one line and compared in one form."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from torpor.config.routes import parse_route
+from torpor.core.model import Route
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (Route("notes.localhost"), "notes.localhost"),
+        (Route("notes.localhost"), " Notes.LOCALHOST. "),
+        (Route("example.org", "/api"), "example.org/api"),
+        (Route("example.org", "/api/v1"), "example.org/api/v1/"),
+        (Route("example.org"), "example.org/"),
+        (Route("*.example.org", "/x"), "*.example.org/x"),
+        (Route(None), "default"),
+        (Route(None, "/x"), "default/x"),
+        (Route("127.0.0.1"), "127.0.0.1"),
+        (Route("[::1]", "/x"), "[::1]/x"),
+        (Route("xn--bcher-kva.example"), "Bücher.example"),
+        (Route("my_app.localhost"), "my_app.localhost"),
+        (Route("a.org", "/%C3%A9"), "a.org/%C3%A9"),
+    ],
+)
+def test_routes_are_normalised(expected: Route, text: str) -> None:
+    """Case, a final dot or slash, and other alphabets lead to the same route as a request does."""
+    assert expected == parse_route(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "/", "/x", "http://a.org", "a.org:80", "::1", "*", "a.*", "*.*.org", "*.", "-a.org", "a..org", "a b", "a.org//x",
+        "a.org/./x", "a.org/../x", "a.org/x?y", "a.org/x#y", "a.org/é", "a.org/x y", "a" * 64, "a." * 127 + "aa", "\0",
+        "a.org/" + "x" * 1024, "[::1", "ü" * 64,
+    ],
+)  # fmt: skip
+def test_what_no_request_could_match_is_refused(text: str) -> None:
+    """A route that can never match is a mistake."""
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_route(text)
+
+
+@given(st.one_of(st.text(max_size=40), st.text("ab.*/:[]-ß.é%?#\0 ", max_size=20)))
+def test_any_text_is_a_route_or_refused(text: str) -> None:
+    """No text makes it fail in another way; a route that was read reads as itself."""
+    try:
+        route = parse_route(text)
+    except ValueError:
+        return
+    assert route == parse_route(str(route))
