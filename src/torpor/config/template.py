@@ -24,7 +24,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "logs": "The app's last log lines, where `show_logs` allows it.",
     "script": "The `<script>` element that follows the wake and reloads the page.",
     "events_url": "The URL of the wake's event stream, for a script of your own.",
-    "reason": "Why the app can not be woken; empty while it can.",
+    "reason": "One sentence: what is going on, or what went wrong.",
 }
 """What may stand between the braces, and what it means."""
 

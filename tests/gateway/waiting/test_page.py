@@ -201,7 +201,7 @@ def test_everything_foreign_is_escaped() -> None:
             None,
             "Stopped by the operator",
         ),
-        ({"phase": Phase.READY}, "ready", "ready", "1", "1", "Ready"),
+        ({"phase": Phase.READY}, "ready", "waking", "1", "1", "Ready"),
         ({"phase": Phase.DONE}, "starting", "waking", "2", "2", "Waking up"),
     ],
 )

@@ -50,7 +50,8 @@
     cursor++;
   };
   const stop = () => { source && source.close(); source = 0; clearTimeout(poll) };
-  const ask = () => fetch(me.status, { cache: "no-store" }).then(r => r.ok ? r.json() : Promise.reject()).then(show).catch(() => {})
+  const heard = r => r.ok ? r.json().then(show) : wait > 4000 && location.reload();  // somebody else answers there
+  const ask = () => fetch(me.status, { cache: "no-store" }).then(heard).catch(() => {})
     .finally(() => { if (!done) poll = setTimeout(begin, wait = Math.min(wait * 2, 10000)) });
   const begin = () => {  // a tab in the background asks now and then: a browser has few connections per site
     stop();

@@ -146,4 +146,5 @@ def _hash(content: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return (files("torpor.gateway.waiting") / name).read_text("utf-8")
+    text = (files("torpor.gateway.waiting") / name).read_text("utf-8")
+    return "\n".join(line.strip() for line in text.splitlines())  # indentation is for those who edit it

@@ -130,7 +130,7 @@ def present(snapshot: AppSnapshot) -> View:
     eta = snapshot.eta
     match state:
         case "ready":
-            return View(state, said, True, 0.0, snapshot.waking_for, eta, "ready")
+            return View(state, said, True, 0.0, snapshot.waking_for, eta, "waking")
         case "failed":
             return View(state, said, True, retry_in, None, eta, Cause.FAILED)
         case "down":
