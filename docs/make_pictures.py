@@ -58,6 +58,8 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="torpor-"))
     text = (EXAMPLES / "torpor.yaml").read_text(encoding="utf-8")
     text = text.replace("127.0.0.1:8080", "GATEWAY").replace("working_dir: ./", f"working_dir: {EXAMPLES}/")
+    # A warm Streamlit is up before a camera is: let it settle, so that there is something to see.
+    text = text.replace("{http: /_stcore/health}", "{http: /_stcore/health, settle: 3s}")
     daemon = Daemon(home, text)
     daemon.start()
     try:
@@ -85,10 +87,10 @@ def picture_the_waiting_page(daemon: Daemon, browser: Browser) -> None:
     """Wake the Streamlit app once, so that there is an estimate; then catch the page during the second wake."""
     daemon.cli("wake", "notes")
     daemon.cli("sleep", "notes")
-    page = browser.new_page(viewport={"width": WIDTH, "height": 520}, color_scheme="light")
+    page = browser.new_page(viewport={"width": WIDTH, "height": 600}, color_scheme="light")
     page.goto(f"http://notes.localhost:{daemon.port}/", wait_until="domcontentloaded")
-    expect(page.get_by_text(re.compile("started|waiting", re.IGNORECASE)).first).to_be_visible()
-    page.wait_for_timeout(500)
+    expect(page.get_by_text("/_stcore/health")).to_be_visible()
+    page.wait_for_timeout(1500)
     save(page, "waiting-page")
     page.close()
     daemon.wait_for_state("notes", "ready")

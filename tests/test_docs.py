@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -30,6 +29,18 @@ TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.
 def by_name(path: Path) -> str:
     """The id of a test about a file."""
     return path.name
+
+
+def blocks(language: str, path: Path) -> list[str]:
+    """The code blocks of a page."""
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+
+
+def whole_files(path: Path) -> list[str]:
+    """The configurations of a page that stand for themselves."""
+    return [block for block in blocks("yaml", path) if re.search(r"^apps:", block, re.MULTILINE)]
 
 
 class Loads(HTMLParser):
@@ -148,17 +159,15 @@ def test_links_into_the_tree_resolve(path: Path) -> None:
     assert [] == [target for target in targets if not (path.parent / target).exists()]
 
 
-def test_examples_of_whole_files_are_valid(tmp_path: Path) -> None:
-    """A YAML block with apps can be pasted into a file and run."""
-    blocks = [
-        block for path in TEXTS for block in yaml_blocks(path) if re.search(r"^apps:", block, re.MULTILINE)
-    ]
-    assert blocks
-
-    for number, block in enumerate(blocks):
-        file = tmp_path / f"{number}.yaml"
+@pytest.mark.parametrize("path", [path for path in TEXTS if whole_files(path)], ids=by_name)
+def test_examples_of_whole_files_are_valid(path: Path, tmp_path: Path) -> None:
+    """A YAML block with apps can be pasted into a file and run; so can the template that it names."""
+    for block in whole_files(path):
         for folder in re.findall(r"working_dir: (\S+)", block):
             (tmp_path / folder).mkdir(exist_ok=True)
+        for template in re.findall(r"template: ([^\s,}]+)", block):
+            (tmp_path / template).write_text(blocks("html", path)[0], encoding="utf-8")
+        file = tmp_path / "torpor.yaml"
         file.write_text(block, encoding="utf-8")
         load(file)
 
@@ -182,13 +191,6 @@ def settings() -> set[str]:
         if issubclass(one, msgspec.Struct)
         for field in msgspec.structs.fields(one)
     }
-
-
-def yaml_blocks(path: Path) -> Iterator[str]:
-    """The YAML in a page."""
-    return iter(
-        re.findall(r"^```yaml\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    )
 
 
 def exists(name: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from e2e.apps import WITHOUT_FUSS, config, example, notes
-from e2e.harness import Launch
+from e2e.harness import Daemon, Launch
 
 pytestmark = pytest.mark.browser
 
@@ -48,10 +48,16 @@ def shoot(page: Page, name: str) -> None:
     page.screenshot(path=SCREENS / f"{name}.png")
 
 
+def state_and_generation(daemon: Daemon, app: str) -> tuple[str, int]:
+    """How the app is, and how often it was started."""
+    facts = daemon.apps()[app]
+    return facts["state"], facts["generation"]
+
+
 @pytest.mark.timeout(240)
 def test_a_streamlit_app_sleeps_until_a_browser_knocks(launch: Launch, home: Path, page: Page) -> None:
     """Cold page, waiting page, the app and its WebSocket, idle, asleep, and awake again on reload."""
-    daemon = launch(config(notes(home / "notes.txt", idle_timeout="3s")))
+    daemon = launch(config(notes(home / "notes.txt", idle_timeout="3s", wake_on="navigation")))
     url = f"http://notes.localhost:{daemon.port}/"
     assert "asleep" == daemon.apps()["notes"]["state"]
 
@@ -71,9 +77,11 @@ def test_a_streamlit_app_sleeps_until_a_browser_knocks(launch: Launch, home: Pat
     expect(page.get_by_text("buy milk")).to_be_visible(timeout=SLOW)
     shoot(page, "2-app")
 
-    # The tab stays open with its WebSocket; nobody touches it.
-    asleep = daemon.wait_for_state("notes", "asleep")
+    # The tab stays open with its WebSocket; nobody touches it.  It tries to reconnect, in vain.
+    with page.expect_response(lambda reply: reply.headers.get("x-torpor") == "asleep"):
+        asleep = daemon.wait_for_state("notes", "asleep")
     assert ("idle", None) == (asleep["cause"], asleep["pid"])
+    assert ("asleep", asleep["generation"]) == state_and_generation(daemon, "notes")
     shoot(page, "3-asleep")
 
     page.goto(url, wait_until="domcontentloaded")
@@ -125,4 +133,4 @@ def test_a_chat_works_in_the_browser_and_a_stale_tab_leaves_it_asleep(launch: La
     expect(page.get_by_text("the room sleeps")).to_be_visible(timeout=SLOW)
     page.evaluate("connect()")
     expect(page.get_by_text("connection lost")).to_be_visible(timeout=SLOW)
-    assert ("asleep", generation) == (daemon.apps()["chat"]["state"], daemon.apps()["chat"]["generation"])
+    assert ("asleep", generation) == state_and_generation(daemon, "chat")

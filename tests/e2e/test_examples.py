@@ -20,8 +20,9 @@ def test_the_examples_run_as_they_are_shipped(launch: Launch) -> None:
     daemon.wait_for_state("worker", "ready")
     assert ["at work"] == daemon.cli("logs", "worker").out.splitlines()[:1]
     assert {"hello": "you"} == Client(daemon.port, "api.localhost").request("/hello/you").json
-    Client(daemon.port, "chat.localhost").navigate()  # only a page load may wake the chat
-    daemon.wait_for_state("chat", "ready")
+    for name in ("chat", "notes"):  # only a page load may wake these
+        Client(daemon.port, f"{name}.localhost").navigate()
+        daemon.wait_for_state(name, "ready")
     assert "<title>Chat</title>" in Client(daemon.port, "chat.localhost").request().text
     assert "<title>Clock</title>" in Client(daemon.port, "clock.localhost").request().text
     assert "Streamlit" in Client(daemon.port, "notes.localhost", timeout=60).request().text
