@@ -55,6 +55,8 @@ from torpor.runtime.gate import LocalSeam
 from torpor.runtime.journal import Journal
 from torpor.runtime.state import StateFile
 
+log = logging.getLogger(__name__)
+
 CUT = 5.0
 """Seconds that clients get to end their connections once all apps are stopped."""
 
@@ -82,8 +84,10 @@ class Daemon:
         self._console = console
         self._state = StateFile(state)
         self._journal = Journal()
+        self._asked_to_end = 0
         self._ending = asyncio.Event()
         self._impatient = asyncio.Event()
+        self._desperate = asyncio.Event()
         self._engine: Engine
         self._actions: Actions
         self._seam: LocalSeam
@@ -124,13 +128,13 @@ class Daemon:
                 await self._stop_apps(gateway)
 
     def end(self) -> None:
-        """Begin the orderly end; asked again, stop waiting for requests in flight."""
-        if self._ending.is_set():
-            self._impatient.set()
-        self._ending.set()
+        """Begin the orderly end.  Asked twice: cut what is in flight.  Asked again: leave at once."""
+        self._asked_to_end += 1
+        stages = (self._ending, self._impatient, self._desperate)
+        stages[min(self._asked_to_end, len(stages)) - 1].set()
 
     async def _stop_apps(self, gateway: Gateway) -> None:
-        self._console.say("stopping all apps (once more to cut what is in flight)")
+        self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
         settled = asyncio.Event()
 
         def look(_event: Event | None) -> None:
@@ -141,11 +145,14 @@ class Daemon:
         self._engine.post(ShutdownRequested())
         look(None)
         cut = asyncio.create_task(self._cut_when_impatient(gateway))
-        try:
-            await settled.wait()
-        finally:
-            cut.cancel()
-            unsubscribe()
+        ends = [asyncio.create_task(event.wait()) for event in (settled, self._desperate)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for task in (cut, *ends):
+            task.cancel()
+        unsubscribe()
+        if not settled.is_set():
+            left = [app.spec.name for app in self._engine.fleet.apps.values() if app.alive]
+            log.warning("left behind, maybe alive: %s", ", ".join(left))
 
     async def _cut_when_impatient(self, gateway: Gateway) -> None:
         await self._impatient.wait()

@@ -6,27 +6,7 @@ import heapq
 from collections.abc import Iterable, Mapping
 
 from torpor.core.app import App
-from torpor.core.messages import (
-    BecameReady,
-    ClientLeft,
-    ConnectRefused,
-    Effect,
-    Exited,
-    Gone,
-    Input,
-    PageRequested,
-    RequestArrived,
-    RestartRequested,
-    ShutdownRequested,
-    SleepRequested,
-    Started,
-    StartRefused,
-    StartRequested,
-    StopProblem,
-    StopRequested,
-    Vacated,
-    WakeRequested,
-)
+from torpor.core.messages import AppInput, Effect, Input, ShutdownRequested
 from torpor.core.model import AppMemory, AppSpec
 
 
@@ -47,35 +27,13 @@ class Fleet:
 
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take one input and return everything that follows from it."""
-        match message:
-            case ShutdownRequested():
-                return [
-                    effect for app in self.apps.values() for effect in self._after(app, app.shut_down(now))
-                ]
-            case (
-                RequestArrived()
-                | PageRequested()
-                | ClientLeft()
-                | WakeRequested()
-                | SleepRequested()
-                | StartRequested()
-                | StopRequested()
-                | RestartRequested()
-            ):
-                app = self.apps[message.app]
-                return self._after(app, app.handle(message, now))
-            case (
-                Started()
-                | StartRefused()
-                | BecameReady()
-                | Exited()
-                | Gone()
-                | ConnectRefused()
-                | Vacated()
-                | StopProblem()
-            ):
-                app = self.apps[message.id.app]
-                return self._after(app, app.report(message, now))
+        if isinstance(message, ShutdownRequested):
+            return [effect for app in self.apps.values() for effect in self._after(app, app.shut_down(now))]
+        if isinstance(message, AppInput):
+            app = self.apps[message.app]
+            return self._after(app, app.handle(message, now))
+        app = self.apps[message.id.app]
+        return self._after(app, app.report(message, now))
 
     def boot(self, now: float) -> list[Effect]:
         """Start what is to be kept running."""
