@@ -31,8 +31,11 @@ _CHUNK = 64 * 1024
 _CHUNKS_PER_TURN = 4
 _RING_LINES = 1000
 _RING_BYTES = 128 * 1024
-_LEFT_IN_PIPE = 64
-"""Chunks read at most after the end of an instance, so that a stranger who writes on cannot hold us."""
+_LARGEST_PIPE = 1024 * 1024
+"""Bytes read at once at most when somebody ended, so that whoever writes on cannot hold us."""
+_KEPT_LINES = 100
+_KEPT_BYTES = 16 * 1024
+"""What stays in memory of an instance that is not alive; the file has the rest."""
 
 
 class Capture:
@@ -79,9 +82,9 @@ class Capture:
 
     def catch_up(self) -> None:
         """Read what lies in the pipe now: what an ended process wrote is then in the log."""
-        for _ in range(_LEFT_IN_PIPE):
-            if not self._read_chunk():
-                return
+        left = _LARGEST_PIPE
+        while left > 0 and (count := self._read_chunk()):
+            left -= count
 
     def end(self) -> None:
         """The generation is over: read the rest, its last unfinished line included, and close."""
@@ -90,6 +93,7 @@ class Capture:
         self.catch_up()
         if self._partial:
             self._take(b"\n")
+        self._trim(_KEPT_LINES, _KEPT_BYTES)
         self._release()
 
     def close(self) -> None:
@@ -142,30 +146,21 @@ class Capture:
             if not self._read_chunk():
                 return
 
-    def _read_chunk(self) -> bool:
-        """Whether there may be more."""
+    def _read_chunk(self) -> int:
+        """How many bytes were there."""
         try:
-            chunk = self._file.receive(self._reader, _CHUNK)
+            chunk, problem = self._file.receive(self._reader, _CHUNK)
         except BlockingIOError:
-            return False
-        except OSError as error:
-            self._complain(error)
-            return self._drop_chunk()
-        if self._complained:
+            return 0
+        if problem is not None:
+            self._complain(problem)
+            self._dropped += len(chunk)
+        elif self._complained:
             logger.warning("%s can be written again; %d bytes were dropped", self._file.path, self._dropped)
             self._complained = False
             self._dropped = 0
         self._take(chunk)
-        return True
-
-    def _drop_chunk(self) -> bool:
-        try:
-            chunk = os.read(self._reader, _CHUNK)
-        except BlockingIOError:
-            return False
-        self._dropped += len(chunk)
-        self._take(chunk)
-        return True
+        return len(chunk)
 
     def _take(self, chunk: bytes) -> None:
         """Cut what came into lines, for the ring and for whoever listens."""
@@ -183,10 +178,13 @@ class Capture:
                 self._tell(_decode(line))
 
     def _remember(self, lines: list[bytes]) -> None:
-        ring = self._ring
-        ring.extend(lines)
+        self._ring.extend(lines)
         self._ring_bytes += sum(map(len, lines)) + len(lines)
-        while len(ring) > _RING_LINES or (self._ring_bytes > _RING_BYTES and len(ring) > 1):
+        self._trim(_RING_LINES, _RING_BYTES)
+
+    def _trim(self, lines: int, size: int) -> None:
+        ring = self._ring
+        while len(ring) > lines or (self._ring_bytes > size and len(ring) > 1):
             self._ring_bytes -= len(ring.popleft()) + 1
             self._ring_whole = False
 

@@ -79,6 +79,7 @@ class Life:
         self._report = report
         self._over = over
         self._outliving: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self._members: list[Process] = []
         self._members_at = float("-inf")
 
@@ -125,6 +126,8 @@ class Life:
         """Stop watching; what is alive stays alive."""
         if self._outliving is not None:
             self._outliving.cancel()
+        if self._retry is not None:
+            self._retry.cancel()
         self._release()
         self._capture.close()
 
@@ -136,19 +139,30 @@ class Life:
         result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if result is None:
             return
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        info = _exit_info(result)
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._pidfd)
         self._capture.catch_up()
-        if self._tree.members():
-            self._report(Exited(self.id, self.generation, info, leftovers=True))
-            self._outliving = asyncio.get_running_loop().create_task(self._outlive())
+        try:
+            leftovers = bool(self._tree.members())
+        except OSError:
+            # Out of descriptors: nobody can look, but the exit must not get lost.
+            self._retry = loop.call_later(_RETRY_WITHOUT_FDS, self._main_ended)
+            return
+        if leftovers:
+            self._outliving = loop.create_task(self._outlive())
         else:
             self._bury()
-            self._report(Exited(self.id, self.generation, info))
+        self._report(Exited(self.id, self.generation, _exit_info(result), leftovers=leftovers))
 
     async def _outlive(self) -> None:
-        while members := self._tree.members():
-            await _wait_for_end(members[:_WATCHED_AT_ONCE])
+        while True:
+            try:
+                members = self._tree.members()
+                if not members:
+                    break
+                await _wait_for_end(members[:_WATCHED_AT_ONCE])
+            except OSError:
+                await asyncio.sleep(_RETRY_WITHOUT_FDS)
             self._reaper.sweep()
         self._bury()
         self._report(Gone(self.id, self.generation))
@@ -170,8 +184,8 @@ class Life:
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
         self._reaper.ours.discard(self.main.pid)
         os.close(self._pidfd)
-        self._tree.close()
         self._reaper.sweep()
+        self._tree.close()
 
     def _release(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
@@ -187,7 +201,7 @@ def _exit_info(result: os.waitid_result) -> ExitInfo:
 
 
 async def _wait_for_end(processes: list[Process]) -> None:
-    """Return when all of them have ended."""
+    """Return when all of them have ended.  Raises `OSError` if there are no descriptors left."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     fds: set[int] = set()
@@ -207,9 +221,6 @@ async def _wait_for_end(processes: list[Process]) -> None:
                 loop.add_reader(fd, one_ended, fd)
         if fds:
             await ended.wait()
-    except OSError:
-        # Out of descriptors: nothing can notify, so look again soon.
-        await asyncio.sleep(_RETRY_WITHOUT_FDS)
     finally:
         for fd in fds:
             loop.remove_reader(fd)

@@ -45,26 +45,32 @@ class LogFile:
             separator = b"\n" + separator
         _write(self._fd, separator, end)
 
-    def receive(self, pipe: int, most: int) -> bytes:
+    def receive(self, pipe: int, most: int) -> tuple[bytes, OSError | None]:
         """Move up to `most` bytes from `pipe` into the file and return them.
 
-        Raises `BlockingIOError` if the pipe is empty, and any other `OSError` if the
-        file cannot be written; then they are still in the pipe.
+        The second value says why they are not, or not whole, in the file.  Raises
+        `BlockingIOError` if the pipe is empty.
         """
-        end = self._prepare(1)
-        room = max(1, self.spec.max_size - end)
+        try:
+            end = self._prepare(1)
+        except OSError as error:
+            return os.read(pipe, most), error
+        most = min(most, max(1, self.spec.max_size - end))
         if self._splices:
             try:
-                count = os.splice(pipe, self._fd, min(most, room), offset_dst=end, flags=os.SPLICE_F_NONBLOCK)
-                return os.pread(self._fd, count, end)
+                count = os.splice(pipe, self._fd, most, offset_dst=end, flags=os.SPLICE_F_NONBLOCK)
+                return os.pread(self._fd, count, end), None
+            except BlockingIOError:
+                raise
             except OSError as error:
-                if error.errno not in _NO_SPLICE:
-                    raise
                 # Some file systems cannot; there, a kill in the next microseconds may cost lines.
-                self._splices = False
-        chunk = os.read(pipe, min(most, room))
-        _write(self._fd, chunk, end)
-        return chunk
+                self._splices = error.errno not in _NO_SPLICE
+        chunk = os.read(pipe, most)
+        try:
+            _write(self._fd, chunk, end)
+        except OSError as error:
+            return chunk, error
+        return chunk, None
 
     def close(self) -> None:
         """Close the file.  The next write opens it again."""

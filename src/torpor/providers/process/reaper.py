@@ -69,8 +69,12 @@ class Reaper:
 
     def sweep(self) -> None:
         """Reap what has ended."""
-        if self._spawning:
-            return
+        # Without descriptors nobody can look; the next time will do.
+        with contextlib.suppress(OSError):
+            if not self._spawning:
+                self._sweep()
+
+    def _sweep(self) -> None:
         session = os.getsid(0)
         for pid in read_children(os.getpid()):
             if pid in self.ours:
