@@ -34,9 +34,16 @@ ONE_PROBLEM = {
     ),
     "two documents": (
         "apps: {}\n---\napps: {}\n",
-        "t.yaml:2:1: is not valid YAML: expected a single document in the stream but found another document",
+        "t.yaml:3:1: holds a second document; a configuration is one",
     ),
-    "unknown anchor": ("apps: *a\n", "t.yaml:1:7: is not valid YAML: found undefined alias"),
+    "unknown anchor": ("apps: *a\n", "t.yaml:1:7: there is no anchor &a above"),
+    "variable in braces": (
+        "apps: {a: {command: ${X}}}\n",
+        (
+            "t.yaml:1:22: is not valid YAML: while parsing a flow mapping did not find expected ',' or '}'; inside of {…} "
+            "and […], ${VAR} must stand in quotes"
+        ),
+    ),
     "control character": (
         "apps:\n  \x01: 1\n",
         "t.yaml:2:3: is not valid YAML: control characters are not allowed",
