@@ -201,8 +201,10 @@ async def test_what_is_forbidden_is_a_conflict(tmp_path: Path) -> None:
     )
 
 
-async def test_a_client_that_leaves_ends_its_wait_only(tmp_path: Path) -> None:
-    """The wait is given up when the client hangs up; the command stays given."""
+async def test_a_client_that_leaves_ends_its_wait_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The wait is given up when the client hangs up; the command stays given, and nothing is logged."""
     async with serving(tmp_path, "web") as (operator, client, _):
         operator.slow.add("web")
         answer = client.send("POST", "apps", "web", "restart")
@@ -210,6 +212,7 @@ async def test_a_client_that_leaves_ends_its_wait_only(tmp_path: Path) -> None:
         answer.close()
         await until(operator, lambda: operator.waiting == 0)
     assert [(Verb.RESTART, "web")] == operator.commands
+    assert [] == caplog.records
 
 
 async def until(operator: FakeOperator, fact: Any) -> None:
@@ -242,8 +245,8 @@ async def test_the_log_of_the_previous_run(tmp_path: Path) -> None:
     assert "text/plain; charset=utf-8" == answer.headers["content-type"]
 
 
-async def test_a_log_is_followed(tmp_path: Path) -> None:
-    """First the past, then each line when it is written; the subscription ends with the reader."""
+async def test_a_log_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """First the past, then each line when it is written; it ends with the reader, whose leaving is no error."""
     async with serving(tmp_path, "web") as (operator, client, server):
         output = operator.outputs["web"]
         output.lines += ["past"]
@@ -255,12 +258,33 @@ async def test_a_log_is_followed(tmp_path: Path) -> None:
             assert 1 == len(server._api.followers)
         await gone(lambda: not output.readers)
         assert 0 == len(server._api.followers)
+    assert [] == caplog.records
 
 
 async def gone(fact: Any) -> None:
     """Let the loop turn until the fact holds; the test's own time limit ends a wait in vain."""
-    while not fact():  # noqa: ASYNC110  # the fact has no event of its own
+    while not fact():  # the fact has no event of its own
         await asyncio.sleep(0)
+
+
+async def test_no_line_falls_between_past_and_present(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that is written while a follower connects comes exactly once."""
+    async with serving(tmp_path, "web") as (operator, client, _):
+        output = operator.outputs["web"]
+        looked = output.tail
+
+        def look_and_be_written_to(lines: int, *, previous: bool = False) -> list[str]:
+            asyncio.get_running_loop().call_soon(output.write, "between")
+            return looked(lines, previous=previous)
+
+        monkeypatch.setattr(output, "tail", look_and_be_written_to)
+        with stream(client, "apps", "web", "logs", follow="true") as answer:
+            lines = answer.lines()
+            assert b'{"app":"web","line":"between"}' == await asyncio.to_thread(next, lines)
+            output.write("after")
+            assert b'{"app":"web","line":"after"}' == await asyncio.to_thread(next, lines)
 
 
 async def test_events_are_followed_as_ndjson(tmp_path: Path) -> None:
