@@ -94,6 +94,7 @@ class Gateway:
             connection.close_if_idle()
         for tunnel in list(self.tunnels):
             tunnel.say_goodbye()
+        self.waiting.close()
         self._check_emptied()
         try:
             async with asyncio.timeout(drain):

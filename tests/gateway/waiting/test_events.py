@@ -75,7 +75,7 @@ async def test_goes_on_where_the_browser_was() -> None:
     stream.leave()
 
 
-@pytest.mark.parametrize("sent", ["999", "-1", "x", "", "1" * 30, "²"])
+@pytest.mark.parametrize("sent", ["999", "-1", "x", "", "1" * 30, "1" * 5000, "²"])
 async def test_a_number_nobody_gave_means_everything(sent: str) -> None:
     """A number from an earlier daemon, or nonsense, is answered with all steps."""
     seam = FakeSeam()
@@ -116,7 +116,9 @@ async def test_ready_before_the_browser_asked() -> None:
         ({"phase": Phase.ASLEEP, "want": Want.DOWN}, "down", None),
         ({"phase": Phase.STOPPING, "want": Want.DOWN}, "down", None),
         ({"phase": Phase.ASLEEP, "reason": Reason(Cause.OPERATOR, "put to sleep")}, "asleep", None),
-        ({"phase": Phase.ASLEEP, "reason": Reason(Cause.START_FAILED, "exited")}, "asleep", 0.5),
+        ({"phase": Phase.ASLEEP, "reason": Reason(Cause.START_FAILED, "exited")}, "failed", 2.0),
+        ({"phase": Phase.ASLEEP, "reason": Reason(Cause.IDLE, "no request for 30m")}, "asleep", 0.5),
+        ({"phase": Phase.ASLEEP}, "asleep", 0.5),
     ],
 )
 async def test_every_verdict_ends_the_stream(facts: dict[str, Any], state: str, retry: float | None) -> None:
@@ -263,4 +265,15 @@ async def test_an_app_that_is_taken_away() -> None:
     for callback in list(seam.callbacks):
         callback(steps)
     assert 1 == stream.ended
+    assert [] == seam.callbacks
+
+
+async def test_closing_ends_every_stream() -> None:
+    """A gateway that goes down is not held up by those who only watch."""
+    seam = FakeSeam(AppSpec("notes"), AppSpec("other"))
+    room = WaitingRoom(seam)
+    streams = [follow(room), follow(room), FakeStream()]
+    room.respond(head("/_torpor/events"), "other", streams[2])
+    room.close()
+    assert [1, 1, 1] == [stream.ended for stream in streams]
     assert [] == seam.callbacks

@@ -202,6 +202,14 @@ def test_everything_foreign_is_escaped() -> None:
             "Stopped by the operator",
         ),
         ({"phase": Phase.READY}, "ready", "waking", "1", "1", "Ready"),
+        (
+            {"phase": Phase.ASLEEP, "reason": Reason(Cause.START_FAILED, "exited with code 3")},
+            "starting",
+            "waking",
+            "2",
+            "2",
+            "Waking up",
+        ),
         ({"phase": Phase.DONE}, "starting", "waking", "2", "2", "Waking up"),
     ],
 )
@@ -253,6 +261,15 @@ def test_shows_the_steps_so_far() -> None:
         ("102", "Starting", "1.0 s"),
         ("103", "Waiting for http /health", "2.0 s"),
     ] == items
+
+
+def test_shows_only_the_last_steps() -> None:
+    """A wake with a thousand steps does not make a long page."""
+    seam = FakeSeam()
+    for _ in range(1000):
+        seam.happen("waiting", "waiting")
+    items = re.findall(r'data-seq="(\d+)"', page(seam.gates["notes"], seam).body.decode())
+    assert [str(seq) for seq in range(1061, 1101)] == items
 
 
 def test_keeps_visitors_apart() -> None:

@@ -95,6 +95,12 @@ class WakeEvents:
                 self._send(viewer, _PING)
         self._rest_or_rearm()
 
+    def close(self) -> None:
+        """End all streams: the gateway goes down, and browsers ask again once it is back."""
+        for viewers in list(self._viewers.values()):
+            for viewer in list(viewers):
+                self._end(viewer)
+
     # --- what happens --------------------------------------------------------
 
     def _happened(self, event: Event) -> None:

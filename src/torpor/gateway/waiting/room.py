@@ -61,6 +61,10 @@ class WaitingRoom:
             return problem(head, "not-found", str(unknown))
         return problem(head, "not-found", f"Torpor has nothing at {head.path}.")
 
+    def close(self) -> None:
+        """End everything that is still open here."""
+        self._events.close()
+
     def _status(self, app: str) -> Reply:
         headers = (
             ("Content-Type", "application/json"),

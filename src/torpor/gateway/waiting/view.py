@@ -21,6 +21,8 @@ RETRY_AFTER_LIMIT = 600.0
 """The longest `Retry-After` while a wake is in progress, in seconds."""
 RETRY_ASLEEP = 0.5
 """Seconds until a page that watched its app go back to sleep knocks again."""
+RETRY_FAILED = 2.0
+"""Seconds until a page that watched a start fail knocks again: enough to read why."""
 PATIENCE = 60.0
 """`Retry-After` where only an operator can change the verdict, in seconds."""
 STEPS = 40
@@ -53,6 +55,7 @@ _STEP_TEXTS = {
     "stop-problem": "Stopping takes longer than it should",
 }
 _ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED})
+_BY_ACCIDENT = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ def arriving(snapshot: AppSnapshot, refusal: Refusal | None) -> View:
     view = present(snapshot)
     if refusal is not None:
         return _refused(view, refusal)
-    if view.state == "asleep":  # the knock is not through yet
+    if snapshot.phase in {Phase.ASLEEP, Phase.DONE} and view.state != "down":  # the knock is not through yet
         return View("starting", _SENTENCES["starting"], False, None, 0.0, snapshot.eta, "waking")
     return view
 
@@ -135,6 +138,9 @@ def present(snapshot: AppSnapshot) -> View:
             return View(state, said, True, retry_in, None, eta, Cause.FAILED)
         case "down":
             return View(state, said, True, None, None, eta, Cause.DOWN)
+        case "asleep" if reason is not None and reason.cause in _BY_ACCIDENT:
+            # The attempt failed and nobody who waits has asked for another one yet.
+            return View("failed", said, True, RETRY_FAILED, None, eta, reason.cause)
         case "asleep":
             on_purpose = reason is not None and reason.cause in _ON_PURPOSE
             return View(state, said, True, None if on_purpose else RETRY_ASLEEP, None, eta, Cause.ASLEEP)
