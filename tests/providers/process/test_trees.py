@@ -45,7 +45,7 @@ async def end(subject: World) -> None:
     fact = await subject.facts.exited()
     if fact.leftovers:
         await subject.facts.gone()
-    assert subject.processes() == []
+    assert subject.alive() == 0
 
 
 async def test_a_daemonized_descendant_is_killed(subject: World) -> None:
@@ -66,6 +66,19 @@ async def test_a_known_process_that_hides_stays_known(subject: World) -> None:
     os.kill(running.pid, signal.SIGKILL)
     fact = await subject.facts.exited()
     assert Exited(ID, 1, ExitInfo(signal=9), leftovers=True) == fact
+    await end(subject)
+
+
+async def test_a_process_that_wipes_its_traces_is_killed(subject: World) -> None:
+    """Without environment, session and parent, and never looked at before, a descendant is still found."""
+    text = (
+        "while grep -q 'realtime timeout *unlimited' /proc/self/limits; do :; done;"
+        "(env -i setsid sh -c 'echo up; exec sleep 1000' &); exit 5"
+    )
+    await subject.provider.start(subject.run((text,), shell=True))
+    fact = await subject.facts.exited()
+    assert Exited(ID, 1, ExitInfo(code=5), leftovers=True) == fact
+    await wait_for_line(subject, "up")
     await end(subject)
 
 

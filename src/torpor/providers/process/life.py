@@ -27,7 +27,7 @@ from torpor.providers.process.procfs import (
 )
 from torpor.providers.process.reaper import Reaper
 from torpor.providers.process.spawn import Surroundings
-from torpor.providers.process.tree import Tree
+from torpor.providers.process.tree import Mark, Tree
 
 _WATCHED_AT_ONCE = 64
 """Leftover processes whose end is awaited together; the others are looked at after these."""
@@ -51,7 +51,7 @@ class Life:
         launch: Launch,
         *,
         where: Surroundings,
-        mark: str,
+        mark: Mark,
         child: Child,
         tree: Tree,
         capture: Capture,

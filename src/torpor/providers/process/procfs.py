@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 from typing import NamedTuple
 
@@ -76,13 +77,43 @@ def read_children(pid: int) -> list[int]:
     return children
 
 
-def has_environment_entry(pid: int, entry: bytes) -> bool:
-    """Whether the environment that the process was executed with holds `NAME=value`."""
+def has_environment_entry(pid: int, entry: bytes) -> bool | None:
+    """Whether the environment that the process was executed with holds `NAME=value`.
+
+    None in the middle of an execution, when there is no environment to look at.
+    """
     try:
         with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
-            return entry in file.read(2 << 20).split(b"\0")
+            environment = file.read(2 << 20)
+        if environment:
+            return entry in environment.split(b"\0")
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            end = int(file.read(4096).split()[-2])
     except OSError:
         return False
+    return False if end else None
+
+
+def read_tag(pid: int) -> int | None:
+    """The number that `tag` gave to the process or to an ancestor of it."""
+    try:
+        return resource.prlimit(pid, resource.RLIMIT_RTTIME)[1]
+    except OSError:
+        return None
+
+
+def tag(pid: int, number: int) -> bool:
+    """Give a process a number that all its descendants inherit, whatever they do.
+
+    It is carried by a resource limit that is far too large to limit anything: unlike
+    the environment it survives cleaning, overwriting and execution.  False where the
+    system does not let us.
+    """
+    try:
+        resource.prlimit(pid, resource.RLIMIT_RTTIME, (number, number))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def resident_bytes(pid: int) -> int:

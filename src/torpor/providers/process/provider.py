@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import os
 import re
-import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
@@ -29,10 +28,10 @@ from torpor.providers.process.capture import Capture
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root
 from torpor.providers.process.life import Child, Life
 from torpor.providers.process.notify import NotifySocket
-from torpor.providers.process.procfs import read_process
+from torpor.providers.process.procfs import read_process, tag
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.spawn import Surroundings, arguments, explain, fill_in, spawn, surroundings
-from torpor.providers.process.tree import Descent, Tree
+from torpor.providers.process.tree import Descent, Mark, Tree
 
 _SPAWNERS = 4
 """Programs that are executed at once."""
@@ -94,7 +93,7 @@ class ProcessProvider:
             raise StartFailed(f"{launch.id} is not a process")
         if launch.id in self._lives:
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
-        mark = secrets.token_hex(16)
+        mark = Mark.fresh()
         notify = self._notify_socket(launch)
         where = surroundings(launch, workload, self._environment, mark, notify.path if notify else None)
         capture = self.output(launch.id)
@@ -212,20 +211,20 @@ class ProcessProvider:
             return None
         return NotifySocket(self._run / f"{_file_name(launch.id)}.notify")
 
-    def _tree(self, launch: Launch, child: Child, mark: str) -> tuple[Tree, Callable[[], None] | None]:
+    def _tree(self, launch: Launch, child: Child, mark: Mark) -> tuple[Tree, Callable[[], None] | None]:
         descent = Descent(child.process, mark, self._reaper.ours)
         if self._cgroups is None:
             return descent, None
-        path = self._cgroups / f"{_file_name(launch.id)}.{launch.generation}.{mark[:8]}"
+        path = self._cgroups / f"{_file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
         tree = CgroupTree(path, child.process, descent)
         return tree, tree.enrol
 
-    async def _give_birth(self, argv: tuple[str, ...], where: Surroundings, output: int, mark: str) -> Child:
+    async def _give_birth(self, argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -> Child:
         """Execute a program in the pool.  Cancelling leaves nothing alive.  Raises `StartFailed`."""
         if self._pool is None:
             raise ProviderFailed("the process provider is not open")
         with self._reaper.spawning():
-            birth = asyncio.get_running_loop().run_in_executor(self._pool, _bear, argv, where, output)
+            birth = asyncio.get_running_loop().run_in_executor(self._pool, _bear, argv, where, output, mark)
             try:
                 child = await asyncio.shield(birth)
             except asyncio.CancelledError:
@@ -261,8 +260,9 @@ class ProcessProvider:
         os.close(pidfd)
 
 
-def _bear(argv: tuple[str, ...], where: Surroundings, output: int) -> Child:
+def _bear(argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -> Child:
     pid = spawn(argv, where, output)
+    tag(pid, mark.number)
     # Not reaped yet, so nothing here can meet a stranger.
     try:
         process = read_process(pid)

@@ -14,7 +14,7 @@ from pathlib import Path
 from torpor.config.settings import ProcessSpec
 from torpor.errors import StartFailed
 from torpor.providers.base import Launch
-from torpor.providers.process.tree import MARK
+from torpor.providers.process.tree import VARIABLE, Mark
 
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|XDG_RUNTIME_DIR|SSL_CERT_(FILE|DIR)"
@@ -49,7 +49,7 @@ def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def surroundings(
-    launch: Launch, workload: ProcessSpec, base: Mapping[str, str], mark: str, notify: Path | None
+    launch: Launch, workload: ProcessSpec, base: Mapping[str, str], mark: Mark, notify: Path | None
 ) -> Surroundings:
     """The environment of one generation: base, then the config's, then Torpor's own names.
 
@@ -59,7 +59,7 @@ def surroundings(
     environment = dict(base)
     environment.update({name: _fill_in(value, own) for name, value in workload.environment.items()})
     environment.update(own)
-    environment[MARK] = mark
+    environment[VARIABLE] = mark.text
     if notify is not None:
         environment["NOTIFY_SOCKET"] = str(notify)
     return Surroundings(workload.working_dir, environment)

@@ -6,7 +6,8 @@ An instance's tree is everything that descends from its main process.  Forking,
 1. Descendants whose ancestors live are found from parent to child.
 2. Descendants whose parent died become children of the daemon, because the daemon
    is their subreaper.  They are told apart by their session, by an unguessable
-   mark in their environment, or because an earlier look saw them in the tree.
+   number in a resource limit, by the same in their environment (which they have
+   from the first moment on), or because an earlier look saw them in the tree.
 3. Where the daemon may create cgroups, the whole tree lies in one, and the kernel
    keeps it together whatever the processes do.
 
@@ -18,23 +19,43 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import signal
+import time
 from collections.abc import Container
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from torpor.providers.process.procfs import (
     Process,
     has_environment_entry,
     read_children,
     read_process,
+    read_tag,
     send_signal,
 )
 
-MARK = "TORPOR_INVOCATION"
+VARIABLE = "TORPOR_INVOCATION"
 """The environment variable that holds the mark of a generation."""
 
 _LOOKS = 50
 """How often an unsteady tree is looked at again before the answer counts all the same."""
+_EXECUTION = 0.0005
+"""Seconds that a process gets to come out of the middle of an execution."""
+
+
+class Mark(NamedTuple):
+    """What all processes of one generation inherit, and no other process has."""
+
+    text: str
+    """In the environment."""
+    number: int
+    """In a resource limit."""
+
+    @classmethod
+    def fresh(cls) -> Mark:
+        """A mark that nobody can guess."""
+        # So large that the limit which carries it cannot be one that somebody meant.
+        return cls(secrets.token_hex(16), 1 << 61 | secrets.randbits(60))
 
 
 class Tree(Protocol):
@@ -56,10 +77,11 @@ class Tree(Protocol):
 class Descent:
     """A tree known by parents, sessions and marks.  Works everywhere, needs no rights."""
 
-    def __init__(self, main: Process, mark: str, ours: Container[int]) -> None:
+    def __init__(self, main: Process, mark: Mark, ours: Container[int]) -> None:
         """`ours`: pids that the daemon itself started; they are nobody's orphans."""
         self._main = main
-        self._mark = f"{MARK}={mark}".encode()
+        self._number = mark.number
+        self._entry = f"{VARIABLE}={mark.text}".encode()
         self._ours = ours
         self._known: dict[int, int] = {}
 
@@ -92,7 +114,10 @@ class Descent:
             orphan = read_process(pid)
             if orphan is None:
                 steady = False
-            elif self._adopted(orphan):
+            elif (adopted := self._adopted(orphan)) is None:
+                time.sleep(_EXECUTION)
+                steady = False
+            elif adopted:
                 steady &= self._descend(orphan, found)
         return [process for process in found.values() if process.alive], steady
 
@@ -109,12 +134,12 @@ class Descent:
                     queue.append(child)
         return steady
 
-    def _adopted(self, orphan: Process) -> bool:
-        return (
-            orphan.session == self._main.pid
-            or self._known.get(orphan.pid) == orphan.started
-            or (orphan.alive and has_environment_entry(orphan.pid, self._mark))
-        )
+    def _adopted(self, orphan: Process) -> bool | None:
+        if orphan.session == self._main.pid or self._known.get(orphan.pid) == orphan.started:
+            return True
+        if not orphan.alive:
+            return False
+        return read_tag(orphan.pid) == self._number or has_environment_entry(orphan.pid, self._entry)
 
 
 def kill_members(tree: Tree) -> None:
