@@ -2,7 +2,7 @@
 
 Laws of this file:
 
-- A viewer sees each step exactly once and in order, the ones before it came included.
+- A viewer sees each step exactly once and in order, beginning with the last ones before it came.
 - A stream ends with its verdict: after a final state nothing more is sent.
 - Nothing a stranger does grows memory without limit: streams per app, bytes per
   stream and text per step are bounded, and who reads too slowly is dropped.

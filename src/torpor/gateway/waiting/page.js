@@ -16,7 +16,7 @@
   const tick = () => {
     const now = performance.now(), age = (now - from) / 1000, state = root.dataset.state;
     if (until && now > until && state != "backoff" && !document.hidden) { until = 0; return location.reload() }
-    const left = Math.ceil(Math.max(0, until - now) / 1000);
+    const left = Math.max(1, Math.ceil((until - now - 250) / 1000));  // the rest is for clocks that differ
     say("elapsed", until ? `Trying again in ${span(left)}` : done || state == "backoff" ? "" : span(age));
     say("eta", until || done || !eta ? "" : age > eta * 1.5 + 1 ? "longer than usual" : usual);
     const x = age / eta, p = done ? 0 : x < .8 ? x : 1 - .2 * Math.exp(4 - 5 * x);
