@@ -4,7 +4,7 @@ Laws for every provider (``tests/contract`` runs them against each one):
 
 1. It reports facts by calling `report` on the engine's loop, and decides nothing.
 2. Each fact carries the generation that it is about.
-3. After `start` returned, exactly one `Exited` follows some day; with `leftovers`
+3. After `start` returned, and not before, exactly one `Exited` follows some day; with `leftovers`
    exactly one `Gone` follows that.  After `start` raised, nothing follows and
    nothing of the attempt is alive.
 4. `stop` and `kill` reach the whole instance, descendants included, and nothing else.

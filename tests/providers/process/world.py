@@ -16,6 +16,7 @@ from contract.provider_contract import ID, Behaviour, Facts
 from torpor.config.settings import LogSpec, ProcessSpec
 from torpor.core.model import AppSpec, NotifyProbe, Readiness
 from torpor.providers.base import Launch
+from torpor.providers.process.cgroup import remove_cgroup
 from torpor.providers.process.procfs import Process, read_process, send_signal
 from torpor.providers.process.provider import ProcessProvider, TreeKind
 from torpor.providers.process.spawn import base_environment
@@ -101,6 +102,8 @@ class World:
             send_signal(process, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, process.pid, os.WEXITED)
+        if self.provider._cgroups is not None:
+            remove_cgroup(self.provider._cgroups)
 
 
 @asynccontextmanager

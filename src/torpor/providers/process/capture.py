@@ -113,7 +113,7 @@ class Capture:
             except OSError as error:
                 logger.warning("cannot read %s: %s", self._file.path, error.strerror)
                 found = []
-        return [_decode(line) for line in found]
+        return [_decode(piece) for line in found for piece in _pieces(line)][-lines:]
 
     def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
         """See `Output.subscribe`."""

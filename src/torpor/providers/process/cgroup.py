@@ -13,6 +13,9 @@ from pathlib import Path
 from torpor.providers.process.procfs import Process, read_process
 from torpor.providers.process.tree import Descent, kill_members
 
+_MEMBERSHIP = "/proc/self/cgroup"
+_MOUNTS = "/proc/self/mountinfo"
+
 
 def find_cgroup_root(name: str) -> Path | None:
     """Create `name` below the daemon's own cgroup; None where that is not possible."""
@@ -24,8 +27,19 @@ def find_cgroup_root(name: str) -> Path | None:
         root.mkdir(exist_ok=True)
     except OSError:
         return None
+    for folder in root.iterdir():
+        # What an earlier daemon left, unless somebody still lives there.
+        if folder.is_dir():
+            remove_cgroup(folder)
     # Kernels before 5.14 cannot kill a cgroup at once; there, descent does as well.
     return root if (root / "cgroup.kill").exists() else None
+
+
+def remove_cgroup(path: Path) -> None:
+    """Remove a cgroup and those below it, as far as nobody lives in them."""
+    for folder, _, _ in os.walk(path, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 class CgroupTree:
@@ -43,7 +57,7 @@ class CgroupTree:
         exec; what it forked before is still found by descent.
         """
         with contextlib.suppress(OSError):
-            self._path.mkdir()
+            self._path.mkdir(parents=True)
             (self._path / "cgroup.procs").write_text(str(self._main.pid))
 
     def members(self) -> list[Process]:
@@ -63,9 +77,7 @@ class CgroupTree:
 
     def close(self) -> None:
         """See `Tree.close`."""
-        for folder, _, _ in os.walk(self._path, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+        remove_cgroup(self._path)
 
     def _pids(self) -> list[int]:
         pids: list[int] = []
@@ -79,14 +91,14 @@ class CgroupTree:
 
 def _own_cgroup() -> Path | None:
     try:
-        with open("/proc/self/cgroup", encoding="utf-8") as file:
+        with open(_MEMBERSHIP, encoding="utf-8") as file:
             path = next(line.rstrip("\n")[3:] for line in file if line.startswith("0::"))
-        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        with open(_MOUNTS, encoding="utf-8") as file:
             mounts = [line.split(" - ") for line in file]
     except (OSError, StopIteration):
         return None
     for place, kind in mounts:
         if kind.split()[0] == "cgroup2":
             root, mount_point = place.split()[3:5]
-            return Path(mount_point + os.path.normpath("/" + path.removeprefix(root)))
+            return Path(mount_point, path.removeprefix(root).lstrip("/"))
     return None

@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import NamedTuple
 
 from torpor.config.settings import ProcessSpec
@@ -70,7 +69,7 @@ class Life:
         self.stop_signal = workload.stop_signal
         self.main = child.process
         self.notify = notify
-        self.enrolment: Future[None] | None = None
+        self.enrolment: asyncio.Future[None] | None = None
         """The move into a cgroup, while it may still be going on."""
         self._pidfd = child.pidfd
         self._tree = tree
@@ -175,8 +174,7 @@ class Life:
             self._reap()
         else:
             # Its number must not become a stranger's while it is being moved.
-            loop = asyncio.get_running_loop()
-            self.enrolment.add_done_callback(lambda _: loop.call_soon_threadsafe(self._reap))
+            self.enrolment.add_done_callback(lambda _: self._reap())
         self._over(self)
 
     def _reap(self) -> None:

@@ -25,7 +25,7 @@ from torpor.core.model import Endpoint, InstanceId, NotifyProbe
 from torpor.errors import ProviderFailed, StartFailed, StateUnusable
 from torpor.providers.base import Launch, Report, Running, Stats
 from torpor.providers.process.capture import Capture
-from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root
+from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
 from torpor.providers.process.life import Child, Life
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import read_process, tag
@@ -68,6 +68,7 @@ class ProcessProvider:
         self._reaper = Reaper()
         self._lives: dict[InstanceId, Life] = {}
         self._outputs: dict[InstanceId, Capture] = {}
+        self._enrolments: set[asyncio.Future[None]] = set()
         self._unreaped: dict[int, int] = {}
         self._pool: ThreadPoolExecutor | None = None
 
@@ -125,7 +126,9 @@ class ProcessProvider:
             over=self._forget,
         )
         if enrol is not None and self._pool is not None:
-            life.enrolment = self._pool.submit(enrol)
+            life.enrolment = asyncio.get_running_loop().run_in_executor(self._pool, enrol)
+            self._enrolments.add(life.enrolment)
+            life.enrolment.add_done_callback(self._enrolments.discard)
         self._lives[launch.id] = life
         life.watch()
         endpoint = None if launch.port is None else Endpoint("127.0.0.1", launch.port)
@@ -185,6 +188,8 @@ class ProcessProvider:
     async def close(self) -> None:
         """See `Provider.close`."""
         self._reaper.close()
+        if self._enrolments:
+            await asyncio.wait(self._enrolments)
         for life in self._lives.values():
             life.close()
         self._lives.clear()
@@ -194,9 +199,7 @@ class ProcessProvider:
             self._pool.shutdown()
             self._pool = None
         if self._cgroups is not None:
-            # Succeeds when no app is left.
-            with contextlib.suppress(OSError):
-                self._cgroups.rmdir()
+            remove_cgroup(self._cgroups)
 
     def _life(self, id: InstanceId, generation: int) -> Life | None:
         life = self._lives.get(id)

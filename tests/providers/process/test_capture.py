@@ -1,0 +1,262 @@
+"""What an app writes arrives, all of it, in order, whatever happens to the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from contract.provider_contract import ID, wait_for_line
+from providers.process.world import World
+from torpor.config.settings import LogSpec
+from torpor.providers.process.capture import LINE_LIMIT, Capture
+from torpor.providers.process.logfile import LogFile
+from torpor.providers.process.provider import TreeKind
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=[TreeKind.DESCENT])
+async def subject(subject: World) -> World:
+    """Trees do not matter here: one kind will do."""
+    return subject
+
+
+def logged(subject: World) -> list[str]:
+    """The lines of all log files, oldest first, without separators."""
+    paths = sorted((subject.folder / "state/logs").iterdir(), key=lambda path: path.suffix, reverse=True)
+    numbered = [path for path in paths if path.suffix != ".log"]
+    text = "".join(path.read_text() for path in [*numbered, subject.folder / "state/logs/app.log"])
+    return [line for line in text.splitlines() if not line.startswith("--- torpor: ")]
+
+
+async def run_to_end(subject: World, text: str, generation: int = 1, log: LogSpec | None = None) -> None:
+    """Run a shell text to its end."""
+    launch = subject.run((text,), generation, shell=True, log=log or LogSpec())
+    await subject.provider.start(launch)
+    await subject.facts.exited(generation)
+
+
+async def test_many_lines_arrive_in_order(subject: World) -> None:
+    """A hundred thousand lines: none is lost, doubled or out of order, in the file and for who listens."""
+    heard: list[str] = []
+    subject.provider.output(ID).subscribe(heard.append)
+    await run_to_end(subject, "seq 100000")
+    expected = [str(number) for number in range(1, 100_001)]
+    assert expected == heard
+    assert expected == logged(subject)
+    assert expected[-50:] == subject.provider.output(ID).tail(50)
+    assert expected[-5000:] == subject.provider.output(ID).tail(5000)
+
+
+async def test_the_file_rotates_between_lines(subject: World) -> None:
+    """Each file stays below the size, no more files than asked for exist, and no line is cut."""
+    await run_to_end(subject, "seq 100000", log=LogSpec(max_size=100_000, keep=2))
+    files = sorted((subject.folder / "state/logs").iterdir())
+    assert ["app.log", "app.log.1", "app.log.2"] == [path.name for path in files]
+    assert all(path.stat().st_size <= 100_000 for path in files)
+    lines = logged(subject)
+    assert [str(number) for number in range(100_001 - len(lines), 100_001)] == lines
+    assert len(lines) > 30_000
+
+
+async def test_a_file_that_keeps_none(subject: World) -> None:
+    """With `keep: 0` there is the one file."""
+    await run_to_end(subject, "seq 10000", log=LogSpec(max_size=1000, keep=0))
+    (path,) = (subject.folder / "state/logs").iterdir()
+    assert path.stat().st_size <= 1000
+    assert path.read_text().endswith("\n9999\n10000\n")
+
+
+async def test_the_unfinished_last_line_counts(subject: World) -> None:
+    """What was written without a final newline is a line once the app has ended."""
+    await run_to_end(subject, "echo one; printf two")
+    assert subject.provider.output(ID).tail(5) == ["one", "two"]
+    await run_to_end(subject, "printf three", 2)
+    assert subject.provider.output(ID).tail(5) == ["three"]
+    assert subject.provider.output(ID).tail(5, previous=True) == ["one", "two"]
+
+
+async def test_long_lines_are_split(subject: World) -> None:
+    """A line without end costs bounded memory: it is passed on in pieces."""
+    await run_to_end(subject, "head -c 200000 /dev/zero | tr '\\0' x; echo; echo end")
+    lines = subject.provider.output(ID).tail(10)
+    assert lines[-1] == "end"
+    assert all(len(line) <= LINE_LIMIT for line in lines)
+    (first, *_) = logged(subject)
+    assert len(first) == 200_000
+
+
+async def test_odd_bytes(subject: World) -> None:
+    """What is not UTF-8 is replaced, and a carriage return before the newline is dropped."""
+    await run_to_end(subject, r"printf 'a\377b\r\n\nc\n'")
+    assert subject.provider.output(ID).tail(5) == ["a�b", "", "c"]
+
+
+async def test_a_full_disk_stops_nobody(subject: World, caplog: pytest.LogCaptureFixture) -> None:
+    """When the log cannot be written, the app goes on, its lines are heard, and it is said once."""
+    (subject.folder / "state/logs/app.log").symlink_to("/dev/full")
+    heard: list[str] = []
+    subject.provider.output(ID).subscribe(heard.append)
+    with caplog.at_level(logging.WARNING):
+        await run_to_end(subject, "seq 100000")
+    assert len(heard) == 100_000
+    assert heard[-10:] == subject.provider.output(ID).tail(10)
+    (record,) = caplog.records
+    assert "No space left on device" in record.message
+
+
+async def test_a_log_that_comes_back(subject: World, caplog: pytest.LogCaptureFixture) -> None:
+    """Once the log can be written again, it is, and how much was dropped is said."""
+    logs = subject.folder / "state/logs"
+    logs.rmdir()
+    with caplog.at_level(logging.WARNING):
+        await run_to_end(subject, "echo lost")
+        logs.mkdir()
+        await run_to_end(subject, "echo kept", 2)
+    assert logged(subject) == ["kept"]
+    assert "can be written again; 5 bytes were dropped" in caplog.records[-1].message
+
+
+async def test_a_log_emptied_by_somebody(subject: World) -> None:
+    """Emptying the file from outside leaves no hole in it."""
+    launch = subject.run(("echo one; read line <go; echo two",), shell=True)
+    os.mkfifo(subject.folder / "go")
+    await subject.provider.start(launch)
+    await wait_for_line(subject, "one")
+    path = subject.folder / "state/logs/app.log"
+    os.truncate(path, 0)
+    fd = os.open(subject.folder / "go", os.O_RDWR)
+    os.write(fd, b"\n")
+    await subject.facts.exited()
+    os.close(fd)
+    assert path.read_text() == "two\n"
+
+
+async def test_tail_after_a_restart_of_the_daemon(subject: World) -> None:
+    """A new daemon reads both generations from the files, across rotated ones too."""
+    spec = LogSpec(max_size=1000, keep=9)
+    await run_to_end(subject, "seq 500", 1, spec)
+    await run_to_end(subject, "seq 501 1000", 2, spec)
+    fresh = Capture(subject.folder / "state/run/app.out", subject.folder / "state/logs/app.log")
+    fresh._file.spec = spec
+    assert [str(number) for number in range(501, 1001)] == fresh.tail(10_000)
+    assert [str(number) for number in range(1, 501)] == fresh.tail(10_000, previous=True)
+    assert ["499", "500"] == fresh.tail(2, previous=True)
+
+
+async def test_a_failing_listener_harms_nobody(subject: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A listener that raises is told of in the log; the others hear on."""
+
+    def fail(_: str) -> None:
+        raise RuntimeError("bad listener")
+
+    heard: list[str] = []
+    subject.provider.output(ID).subscribe(fail)
+    subject.provider.output(ID).subscribe(heard.append)
+    await run_to_end(subject, "echo one")
+    assert heard == ["one"]
+    assert "bad listener" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", []),
+        (b"\n", [b""]),
+        (b"\n\na\n", [b"", b"", b"a"]),
+        (b"a\nb", [b"a", b"b"]),
+        (b"x" * 70_000 + b"\n" + b"y" * 65_536 + b"\n\n", [b"x" * 70_000, b"y" * 65_536, b""]),
+        (b"".join(b"%d\n" % n for n in range(50_000)), [b"%d" % n for n in range(50_000)]),
+    ],
+)
+def test_reading_backwards(content: bytes, expected: list[bytes], tmp_path: Path) -> None:
+    """Lines are found whole wherever the blocks that are read begin."""
+    (tmp_path / "log").write_bytes(content)
+    log = LogFile(tmp_path / "log", LogSpec())
+    assert expected == log.tail(100_000)
+    assert expected[-2:] == log.tail(2)
+
+
+DAEMON = textwrap.dedent("""
+    import asyncio, os, signal, sys
+    from pathlib import Path
+    from torpor.config.settings import ProcessSpec
+    from torpor.core.model import AppSpec, InstanceId
+    from torpor.providers.base import Launch
+    from torpor.providers.process.provider import ProcessProvider, TreeKind
+
+    APP = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; printf unfinished"
+
+    async def main():
+        folder = Path(sys.argv[1])
+        provider = ProcessProvider(folder, lambda fact: None, {"PATH": os.environ["PATH"]}, trees=TreeKind.DESCENT)
+        await provider.open()
+        workload = ProcessSpec((APP,), folder, shell=True)
+        id = InstanceId("app")
+
+        def die(line):
+            if line == sys.argv[2]:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        provider.output(id).subscribe(die)
+        running = await provider.start(Launch(id, 1, AppSpec("app", workload=workload), None))
+        print(running.pid, flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(main())
+""")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("last", ["line 1", "line 7777", "line 15000"])
+def test_killing_the_daemon_loses_no_line(last: str, tmp_path: Path) -> None:
+    """The app outlives a killed daemon without a signal, and the next reader finds every line, once, in order."""
+    source = Path(__file__).parents[3] / "src"
+    with subprocess.Popen(
+        (sys.executable, "-c", DAEMON, str(tmp_path), last),
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(source)},
+    ) as daemon:
+        assert daemon.stdout is not None
+        pid = int(daemon.stdout.readline())
+        app = os.pidfd_open(pid)
+        assert daemon.wait() == -signal.SIGKILL
+
+    pipe = os.open(tmp_path / "run/app.out", os.O_RDWR | os.O_NONBLOCK)
+    log = LogFile(tmp_path / "logs/app.log", LogSpec())
+    ended = False
+    while True:
+        try:
+            log.receive(pipe, 65536)
+        except BlockingIOError:
+            if ended:
+                break
+            readable, _, _ = select.select([pipe, app], [], [])
+            ended = app in readable
+    os.close(pipe)
+    os.close(app)
+    log.close()
+    separator, *lines = (tmp_path / "logs/app.log").read_text().split("\n")
+    assert separator.startswith("--- torpor: generation 1 starts at ")
+    assert [*(f"line {number}" for number in range(30_000)), "unfinished"] == lines
+
+
+async def test_a_slow_daemon_holds_the_app_back(subject: World) -> None:
+    """While nobody reads, the app waits in its write; nothing is lost."""
+    await subject.provider.start(subject.run(("seq 100000; echo done",), shell=True))
+    capture = subject.provider.output(ID)
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(capture._reader)
+    assert subject.alive() > 0
+    loop.add_reader(capture._reader, capture._read)
+    await subject.facts.exited()
+    assert [str(number) for number in range(1, 100_001)] == logged(subject)[:-1]

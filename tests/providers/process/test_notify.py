@@ -1,0 +1,124 @@
+"""sd_notify: who is believed, and what is understood."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.provider_contract import ID
+from providers.process.world import World
+from torpor.core.model import NotifyProbe, Readiness
+from torpor.errors import StartFailed
+from torpor.providers.process.notify import NotifySocket
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the socket is bound."""
+    return tmp_path / "notify"
+
+
+@pytest.fixture
+def sender() -> Iterator[socket.socket]:
+    """A socket of this process."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        yield sock
+
+
+async def test_ready_and_status(path: Path, sender: socket.socket) -> None:
+    """READY=1 sets ready; the status is kept, shortened; unknown keys and nonsense are ignored."""
+    notify = NotifySocket(path)
+    notify.open()
+    notify.listen(lambda pid: pid == os.getpid())
+    sender.sendto(b"READY=0\nSTATUS=" + b"x" * 1000 + b"\nX_FOO=1\n\xff\n=\n", str(path))
+    sender.sendto(b"READY=1", str(path))
+    await notify.ready.wait()
+    assert notify.status == "x" * 200
+    notify.close()
+    assert not path.exists()
+    notify.close()
+
+
+async def test_strangers_are_not_believed(path: Path, sender: socket.socket) -> None:
+    """A message from a process that is not the app's changes nothing."""
+    seen: list[int] = []
+    news = asyncio.Event()
+
+    def belongs(pid: int) -> bool:
+        seen.append(pid)
+        news.set()
+        return False
+
+    notify = NotifySocket(path)
+    notify.open()
+    notify.listen(belongs)
+    sender.sendto(b"READY=1", str(path))
+    await news.wait()
+    assert [os.getpid()] == seen
+    assert not notify.ready.is_set()
+    notify.close()
+
+
+async def test_a_barrier_is_lifted(path: Path, sender: socket.socket) -> None:
+    """Descriptors that come along are closed, which is what BARRIER=1 waits for."""
+    notify = NotifySocket(path)
+    notify.open()
+    notify.listen(lambda _: True)
+    reader, writer = os.pipe()
+    fds = array.array("i", [writer, writer])
+    sender.sendmsg([b"BARRIER=1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)], 0, str(path))
+    os.close(writer)
+    lifted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(reader, lifted.set)
+    await lifted.wait()
+    loop.remove_reader(reader)
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    notify.close()
+
+
+async def test_a_helper_of_the_app_is_believed(subject: World) -> None:
+    """A child of the main process may say that the app is ready."""
+    text = """
+import os, socket, time
+if os.fork():
+    time.sleep(1000)
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+time.sleep(1000)
+"""
+    launch = subject.run((sys.executable, "-c", text), readiness=Readiness((NotifyProbe(),)))
+    await subject.provider.start(launch)
+    await subject.provider.wait_for_notify(ID, 1)
+
+
+async def test_only_who_asks_gets_a_socket(subject: World) -> None:
+    """Without a notify probe NOTIFY_SOCKET is not set, because programs behave differently when it is."""
+    await subject.provider.start(subject.run(("echo ${NOTIFY_SOCKET-none}",), shell=True))
+    await subject.facts.exited()
+    assert subject.provider.output(ID).tail(1) == ["none"]
+
+
+async def test_a_path_too_long_is_refused(tmp_path: Path) -> None:
+    """A path that does not fit into a socket address is named before anything is bound."""
+    with pytest.raises(OSError, match="too long"):
+        NotifySocket(tmp_path / ("x" * 108)).open()
+
+
+async def test_a_start_with_too_long_a_path_fails(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The start says so."""
+    deep = subject.folder / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(subject.provider, "_run", deep)
+    with pytest.raises(StartFailed, match="too long"):
+        await subject.provider.start(subject.run(("true",), readiness=Readiness((NotifyProbe(),))))
