@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from core.story import ID, Story
 from torpor.core.messages import (
+    Adopted,
+    BecameReady,
     ClientLeft,
     CloseUpgraded,
     ConnectRefused,
@@ -22,7 +24,17 @@ from torpor.core.messages import (
     StopRequested,
     WakeRequested,
 )
-from torpor.core.model import AppMemory, Cause, ExitInfo, Lifecycle, Phase, Restart, StartLimit, Want
+from torpor.core.model import (
+    AppMemory,
+    Cause,
+    Endpoint,
+    ExitInfo,
+    Lifecycle,
+    Phase,
+    Restart,
+    StartLimit,
+    Want,
+)
 
 
 def test_many_requests_cause_one_start() -> None:
@@ -446,3 +458,38 @@ def test_an_exit_of_unknown_status_counts_as_a_failure() -> None:
     story.tell(Exited(ID, 1, ExitInfo()))
 
     assert Phase.BACKOFF is story.phase()
+
+
+def test_what_outlived_the_daemon_goes_on() -> None:
+    """An adopted instance keeps its generation, proves its readiness, and serves who waits."""
+    story = Story(memory=AppMemory(generation=3))
+    story.tell(Adopted(ID, 4, Endpoint("127.0.0.1", 8501), 7, age=100.0))
+    story.arrive(1)
+    assert [ProbeInstance(ID, 4)] == story.all(ProbeInstance)
+    assert [] == story.all(StartInstance)
+
+    story.tell(BecameReady(ID, 4))
+
+    assert [1] == [grant.ticket for grant in story.granted()]
+    assert 100.0 == story.app.snapshot(story.now).instances[0].uptime
+
+
+def test_what_outlived_the_daemon_but_is_to_be_down_is_stopped() -> None:
+    """The operator's last word holds over the daemon's death."""
+    story = Story(memory=AppMemory(want=Want.DOWN))
+
+    story.tell(Adopted(ID, 4, Endpoint("127.0.0.1", 8501), 7, age=100.0))
+
+    assert [StopInstance(ID, 4)] == story.all(StopInstance)
+
+
+def test_what_outlived_the_daemon_is_not_started_twice() -> None:
+    """The boot of an always-on app finds the adopted instance in place."""
+    story = Story(Lifecycle(always_on=True))
+    story.tell(Adopted(ID, 4, None, 7, age=100.0))
+
+    story.boot()
+    story.tell(BecameReady(ID, 4))
+
+    assert [] == story.all(StartInstance)
+    assert Phase.READY is story.phase()

@@ -17,6 +17,7 @@ from torpor.core import policy
 from torpor.core.instance import CloseGate, DeadlineReached, Instance, OpenGate, Outcome, RefuseWaiting
 from torpor.core.machine import step
 from torpor.core.messages import (
+    Adopted,
     Announce,
     AppInput,
     ClientLeft,
@@ -129,6 +130,8 @@ class App:
         self._out = []
         for instance in self.instances:
             if instance.id == message.id:
+                if isinstance(message, Adopted):
+                    instance.generation = message.generation
                 self._tell(instance, message, now)
         return self._out
 

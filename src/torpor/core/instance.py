@@ -19,6 +19,7 @@ from enum import Enum, auto
 
 from torpor.core import policy
 from torpor.core.messages import (
+    Adopted,
     Announce,
     BecameReady,
     CloseUpgraded,
@@ -224,6 +225,21 @@ class Instance:
         self._say("starting", f"starting generation {self.generation}")
         self.out.append(StartInstance(self.id, self.generation))
 
+    def adopt(self, message: Adopted) -> None:
+        """It outlived the daemon that started it: take it on, once its readiness is proven."""
+        self.endpoint = message.endpoint
+        self._started_at = self.now - message.age
+        self.reason = None
+        self._ending = Ending.ASKED
+        self._was_stable = message.age >= self.lifecycle.stable_after
+        self._say("adopted", f"process {message.pid} goes on", pid=message.pid)
+        if self.want is Want.DOWN:
+            self.reason = Reason(Cause.DOWN, "stopped by the operator")
+            self._stop()
+            return
+        self._enter(Phase.STARTING, self.lifecycle.start_timeout)
+        self.out.append(ProbeInstance(self.id, self.generation))
+
     def note_started(self, message: Started) -> None:
         """It lives; its readiness is still awaited."""
         self.endpoint = message.endpoint
@@ -404,6 +420,7 @@ class Instance:
 
     def start_refused(self, message: StartRefused) -> None:
         """It could not be brought to life."""
+        self._say("start-failed", message.text)
         self._never_ready(Reason(Cause.START_FAILED, message.text))
         self._finish()
 
@@ -420,6 +437,7 @@ class Instance:
     def start_late(self, _message: DeadlineReached) -> None:
         """Not ready in time: a failed attempt."""
         text = f"not ready within {policy.span(self.lifecycle.start_timeout)}"
+        self._say("start-failed", text)
         self._never_ready(Reason(Cause.START_TIMEOUT, text))
         self._stop()
 

@@ -110,6 +110,18 @@ class StartRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopted:
+    """A daemon before this one started it, and it is still alive.  Its generation goes on."""
+
+    id: InstanceId
+    generation: int
+    endpoint: Endpoint | None
+    pid: int | None
+    age: float
+    """Seconds since it was started."""
+
+
+@dataclass(frozen=True, slots=True)
 class BecameReady:
     """Its readiness probes hold."""
 
@@ -170,7 +182,9 @@ AppInput = (
     | StopRequested
     | RestartRequested
 )
-InstanceInput = Started | StartRefused | BecameReady | Exited | Gone | ConnectRefused | Vacated | StopProblem
+InstanceInput = (
+    Adopted | Started | StartRefused | BecameReady | Exited | Gone | ConnectRefused | Vacated | StopProblem
+)
 Input = AppInput | InstanceInput | ShutdownRequested
 
 # --- effects ----------------------------------------------------------------

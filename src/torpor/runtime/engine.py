@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from torpor.core.fleet import Fleet
-from torpor.core.messages import Effect, Input
+from torpor.core.messages import Adopted, Effect, Input
 from torpor.runtime import clock
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,14 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._armed: float | None = None
 
-    def open(self, perform: Perform) -> None:
-        """Begin: `perform` carries out effects from now on; what must run is started."""
+    def open(self, perform: Perform, adopted: Iterable[Adopted] = ()) -> None:
+        """Begin: `perform` carries out effects from now on.
+
+        What outlived the daemon before is taken on first; then what must run is started.
+        """
         self._perform = perform
+        for message in adopted:
+            self.post(message)
         self._take(self.fleet.boot)
 
     def post(self, message: Input) -> None:
