@@ -11,6 +11,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, cast
 
 from torpor.core.upstream import Upstream
@@ -23,6 +24,8 @@ from torpor.gateway.heads import (
     parse_response,
     without_framing,
 )
+from torpor.gateway.phase import BACKEND_FULL
+from torpor.gateway.plain import PLAIN_RESPONSE
 
 if TYPE_CHECKING:
     from torpor.gateway.forward import Exchange
@@ -39,6 +42,7 @@ class BackendConnection(asyncio.Protocol):
     __slots__ = (
         "_head",
         "_interims",
+        "_paused",
         "_pool",
         "_response_limit",
         "exchange",
@@ -68,6 +72,7 @@ class BackendConnection(asyncio.Protocol):
         self.served_at_sweep = -1
         self._head = b""
         self._interims = 0
+        self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocol interface."""
@@ -87,6 +92,13 @@ class BackendConnection(asyncio.Protocol):
         if self.framer is not None:
             self._body(exchange, self.framer, data)
             return
+        if exchange.plain is not None and not self._head:
+            plain = PLAIN_RESPONSE.match(data)
+            if plain is not None and plain.end() <= self._response_limit:
+                missing = int(plain[1]) - (len(data) - plain.end())
+                if missing >= 0:
+                    self._plain(exchange, plain, missing)
+                    return
         self.heard = True
         if self._head:
             data = self._head + data
@@ -104,6 +116,22 @@ class BackendConnection(asyncio.Protocol):
             self._interim(exchange, response, data, end)
             return
         self._respond(exchange, response, data, end)
+
+    def _plain(self, exchange: Exchange, plain: re.Match[bytes], missing: int) -> None:
+        """Pass on a plain response to a plain request: the hot path of `_respond`."""
+        data = plain.string
+        start, end = plain.span(2)
+        if start < 0:
+            exchange.client.transport.write(data)
+        else:
+            exchange.client.transport.write(data[:start] + data[end:])
+        if missing:
+            self.heard = True
+            self.framer = Counted(missing)
+            exchange.responding = True
+            return
+        self.served += 1
+        exchange.finish_plain(self)
 
     def _respond(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
         """Pass on a final response: its head, and as much of its body as came with it."""
@@ -209,24 +237,38 @@ class BackendConnection(asyncio.Protocol):
         self.heard = False
         self._interims = 0
         if reusable:
+            self.resume_reading()
             self._pool.put(self)
         else:
             self._head = b""
             self.transport.abort()
 
+    def pause_reading(self) -> None:
+        """The client reads too slowly: take no more from the app."""
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The client has room again."""
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
     def pause_writing(self) -> None:
         """Part of asyncio's protocol interface: the instance reads slower than the client sends."""
         if self.exchange is not None:
-            self.exchange.client.pause_reading(for_backend=True)
+            self.exchange.client.pause_reading(BACKEND_FULL)
         elif self.tunnel is not None:
-            self.tunnel.client.pause_reading(for_backend=True)
+            self.tunnel.client.pause_reading(BACKEND_FULL)
 
     def resume_writing(self) -> None:
         """Part of asyncio's protocol interface."""
         if self.exchange is not None:
-            self.exchange.client.resume_reading(for_backend=True)
+            self.exchange.client.resume_reading(BACKEND_FULL)
         elif self.tunnel is not None:
-            self.tunnel.client.resume_reading(for_backend=True)
+            self.tunnel.client.resume_reading(BACKEND_FULL)
 
     def eof_received(self) -> bool | None:
         """Part of asyncio's protocol interface."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ from torpor.gateway import replies
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.classify import is_navigation
 from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
-from torpor.gateway.heads import CHUNKED, Request, Response, host_name
+from torpor.gateway.heads import CHUNKED, Request, Response, host_name, parse_request
+from torpor.gateway.phase import AWAITING
+from torpor.gateway.pool import IDLE_PER_UPSTREAM
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Refused
 
@@ -53,6 +56,11 @@ class Exchange:
         "_door",
         "_gateway",
         "_host",
+        "_idle",
+        "_plain_door",
+        "_plain_host",
+        "_plain_suffix",
+        "_request",
         "_retried",
         "_routes",
         "_task",
@@ -63,7 +71,7 @@ class Exchange:
         "close_after",
         "held",
         "limits",
-        "request",
+        "plain",
         "responding",
         "reusable",
     )
@@ -72,7 +80,9 @@ class Exchange:
         self._gateway = gateway
         self.client = client
         self.limits = gateway.spec.limits
-        self.request: Request
+        self.plain: re.Match[bytes] | None = None
+        """The request, if `PLAIN_REQUEST` matched it and nothing about it became special."""
+        self._request: Request | None = None
         self.backend: BackendConnection | None = None
         self.body: Framer | None = None
         """What is still to come of the request's body."""
@@ -91,6 +101,21 @@ class Exchange:
         self._retried = False
         self._host: bytes | None = None
         self._routes: HostRoutes[Door] | None = None
+        self._idle = gateway.pool.idle
+        # What the last plain request's host came to; a client hardly ever changes it.
+        self._plain_host: bytes | None = None
+        self._plain_door: Door | None = None
+        self._plain_suffix = b""
+
+    @property
+    def request(self) -> Request:
+        """The request as the careful reader sees it."""
+        request = self._request
+        if request is None:
+            plain = self.plain
+            assert plain is not None
+            request = self._request = parse_request(plain.string, plain.end() - 4, self.limits)
+        return request
 
     @property
     def last(self) -> bool:
@@ -99,9 +124,53 @@ class Exchange:
 
     # --- the way there ---------------------------------------------------------------------
 
+    def begin_plain(self, plain: re.Match[bytes]) -> None:
+        """Take on what `PLAIN_REQUEST` matched, the whole of what arrived: the hot path.
+
+        The match is kept in the request's place; `request` is made of it only if somebody asks.
+        Calls into `Pool` and `Forwarding` are avoided here: a call costs 0.1 µs.
+        """
+        self.plain = plain
+        self._request = None
+        host = plain[2]
+        if host != self._plain_host:
+            self._know(host)
+        door = self._plain_door
+        upstream = None if door is None else door.gate.enter()
+        if door is None or upstream is None:
+            self.begin(self._carefully())
+            return
+        self._door = door
+        self._upstream = upstream
+        idle = self._idle.get(upstream)
+        if not idle or (backend := idle.pop()).transport.is_closing():
+            self._task = self._gateway.loop.create_task(self._reach(upstream))
+            return
+        self.backend = backend
+        backend.exchange = self
+        data = plain.string
+        start, end = plain.span(3)
+        if start < 0:
+            backend.transport.write(data[:-2] + self._plain_suffix)
+        else:
+            backend.transport.write(data[:start] + data[end:-2] + self._plain_suffix)
+
+    def _carefully(self) -> Request:
+        """From here on the request is not plain any more."""
+        request = self.request
+        self.plain = None
+        return request
+
+    def _know(self, host: bytes) -> None:
+        """Look up what plain requests to `host` need; no door where the path has a say."""
+        self._plain_host = host
+        routes = self._gateway.table.host(host_name(host))
+        self._plain_door = None if routes is None else routes.whole
+        self._plain_suffix = self.client.forwarding.suffix(host)
+
     def begin(self, request: Request) -> None:
         """Take on a request.  The client connection is busy until `ClientConnection.exchange_done`."""
-        self.request = request
+        self._request = request
         if request.host != self._host:
             self._host = request.host
             self._routes = self._gateway.table.host(host_name(request.host))
@@ -135,6 +204,7 @@ class Exchange:
     def forget_routes(self) -> None:
         """The configuration changed: look hosts up again."""
         self._host = None
+        self._plain_host = None
 
     def _send(self, backend: BackendConnection) -> None:
         request = self.request
@@ -255,6 +325,7 @@ class Exchange:
             upstream = None
         while True:
             if upstream is None:
+                self._carefully()
                 self.held = True
                 first = deadline is None
                 if deadline is None:
@@ -285,6 +356,27 @@ class Exchange:
 
     # --- the way back ----------------------------------------------------------------------
 
+    def finish_plain(self, backend: BackendConnection) -> None:
+        """A plain request's plain response was passed on whole: the hot path of `finish`."""
+        upstream = self._upstream
+        assert upstream is not None
+        self._upstream = None
+        self.backend = None
+        self._door.gate.leave(upstream)
+        client = self.client
+        if client.obstacles or client.buffer or self._gateway.closing:
+            backend.release(reusable=True)
+            client.exchange_done(close=False)
+            return
+        backend.exchange = None
+        idle = self._idle.get(upstream)
+        if idle is not None and upstream.open and len(idle) < IDLE_PER_UPSTREAM:
+            idle.append(backend)
+        else:
+            self._gateway.pool.put(backend)
+        client.served += 1
+        client.phase = AWAITING
+
     def finish(self, *, reusable: bool) -> None:
         """The response was passed on whole."""
         backend = self.backend
@@ -311,6 +403,8 @@ class Exchange:
             self._retried = False
             self.body = None
         self.reusable = True
+        self.plain = None
+        self._request = None
 
     def retry_unready(self) -> bool:
         """A held request met an app that is not up yet: ask again shortly, if that is safe."""
@@ -320,6 +414,7 @@ class Exchange:
             return False
         if time.monotonic() >= upstream.ready_at + GRACE:
             return False
+        self._carefully()
         self._drop_backend()
         self._retried = True  # a new connection each time: the app just showed it is not settled
         self._task = self._gateway.loop.create_task(self._reach(upstream, pause=RETRY_PAUSE))
@@ -340,6 +435,7 @@ class Exchange:
             stale = backend.served > 0 and not self._retried and request.method in _IDEMPOTENT
             if stale:
                 # It closed an idle connection in the moment in which we used it.
+                self._carefully()
                 self._drop_backend()
                 self._retried = True
                 self._task = self._gateway.loop.create_task(self._reach(self._upstream))

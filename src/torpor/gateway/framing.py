@@ -19,7 +19,7 @@ from torpor.gateway.heads import check_trailers
 _SIZE = re.compile(
     rb"([0-9A-Fa-f]{1,15})"
     rb"((?:[\t ]*;[\t ]*[!#$%&'*+\-.^_`|~0-9A-Za-z]++(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
-    rb"|\"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e])*+\"))?)*+)\r\n"
+    rb"|\"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e])*\"))?)*)\r\n"
 )
 _SIZE_LINE = 256
 """The longest chunk-size line, extensions included, in bytes."""

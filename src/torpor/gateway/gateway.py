@@ -54,6 +54,9 @@ class Gateway:
         self.table: RoutingTable[Door] = RoutingTable([])
         self.tunnels: set[Tunnel] = set()
         self.closing = False
+        limits = spec.limits
+        self.harmless_size = min(limits.request_line, limits.headers_size, 4 * limits.headers_count)
+        """A head of that many bytes breaks no limit; a field takes four bytes at least."""
         self.loop: asyncio.AbstractEventLoop
         self._seam = seam
         self._connections: set[ClientConnection] = set()
@@ -141,6 +144,12 @@ class Gateway:
         if count > self.spec.limits.connections + _REFUSALS_AT_ONCE:
             connection.transport.abort()
         return count <= self.spec.limits.connections
+
+    def within_limits(self, head: bytes) -> bool:
+        """Whether a head of a plain request, longer than `harmless_size`, is within all limits."""
+        limits = self.spec.limits
+        size = min(limits.request_line, limits.headers_size)
+        return len(head) <= size and head.count(b"\n") <= limits.headers_count + 2
 
     def forget(self, connection: ClientConnection) -> None:
         """A connection is gone."""

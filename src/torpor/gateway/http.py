@@ -21,6 +21,17 @@ from torpor.gateway import replies
 from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import Forwarding
 from torpor.gateway.heads import Malformed, Request, check_partial, parse_request
+from torpor.gateway.phase import (
+    AWAITING,
+    BACKEND_FULL,
+    BUFFER_FULL,
+    BUSY,
+    CLIENT_FULL,
+    CLOSED,
+    LINGERING,
+    TUNNEL,
+)
+from torpor.gateway.plain import PLAIN_REQUEST
 from torpor.gateway.streaming import OwnStream
 from torpor.gateway.websocket import Tunnel
 
@@ -33,35 +44,24 @@ LINGER = 2.0
 """Seconds that a refused client is still read (and ignored), so that a reset does not
 destroy the reply before it was read."""
 
-# What a connection is doing.
-AWAITING = 0  # a request, or the rest of one's head
-BUSY = 1  # with an exchange or a reply of our own
-TUNNEL = 2
-LINGERING = 3
-CLOSED = 4
-
-_FOR_BACKEND = 1
-_FOR_BUFFER = 2
-
 
 class ClientConnection(asyncio.Protocol):
     """One accepted connection."""
 
     __slots__ = (
-        "_buffer",
         "_exchange",
         "_gateway",
         "_mark",
         "_marked_at",
-        "_paused_for",
-        "_served",
         "_stream",
         "_tunnel",
-        "_write_paused",
+        "buffer",
         "forwarding",
+        "obstacles",
         "peer",
         "phase",
         "scheme",
+        "served",
         "transport",
     )
 
@@ -72,15 +72,14 @@ class ClientConnection(asyncio.Protocol):
         self.forwarding: Forwarding
         self.peer = ""
         self.phase = AWAITING
-        self._buffer = b""
+        self.buffer = b""
         """What came and was not used: the beginning of a head, a body whose backend is not
         connected yet, or requests ahead of their turn."""
         self._exchange = Exchange(gateway, self)
-        self._served = 0
+        self.served = 0
         self._stream: OwnStream | None = None
         self._tunnel: Tunnel | None = None
-        self._paused_for = 0
-        self._write_paused = False
+        self.obstacles = 0
         self._mark: object = None
         """What the last sweep saw; unchanged at the next one means that nothing happened."""
         self._marked_at = 0.0
@@ -103,9 +102,17 @@ class ClientConnection(asyncio.Protocol):
         if self.phase != AWAITING:
             self._more(data)
             return
-        if self._buffer:
-            data = self._buffer + data
-        self._serve(data)
+        if not self.buffer and not self.obstacles:
+            plain = PLAIN_REQUEST.match(data)
+            if plain is not None and plain.end() == len(data):
+                gateway = self._gateway
+                if len(data) <= gateway.harmless_size or gateway.within_limits(data):
+                    self.phase = BUSY
+                    self._exchange.begin_plain(plain)
+                    return
+        self.buffer = self.buffer + data if self.buffer else data
+        if not self.obstacles:
+            self._serve(self.buffer)
 
     def eof_received(self) -> bool | None:
         """Part of asyncio's protocol interface."""
@@ -123,25 +130,21 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Part of asyncio's protocol interface: the client reads slower than the app writes."""
-        self._write_paused = True
-        backend = self._backend()
-        if backend is not None:
-            backend.pause_reading()
+        self.obstacles |= CLIENT_FULL
+        if self._tunnel is not None:
+            self._tunnel.pause_app()
+        elif self._exchange.backend is not None:
+            self._exchange.backend.pause_reading()
 
     def resume_writing(self) -> None:
         """Part of asyncio's protocol interface."""
-        self._write_paused = False
-        backend = self._backend()
-        if backend is not None:
-            backend.resume_reading()
-        elif self.phase == AWAITING and self._buffer:
-            self._serve(self._buffer)
-
-    def _backend(self) -> asyncio.Transport | None:
+        self.obstacles &= ~CLIENT_FULL
         if self._tunnel is not None:
-            return self._tunnel.backend_transport
-        backend = self._exchange.backend
-        return None if backend is None else backend.transport
+            self._tunnel.resume_app()
+        elif self._exchange.backend is not None:
+            self._exchange.backend.resume_reading()
+        else:
+            self._next()
 
     # --- requests --------------------------------------------------------------------------
 
@@ -165,15 +168,15 @@ class ClientConnection(asyncio.Protocol):
                     continue
                 self.refuse(problem.cause, problem.text)
                 return
-            self._buffer = data[end + 4 :]
+            self.buffer = data[end + 4 :]
             self.phase = BUSY
             self._exchange.begin(request)
-            data = self._buffer
-            if self.phase != AWAITING or not data or self._write_paused:
+            data = self.buffer
+            if self.phase != AWAITING or not data or self.obstacles & CLIENT_FULL:
                 return
 
     def _partial(self, data: bytes) -> None:
-        self._buffer = data
+        self.buffer = data
         if not data:
             return
         try:
@@ -187,41 +190,40 @@ class ClientConnection(asyncio.Protocol):
             self._tunnel.from_client(data)
         elif self.phase == BUSY:
             exchange = self._exchange
-            if exchange.body is not None and exchange.backend is not None and not self._buffer:
-                self._buffer = exchange.send_body(data)
+            if exchange.body is not None and exchange.backend is not None and not self.buffer:
+                self.buffer = exchange.send_body(data)
             else:
-                self._buffer += data
-            if len(self._buffer) > READ_AHEAD:
-                self._pause(_FOR_BUFFER)
+                self.buffer += data
+            if len(self.buffer) > READ_AHEAD:
+                self.pause_reading(BUFFER_FULL)
 
     def pump_body(self) -> None:
         """The backend is connected: pass on what came of the body, then read on."""
-        if self._buffer:
-            data, self._buffer = self._buffer, b""
+        if self.buffer:
+            data, self.buffer = self.buffer, b""
             rest = self._exchange.send_body(data)
-            self._buffer = rest
-        self._resume(_FOR_BUFFER)
+            self.buffer = rest
+        self.resume_reading(BUFFER_FULL)
 
     def exchange_done(self, *, close: bool) -> None:
         """The exchange is over: serve the next request."""
-        self._served += 1
+        self.served += 1
         self._exchange.reset()
-        if self._paused_for:
-            self._resume(_FOR_BACKEND)
+        self.resume_reading(BACKEND_FULL)
         if self.phase != BUSY:
             return
         if close or self._gateway.closing:
             self._linger()
             return
         self.phase = AWAITING
-        if self._buffer:
-            self._resume(_FOR_BUFFER)
+        if self.buffer:
+            self.resume_reading(BUFFER_FULL)
             # Not from here: a long pipeline must not become a deep recursion.
             self._gateway.loop.call_soon(self._next)
 
     def _next(self) -> None:
-        if self.phase == AWAITING and self._buffer and not self._write_paused:
-            self._serve(self._buffer)
+        if self.phase == AWAITING and self.buffer and not self.obstacles & CLIENT_FULL:
+            self._serve(self.buffer)
 
     # --- replies of our own ----------------------------------------------------------------
 
@@ -263,10 +265,10 @@ class ClientConnection(asyncio.Protocol):
         self.phase = TUNNEL
         self._tunnel = tunnel
         tunnel.open(self._gateway.loop)
-        data, self._buffer = self._buffer, b""
+        data, self.buffer = self.buffer, b""
         if data:
             tunnel.from_client(data)
-        self._resume(_FOR_BUFFER)
+        self.resume_reading(BUFFER_FULL)
 
     def tunnel_closed(self, tunnel: Tunnel) -> None:
         """The tunnel ended: deliver what is written, then close."""
@@ -284,7 +286,7 @@ class ClientConnection(asyncio.Protocol):
 
     def close_if_idle(self) -> None:
         """The gateway is closing: end a connection that nobody uses."""
-        if self.phase == AWAITING and not self._buffer:
+        if self.phase == AWAITING and not self.buffer:
             self.transport.close()
 
     def abort(self) -> None:
@@ -299,9 +301,8 @@ class ClientConnection(asyncio.Protocol):
     def _linger(self) -> None:
         """Close our half and ignore what still comes, until the client closes or time is up."""
         self.phase = LINGERING
-        self._buffer = b""
-        self._paused_for = 0
-        self.transport.resume_reading()
+        self.buffer = b""
+        self.resume_reading(BACKEND_FULL | BUFFER_FULL)
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self._mark = None
@@ -321,23 +322,17 @@ class ClientConnection(asyncio.Protocol):
 
     # --- reading pauses --------------------------------------------------------------------
 
-    def pause_reading(self, *, for_backend: bool) -> None:
+    def pause_reading(self, why: int) -> None:
         """Read no further until `resume_reading` with the same reason."""
-        self._pause(_FOR_BACKEND if for_backend else _FOR_BUFFER)
-
-    def resume_reading(self, *, for_backend: bool) -> None:
-        """One reason for not reading is gone."""
-        self._resume(_FOR_BACKEND if for_backend else _FOR_BUFFER)
-
-    def _pause(self, reason: int) -> None:
-        if not self._paused_for and not self.transport.is_closing():
+        if not self.obstacles & ~CLIENT_FULL and not self.transport.is_closing():
             self.transport.pause_reading()
-        self._paused_for |= reason
+        self.obstacles |= why
 
-    def _resume(self, reason: int) -> None:
-        if self._paused_for:
-            self._paused_for &= ~reason
-            if not self._paused_for and not self.transport.is_closing():
+    def resume_reading(self, why: int) -> None:
+        """The reason (or reasons) `why` for not reading is gone."""
+        if self.obstacles & why:
+            self.obstacles &= ~why
+            if not self.obstacles & ~CLIENT_FULL and not self.transport.is_closing():
                 self.transport.resume_reading()
 
     # --- the sweep -------------------------------------------------------------------------
@@ -346,13 +341,13 @@ class ClientConnection(asyncio.Protocol):
         """Called now and then: end the connection if nothing happened for too long."""
         limits = self._gateway.spec.limits
         if self.phase == AWAITING:
-            if self._buffer or not self._served:
+            if self.buffer or not self.served:
                 # Counted from the first byte on, not from the last one.
-                mark, limit = ("head", self._served, int(bool(self._buffer))), limits.header_timeout
+                mark, limit = ("head", self.served, int(bool(self.buffer))), limits.header_timeout
             else:
-                mark, limit = ("idle", self._served, 0), limits.idle_timeout
-        elif self.phase == BUSY and self._exchange.body is not None and not self._paused_for:
-            mark, limit = ("body", self._served, self._exchange.body.progress), limits.body_timeout
+                mark, limit = ("idle", self.served, 0), limits.idle_timeout
+        elif self.phase == BUSY and self._exchange.body is not None and not self.obstacles & ~CLIENT_FULL:
+            mark, limit = ("body", self.served, self._exchange.body.progress), limits.body_timeout
         elif self.phase == LINGERING:
             mark, limit = ("linger", 0, 0), LINGER
         else:
@@ -365,7 +360,7 @@ class ClientConnection(asyncio.Protocol):
             self._timed_out(mark[0])
 
     def _timed_out(self, kind: str) -> None:
-        if kind == "head" and self._buffer:
+        if kind == "head" and self.buffer:
             self.refuse("request-timeout", "The request's head took too long.")
         elif kind == "body":
             self._exchange.abandon_body()

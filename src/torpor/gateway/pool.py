@@ -23,15 +23,16 @@ class Pool:
     """The idle connections of all upstreams."""
 
     def __init__(self, head_limit: int) -> None:
-        self._idle: dict[Upstream, list[BackendConnection]] = {}
+        self.idle: dict[Upstream, list[BackendConnection]] = {}
+        """By upstream, the last used at the end.  The hot path of `Exchange` takes and puts here itself."""
         self._head_limit = head_limit
 
     def __len__(self) -> int:
-        return sum(map(len, self._idle.values()))
+        return sum(map(len, self.idle.values()))
 
     def take(self, upstream: Upstream) -> BackendConnection | None:
         """An idle connection, or None if a new one must be dialled."""
-        idle = self._idle.get(upstream)
+        idle = self.idle.get(upstream)
         while idle:
             backend = idle.pop()
             # Its end may have been seen already while connection_lost is still to come.
@@ -52,9 +53,9 @@ class Pool:
     def put(self, backend: BackendConnection) -> None:
         """Keep a connection for the next request, unless its upstream takes no more."""
         upstream = backend.upstream
-        idle = self._idle.get(upstream)
+        idle = self.idle.get(upstream)
         if idle is None:
-            idle = self._idle[upstream] = []
+            idle = self.idle[upstream] = []
         if upstream.open and len(idle) < IDLE_PER_UPSTREAM:
             idle.append(backend)
         else:
@@ -62,18 +63,18 @@ class Pool:
 
     def lost(self, backend: BackendConnection) -> None:
         """The instance closed an idle connection."""
-        idle = self._idle.get(backend.upstream)
+        idle = self.idle.get(backend.upstream)
         if idle is not None and backend in idle:
             idle.remove(backend)
 
     def drop(self, upstream: Upstream) -> None:
         """Close all idle connections to an upstream."""
-        for backend in self._idle.pop(upstream, ()):
+        for backend in self.idle.pop(upstream, ()):
             backend.transport.close()
 
     def close(self) -> None:
         """Close everything."""
-        for upstream in list(self._idle):
+        for upstream in list(self.idle):
             self.drop(upstream)
 
     def sweep(self) -> None:
@@ -81,7 +82,7 @@ class Pool:
 
         Counting uses instead of reading a clock keeps the hot path free of time.
         """
-        for upstream, idle in list(self._idle.items()):
+        for upstream, idle in list(self.idle.items()):
             kept = []
             for backend in idle:
                 if backend.served == backend.served_at_sweep:
@@ -92,4 +93,4 @@ class Pool:
             if kept:
                 idle[:] = kept
             else:
-                del self._idle[upstream]
+                del self.idle[upstream]

@@ -124,10 +124,13 @@ class Tunnel:
         self._ended = False
         self._half_closed = False
 
-    @property
-    def backend_transport(self) -> asyncio.Transport:
-        """The app's end."""
-        return self._backend.transport
+    def pause_app(self) -> None:
+        """The client reads too slowly."""
+        self._backend.pause_reading()
+
+    def resume_app(self) -> None:
+        """The client has room again."""
+        self._backend.resume_reading()
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin: the age limit runs from here."""
