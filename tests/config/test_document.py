@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from torpor.config import nodes
 from torpor.config.document import Document, read_document
 from torpor.config.problems import Problems
 
@@ -92,6 +94,20 @@ def test_the_text_of_a_number_is_kept() -> None:
     document = read("a: {b: 1.10, c: 0755}\n")
     assert "1.10" == document.text(("a", "b"))
     assert "0755" == document.text(("a", "c"))
+
+
+def test_the_pure_parser_reads_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where libyaml is missing, values and places are the same; it is only slower."""
+    text = "a: &a {x: 0755, 'on': on}\nb:\n  <<: *a\n  c: [é, \"q\", !!str 5]\n"
+    fast = read(text)
+    monkeypatch.setattr(nodes, "_LOADER", yaml.Loader)
+    slow = read(text)
+    assert fast.data == slow.data
+    assert fast.place(("b", "c", 2)) == slow.place(("b", "c", 2))
+    problems = Problems()
+    assert read_document("t.yaml", b"a: [", {}, problems) is None
+    assert read_document("u.yaml", b"a: \x01", {}, problems) is None
+    assert [("t.yaml", 1), ("u.yaml", 1)] == [(problem.file, problem.line) for problem in problems.sorted()]
 
 
 YAMLISH = st.text(st.sampled_from("ab:-[]{}&*!|>'\"#%@`,?<~ \n\t$0.x\x00\x85\ufeffé😀"), max_size=80)

@@ -158,7 +158,7 @@ ONE_PROBLEM = {
     ),
     "open quote": (
         'apps:\n  a:\n    command: echo "a\n',
-        "t.yaml:3:14: apps.a.command: can not be split into words: no closing quotation",
+        "t.yaml:3:14: apps.a.command: cannot be split into words: no closing quotation",
     ),
     "empty command": ("apps:\n  a: {command: []}\n", "t.yaml:2:16: apps.a.command: is empty"),
     "list for a shell": (
@@ -192,7 +192,7 @@ ONE_PROBLEM = {
     ),
     "env file missing": (
         APP + "    env_file: .env\n",
-        "t.yaml:4:15: apps.a.env_file: can not be read: {home}/.env (No such file or directory)",
+        "t.yaml:4:15: apps.a.env_file: cannot be read: {home}/.env (No such file or directory)",
     ),
     # routes
     "scheme": (
@@ -235,6 +235,10 @@ ONE_PROBLEM = {
         APP + "    port: 9000\n  b:\n    command: x\n    port: 9000\n",
         "t.yaml:7:11: apps.b.port: 9000 is the port of the app 'a' already (t.yaml:4:5)",
     ),
+    "port of the gateway": (
+        APP + "    port: 8080\n",
+        "t.yaml:4:11: apps.a.port: 8080 is where the gateway listens",
+    ),
     # readiness
     "readiness word": (
         APP + "    readiness: tcp\n",
@@ -266,7 +270,7 @@ ONE_PROBLEM = {
     # loading page
     "template missing": (
         APP + "    loading_page: {template: p.html}\n",
-        "t.yaml:4:30: apps.a.loading_page.template: can not be read: {home}/p.html (No such file or directory)",
+        "t.yaml:4:30: apps.a.loading_page.template: cannot be read: {home}/p.html (No such file or directory)",
     ),
     "template is a directory": (
         APP + "    loading_page: {template: .}\n",
@@ -294,7 +298,7 @@ ONE_PROBLEM = {
     ),
     "no certificate": (
         "gateway: {listen: {address: 1, tls: {cert: c, key: t.yaml}}}\n",
-        "t.yaml:1:44: gateway.listen.tls.cert: can not be read: {home}/c (No such file or directory)",
+        "t.yaml:1:44: gateway.listen.tls.cert: cannot be read: {home}/c (No such file or directory)",
     ),
     "network": (
         "gateway: {trusted_proxies: [10.0.0.0/99]}\n",
@@ -388,10 +392,10 @@ def test_a_circle_of_includes_names_all_its_files(home: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_told() -> None:
-    """A file that can not be opened is a problem with the system's reason."""
+    """A file that cannot be opened is a problem with the system's reason."""
     with pytest.raises(ConfigInvalid) as caught:
         load("nope.yaml", {})
-    assert "nope.yaml:1:1: can not be read: No such file or directory" == str(caught.value)
+    assert "nope.yaml:1:1: cannot be read: No such file or directory" == str(caught.value)
 
 
 def test_aliases_can_not_blow_up_memory() -> None:

@@ -1,4 +1,4 @@
-"""A waiting page of one's own is checked when it is read and can not fail later."""
+"""A waiting page of one's own is checked when it is read and cannot fail later."""
 
 from __future__ import annotations
 

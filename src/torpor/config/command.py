@@ -33,7 +33,7 @@ def split_words(keys: Layers, key: str, value: Any, *inner: str) -> tuple[str, .
     try:
         words = tuple(shlex.split(value)) if isinstance(value, str) else tuple(value)
     except ValueError as error:
-        keys.report(key, f"can not be split into words: {str(error).lower()}", *inner)
+        keys.report(key, f"cannot be split into words: {str(error).lower()}", *inner)
         return ()
     if isinstance(value, str) and (shell := _SHELL_WORDS.intersection(words)):
         keys.report(

@@ -1,7 +1,7 @@
 """Finds every way in which data does not fit the declarations.
 
 msgspec checks a whole file fast but stops at the first thing it dislikes.  Only
-then this walk is made, over the same declarations, so it can not disagree about
+then this walk is made, over the same declarations, so it cannot disagree about
 what is allowed.
 """
 

@@ -1,7 +1,7 @@
 """`${VAR}` in the strings of a configuration.
 
 Laws: only a finished string is looked at, never the text of the file, so a
-variable's value can not add keys or change the file's shape.  A value is not
+variable's value cannot add keys or change the file's shape.  A value is not
 looked at again.  What the launch fills in (`$PORT`, `${PORT}`, `${TORPOR_…}`) and
 what belongs to a shell (`$NAME` without braces) is left as it stands.
 """

@@ -95,7 +95,7 @@ class Layers:
             except UnicodeDecodeError:
                 complaint = f"is not UTF-8 text: {path}"
             except OSError as error:
-                complaint = f"can not be read: {path} ({error.strerror})"
+                complaint = f"cannot be read: {path} ({error.strerror})"
         self.report(key, complaint, *inner)
         return None
 
@@ -112,14 +112,14 @@ def absolute(document: Document, file: str) -> str:
 
 
 def unreadable(path: str) -> str | None:
-    """Why the file can not be read; None if it can."""
+    """Why the file cannot be read; None if it can."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return f"is not a file: {path}"
         if not os.access(path, os.R_OK):
             return f"may not be read: {path}"
     except (OSError, ValueError) as error:
-        return f"can not be read: {path} ({_reason(error)})"
+        return f"cannot be read: {path} ({_reason(error)})"
     return None
 
 

@@ -70,7 +70,7 @@ class _Loader:
             main = self._sources[0]
             assert not isinstance(main.keys.gateway, msgspec.UnsetType)
             gateway = build_gateway(main.keys.gateway, main.document, self.problems)
-        apps = self._apps()
+        apps = self._apps(gateway)
         return Settings(source=Path(os.path.abspath(path)), gateway=gateway, apps=apps)
 
     # --- files ---
@@ -138,7 +138,7 @@ class _Loader:
                 return file.read(MAX_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self.problems.add(Problem(path, 1, 1, "", f"can not be read: {reason}"))
+            self.problems.add(Problem(path, 1, 1, "", f"cannot be read: {reason}"))
             return None
 
     # --- keys ---
@@ -172,7 +172,7 @@ class _Loader:
 
     # --- apps ---
 
-    def _apps(self) -> tuple[AppSpec, ...]:
+    def _apps(self, gateway: GatewaySpec) -> tuple[AppSpec, ...]:
         apps: dict[str, AppSpec] = {}
         places: dict[str, Layer] = {}
         for source in self._sources:
@@ -190,7 +190,7 @@ class _Loader:
                 places[name] = layer
                 apps[name] = build_app(name, (layer, *source.defaults), self._environ, self.problems)
         self._check_routes(apps, places)
-        self._check_ports(apps, places)
+        self._check_ports(apps, places, gateway)
         return tuple(apps.values())
 
     def _check_routes(self, apps: Mapping[str, AppSpec], places: Mapping[str, Layer]) -> None:
@@ -206,11 +206,16 @@ class _Loader:
             if len({(route.host, route.path) for route in app.routes}) < len(app.routes):
                 self._complain(places[app.name], "routes", "names the same route twice")
 
-    def _check_ports(self, apps: Mapping[str, AppSpec], places: Mapping[str, Layer]) -> None:
+    def _check_ports(
+        self, apps: Mapping[str, AppSpec], places: Mapping[str, Layer], gateway: GatewaySpec
+    ) -> None:
         taken: dict[int, str] = {}
+        listening = {listen.port for listen in gateway.listen}
         for app in apps.values():
             if app.port is None:
                 continue
+            if app.port in listening:
+                self._complain(places[app.name], "port", f"{app.port} is where the gateway listens")
             owner = taken.setdefault(app.port, app.name)
             if owner != app.name:
                 first = places[owner].document.place(("apps", owner, "port"))
