@@ -26,7 +26,7 @@ def config(*apps: str) -> str:
     return "gateway:\n  listen: GATEWAY\napps:\n" + "".join(apps)
 
 
-def app(name: str, command: str, **settings: object) -> str:
+def app(name: str, command: str | list[str], **settings: object) -> str:
     """One app, its route `name.localhost`.  Settings are JSON, which YAML includes."""
     settings = {"routes": [f"{name}.localhost"], "command": command, **settings}
     lines = [f"    {key}: {json.dumps(value)}\n" for key, value in settings.items()]
@@ -36,7 +36,7 @@ def app(name: str, command: str, **settings: object) -> str:
 def web(name: str = "web", *options: str, **settings: object) -> str:
     """The app that misbehaves on request: see `programs/web.py`."""
     program = E2E / "programs" / "web.py"
-    return app(name, " ".join([sys.executable, str(program), *options]), **settings)
+    return app(name, [sys.executable, str(program), *options], **settings)
 
 
 def example(name: str, **settings: object) -> str:

@@ -37,6 +37,27 @@ def test_up_prints_where_to_go_and_what_happens(launch: Launch) -> None:
     assert 0 == daemon.stop()
 
 
+def test_a_start_that_fails_says_why(launch: Launch) -> None:
+    """A mistyped program is named: in the terminal, and to whoever knocked."""
+    daemon = launch(config(app("web", "frobnicate --now")))
+
+    answer = Client(daemon.port, "web.localhost").request()
+
+    assert (503, "start-failed") == (answer.status, answer.headers["x-torpor"])
+    assert "frobnicate" in answer.text
+    daemon.wait_for_output(r"web.*frobnicate")
+
+
+def test_a_start_that_takes_too_long_says_so(launch: Launch, home: Path) -> None:
+    """Not ready within `start_timeout` is a failure with that reason."""
+    daemon = launch(config(web("web", f"--listen-after={home / 'never'}", start_timeout="300ms")))
+
+    answer = Client(daemon.port, "web.localhost").request()
+
+    assert (504, "start-timeout") == (answer.status, answer.headers["x-torpor"])
+    daemon.wait_for_output(r"web.*not ready within 300")
+
+
 def test_status_tells_the_promised_facts(launch: Launch) -> None:
     """`status --json` is a list of objects that programs can rely on; names and `ls` work too."""
     daemon = launch(config(example("api"), example("clock")))

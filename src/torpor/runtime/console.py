@@ -16,6 +16,7 @@ TOLD = frozenset(
         "failed",
         "killing",
         "ready",
+        "start-failed",
         "stop-problem",
         "unready",
         "waiting",
@@ -25,7 +26,15 @@ TOLD = frozenset(
 )
 """Kinds of events that are told.  The rest is in `torpor events`."""
 
-_COLOURS = {"ready": 32, "asleep": 34, "failed": 31, "exited": 33, "backoff": 33, "waking": 36}
+_COLOURS = {
+    "ready": 32,
+    "asleep": 34,
+    "failed": 31,
+    "start-failed": 31,
+    "exited": 33,
+    "backoff": 33,
+    "waking": 36,
+}
 
 
 class Console:
