@@ -18,7 +18,7 @@ from typing import Any
 
 from torpor.config.interpolate import CannotInterpolate, interpolate
 from torpor.config.nodes import CORE, MAX_DEPTH, PLAIN, CannotCompose, Node, compose
-from torpor.config.problems import Path, Problem, Problems, dotted
+from torpor.config.problems import KeyPath, Problem, Problems, dotted
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_VALUES = 200_000
@@ -43,14 +43,14 @@ class Document:
     ) -> None:
         self.file = file
         self.data = data
-        self.broken: frozenset[Path] = frozenset()
+        self.broken: frozenset[KeyPath] = frozenset()
         """Paths of values that were refused already; a list position is the one in the file."""
         self._root = root
         self._environ = environ
         self._members: dict[int, dict[str, tuple[Node, Node]]] = {}
 
     def problem(
-        self, path: Path, message: str, *, suggestion: str | None = None, at_key: bool = False
+        self, path: KeyPath, message: str, *, suggestion: str | None = None, at_key: bool = False
     ) -> Problem:
         """A problem of the value at `path`, or of the key itself.
 
@@ -61,12 +61,12 @@ class Document:
         line, column = self._place(path, at_key=at_key)
         return Problem(self.file, line, column, dotted(path), message, suggestion)
 
-    def place(self, path: Path) -> str:
+    def place(self, path: KeyPath) -> str:
         """`file:line:column` of the key at `path`."""
         line, column = self._place(path, at_key=True)
         return f"{self.file}:{line}:{column}"
 
-    def text(self, path: Path) -> str:
+    def text(self, path: KeyPath) -> str:
         """The scalar at `path` as it is written (`1.10`, not 1.1), variables filled in."""
         node = self._root
         for step in self.as_written(path):
@@ -78,9 +78,9 @@ class Document:
             raise KeyError(dotted(path))
         return interpolate(node.text, self._environ)
 
-    def as_written(self, path: Path) -> Path:
+    def as_written(self, path: KeyPath) -> KeyPath:
         """The path with list positions as in the file, before wrong items were taken out."""
-        written: Path = ()
+        written: KeyPath = ()
         for step in path:
             position = step
             if isinstance(position, int):
@@ -90,7 +90,7 @@ class Document:
             written = (*written, position)
         return written
 
-    def _place(self, path: Path, *, at_key: bool) -> tuple[int, int]:
+    def _place(self, path: KeyPath, *, at_key: bool) -> tuple[int, int]:
         node = self._root
         if node is None:
             return 1, 1
@@ -164,7 +164,7 @@ def read_document(file: str, raw: bytes, environ: Mapping[str, str], problems: P
 
 
 class _TooMuch(Exception):
-    def __init__(self, node: Node, path: Path, text: str) -> None:
+    def __init__(self, node: Node, path: KeyPath, text: str) -> None:
         super().__init__(text)
         self.node, self.path, self.text = node, path, text
 
@@ -177,9 +177,9 @@ class _Builder:
         self._environ = environ
         self._problems = problems
         self._left = MAX_VALUES
-        self.broken: set[Path] = set()
+        self.broken: set[KeyPath] = set()
 
-    def value(self, node: Node, path: Path, depth: int) -> Any:
+    def value(self, node: Node, path: KeyPath, depth: int) -> Any:
         self._left -= 1
         if self._left < 0:
             raise _TooMuch(node, path, f"aliases expand to more than {MAX_VALUES} values")
@@ -193,7 +193,7 @@ class _Builder:
         self._check_tag(node, path, "map")
         return self._map(node, path, depth)
 
-    def _map(self, node: Node, path: Path, depth: int) -> dict[str, Any]:
+    def _map(self, node: Node, path: KeyPath, depth: int) -> dict[str, Any]:
         result: dict[str, Any] = {}
         places: dict[str, Node] = {}
         merged: list[Node] = []
@@ -215,7 +215,7 @@ class _Builder:
             result = {**extra, **result}
         return result
 
-    def _merge_sources(self, node: Node, path: Path) -> list[Node]:
+    def _merge_sources(self, node: Node, path: KeyPath) -> list[Node]:
         sources = node.items if node.kind == "list" else [node]
         for source in sources:
             if source.kind != "map":
@@ -223,7 +223,7 @@ class _Builder:
                 return []
         return list(sources)
 
-    def _scalar(self, node: Node, path: Path) -> Any:
+    def _scalar(self, node: Node, path: KeyPath) -> Any:
         text = node.text
         if "$" in text:
             try:
@@ -248,15 +248,15 @@ class _Builder:
             self._refuse(node, path, f"is tagged {_tag_text(tag)} but is none")
         return value
 
-    def _check_tag(self, node: Node, path: Path, kind: str) -> None:
+    def _check_tag(self, node: Node, path: KeyPath, kind: str) -> None:
         if node.tag not in {CORE + kind, "!"}:
             self._report(node, path, f"the tag {_tag_text(node.tag)} is not supported; write the plain value")
 
-    def _refuse(self, node: Node, path: Path, message: str) -> None:
+    def _refuse(self, node: Node, path: KeyPath, message: str) -> None:
         self.broken.add(path)
         self._report(node, path, message)
 
-    def _report(self, node: Node, path: Path, message: str) -> None:
+    def _report(self, node: Node, path: KeyPath, message: str) -> None:
         self._problems.add(Problem(self._file, node.line, node.column, dotted(path), message))
 
 

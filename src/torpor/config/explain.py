@@ -16,10 +16,10 @@ from typing import Any
 import msgspec.inspect as declared
 
 from torpor.config.declarations import SYNONYMS
-from torpor.config.problems import Path, near_miss
+from torpor.config.problems import KeyPath, near_miss
 from torpor.config.scalars import parse_scalar
 
-Report = Callable[[Path, str, str | None, bool], None]
+Report = Callable[[KeyPath, str, str | None, bool], None]
 """Called with the path, what is wrong, what was probably meant, and whether the key itself is meant."""
 
 _NOUNS = {
@@ -44,7 +44,7 @@ def declared_type(cls: type) -> declared.Type:
     return declared.type_info(cls)
 
 
-def explain(kind: declared.Type, value: Any, path: Path, report: Report) -> None:
+def explain(kind: declared.Type, value: Any, path: KeyPath, report: Report) -> None:
     """Report all of `value` that does not fit `kind`."""
     kind = _unwrap(kind)
     if isinstance(kind, declared.UnionType):
@@ -64,7 +64,7 @@ def explain(kind: declared.Type, value: Any, path: Path, report: Report) -> None
         report(path, complaint, guess, False)
 
 
-def _explain_keys(kind: declared.StructType, value: Any, path: Path, report: Report) -> None:
+def _explain_keys(kind: declared.StructType, value: Any, path: KeyPath, report: Report) -> None:
     if not isinstance(value, dict):
         report(path, _wrong_type(kind, value), None, False)
         return

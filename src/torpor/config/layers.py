@@ -12,8 +12,7 @@ from msgspec import UNSET
 
 from torpor.config import declarations as declared
 from torpor.config.document import Document
-from torpor.config.problems import Path as KeyPath
-from torpor.config.problems import Problems
+from torpor.config.problems import KeyPath, Problems
 
 T = TypeVar("T")
 

@@ -23,8 +23,7 @@ from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
 from torpor.config.layers import Layer
-from torpor.config.problems import Path as KeyPath
-from torpor.config.problems import Problem, Problems
+from torpor.config.problems import KeyPath, Problem, Problems
 from torpor.config.scalars import parse_scalar
 from torpor.config.settings import GatewaySpec, Settings
 from torpor.core.model import AppSpec

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The keys and list positions that lead to a value: `("apps", "web", "routes", 0)`."""
 
 
@@ -57,7 +57,7 @@ class Problems:
         return tuple(sorted(self._found.values(), key=lambda p: (self._files[p.file], p.line, p.column)))
 
 
-def dotted(path: Path) -> str:
+def dotted(path: KeyPath) -> str:
     """The path as people write it: `apps.web.routes.0`."""
     return ".".join(str(step) for step in path)
 

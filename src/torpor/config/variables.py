@@ -8,8 +8,7 @@ from msgspec import UNSET
 
 from torpor.config.env_file import MAX_BYTES, NAME, parse_env_file
 from torpor.config.layers import Layer, Layers
-from torpor.config.problems import Path as KeyPath
-from torpor.config.problems import Problem
+from torpor.config.problems import KeyPath, Problem
 
 
 def build_environment(keys: Layers) -> dict[str, str]:
