@@ -44,7 +44,8 @@ async def test_the_tree_lies_in_one_cgroup(subject: World) -> None:
     fact = await subject.facts.exited()
     if fact.leftovers:
         await subject.facts.gone()
-    assert not folder.exists()
+    await subject.provider.close()
+    assert not root.exists()
 
 
 async def test_what_an_earlier_daemon_left_is_removed(subject: World) -> None:

@@ -6,8 +6,10 @@ on a hybrid mount and inside a delegated subtree alike.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
+from concurrent.futures import Executor
 from pathlib import Path
 
 from torpor.providers.process.procfs import Process, read_process
@@ -31,7 +33,7 @@ def find_cgroup_root(name: str) -> Path | None:
         # What an earlier daemon left, unless somebody still lives there.
         if folder.is_dir():
             remove_cgroup(folder)
-    # Kernels before 5.14 cannot kill a cgroup at once; there, descent does as well.
+    # A folder that is not one, or a kernel before 5.14: there, descent does as well.
     return root if (root / "cgroup.kill").exists() else None
 
 
@@ -45,20 +47,22 @@ def remove_cgroup(path: Path) -> None:
 class CgroupTree:
     """The processes of one cgroup, with those that forked off before the main process was moved in."""
 
-    def __init__(self, path: Path, main: Process, descent: Descent) -> None:
+    def __init__(self, path: Path, main: Process, descent: Descent, mover: Executor) -> None:
+        """`mover`: a single thread.  The kernel may take 20 ms for each change of a cgroup."""
+        self.moving: asyncio.Future[None] | None = None
         self._path = path
         self._main = main
         self._descent = descent
+        self._mover = mover
 
-    def enrol(self) -> None:
-        """Move the main process in.  Blocks for some milliseconds; the caller keeps it unreaped meanwhile.
+    def enrol(self) -> asyncio.Future[None]:
+        """Begin to move the main process in.
 
         It is moved after it was executed, because nothing may run between fork and
         exec; what it forked before is still found by descent.
         """
-        with contextlib.suppress(OSError):
-            self._path.mkdir(parents=True)
-            (self._path / "cgroup.procs").write_text(str(self._main.pid))
+        self.moving = asyncio.get_running_loop().run_in_executor(self._mover, self._move)
+        return self.moving
 
     def members(self) -> list[Process]:
         """See `Tree.members`."""
@@ -71,13 +75,21 @@ class CgroupTree:
 
     def kill(self) -> None:
         """See `Tree.kill`."""
-        with contextlib.suppress(FileNotFoundError):
+        try:
+            kill_members(self)
+        except OSError:
+            # All at once, for what forks too fast or may not be signalled one by one.
             (self._path / "cgroup.kill").write_text("1")
-        kill_members(self)
+            kill_members(self)
 
     def close(self) -> None:
         """See `Tree.close`."""
-        remove_cgroup(self._path)
+        self._mover.submit(remove_cgroup, self._path)
+
+    def _move(self) -> None:
+        with contextlib.suppress(OSError):
+            self._path.mkdir(parents=True)
+            (self._path / "cgroup.procs").write_text(str(self._main.pid))
 
     def _pids(self) -> list[int]:
         pids: list[int] = []

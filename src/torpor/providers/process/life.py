@@ -22,11 +22,10 @@ from torpor.providers.process.procfs import (
     open_verified,
     read_process,
     resident_bytes,
-    send_signal,
 )
 from torpor.providers.process.reaper import Reaper
 from torpor.providers.process.spawn import Surroundings
-from torpor.providers.process.tree import Mark, Tree
+from torpor.providers.process.tree import Mark, Tree, signal_all
 
 _WATCHED_AT_ONCE = 64
 """Leftover processes whose end is awaited together; the others are looked at after these."""
@@ -69,8 +68,6 @@ class Life:
         self.stop_signal = workload.stop_signal
         self.main = child.process
         self.notify = notify
-        self.enrolment: asyncio.Future[None] | None = None
-        """The move into a cgroup, while it may still be going on."""
         self._pidfd = child.pidfd
         self._tree = tree
         self._capture = capture
@@ -91,8 +88,7 @@ class Life:
     def signal(self, number: int) -> None:
         """Signal all of it.  Raises `ProviderFailed`."""
         try:
-            for process in self._tree.members():
-                send_signal(process, number)
+            signal_all(self._tree.members(), number)
         except OSError as error:
             name = signal.Signals(number).name
             raise ProviderFailed(f"cannot send {name} to {self.id}: {error.strerror}") from error
@@ -170,11 +166,11 @@ class Life:
         self._capture.end()
         if self.notify is not None:
             self.notify.close()
-        if self.enrolment is None or self.enrolment.done():
+        if self._tree.moving is None or self._tree.moving.done():
             self._reap()
         else:
             # Its number must not become a stranger's while it is being moved.
-            self.enrolment.add_done_callback(lambda _: self._reap())
+            self._tree.moving.add_done_callback(lambda _: self._reap())
         self._over(self)
 
     def _reap(self) -> None:

@@ -15,7 +15,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
@@ -68,9 +68,10 @@ class ProcessProvider:
         self._reaper = Reaper()
         self._lives: dict[InstanceId, Life] = {}
         self._outputs: dict[InstanceId, Capture] = {}
-        self._enrolments: set[asyncio.Future[None]] = set()
+        self._moves: set[asyncio.Future[None]] = set()
         self._unreaped: dict[int, int] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._mover: ThreadPoolExecutor | None = None
 
     async def open(self) -> None:
         """Prepare the state directory and this process.  Raises `StateUnusable`."""
@@ -86,6 +87,7 @@ class ProcessProvider:
         become_subreaper()
         self._reaper.open()
         self._pool = ThreadPoolExecutor(_SPAWNERS, thread_name_prefix="torpor-spawn")
+        self._mover = ThreadPoolExecutor(1, thread_name_prefix="torpor-cgroup")
 
     async def start(self, launch: Launch) -> Running:
         """See `Provider.start`."""
@@ -112,7 +114,7 @@ class ProcessProvider:
             finally:
                 os.close(writer)
             undo.pop_all()
-        tree, enrol = self._tree(launch, child, mark)
+        tree = self._tree(launch, child, mark)
         life = Life(
             launch,
             where=where,
@@ -125,10 +127,6 @@ class ProcessProvider:
             report=self._report,
             over=self._forget,
         )
-        if enrol is not None and self._pool is not None:
-            life.enrolment = asyncio.get_running_loop().run_in_executor(self._pool, enrol)
-            self._enrolments.add(life.enrolment)
-            life.enrolment.add_done_callback(self._enrolments.discard)
         self._lives[launch.id] = life
         life.watch()
         endpoint = None if launch.port is None else Endpoint("127.0.0.1", launch.port)
@@ -188,16 +186,17 @@ class ProcessProvider:
     async def close(self) -> None:
         """See `Provider.close`."""
         self._reaper.close()
-        if self._enrolments:
-            await asyncio.wait(self._enrolments)
+        if self._moves:
+            await asyncio.wait(self._moves)
         for life in self._lives.values():
             life.close()
         self._lives.clear()
         for pidfd in list(self._unreaped):
             self._forget_child(pidfd)
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        for pool in (self._pool, self._mover):
+            if pool is not None:
+                pool.shutdown()
+        self._pool = self._mover = None
         if self._cgroups is not None:
             remove_cgroup(self._cgroups)
 
@@ -214,13 +213,16 @@ class ProcessProvider:
             return None
         return NotifySocket(self._run / f"{_file_name(launch.id)}.notify")
 
-    def _tree(self, launch: Launch, child: Child, mark: Mark) -> tuple[Tree, Callable[[], None] | None]:
+    def _tree(self, launch: Launch, child: Child, mark: Mark) -> Tree:
         descent = Descent(child.process, mark, self._reaper.ours)
-        if self._cgroups is None:
-            return descent, None
+        if self._cgroups is None or self._mover is None:
+            return descent
         path = self._cgroups / f"{_file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
-        tree = CgroupTree(path, child.process, descent)
-        return tree, tree.enrol
+        tree = CgroupTree(path, child.process, descent, self._mover)
+        moving = tree.enrol()
+        self._moves.add(moving)
+        moving.add_done_callback(self._moves.discard)
+        return tree
 
     async def _give_birth(self, argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -> Child:
         """Execute a program in the pool.  Cancelling leaves nothing alive.  Raises `StartFailed`."""

@@ -17,12 +17,13 @@ there, its number (also as group and session) cannot be given to a stranger.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import secrets
 import signal
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from typing import NamedTuple, Protocol
 
 from torpor.providers.process.procfs import (
@@ -61,6 +62,11 @@ class Mark(NamedTuple):
 class Tree(Protocol):
     """The processes of one generation."""
 
+    @property
+    def moving(self) -> asyncio.Future[None] | None:
+        """While this is not done, the main process must not be reaped."""
+        ...
+
     def members(self) -> list[Process]:
         """All that are alive, the main process first.  Empty only if nothing is."""
         ...
@@ -70,12 +76,14 @@ class Tree(Protocol):
         ...
 
     def close(self) -> None:
-        """Forget it.  Called when it is empty, or when the daemon leaves it alone."""
+        """Forget it; it is empty."""
         ...
 
 
 class Descent:
     """A tree known by parents, sessions and marks.  Works everywhere, needs no rights."""
+
+    moving = None
 
     def __init__(self, main: Process, mark: Mark, ours: Container[int]) -> None:
         """`ours`: pids that the daemon itself started; they are nobody's orphans."""
@@ -142,14 +150,28 @@ class Descent:
         return read_tag(orphan.pid) == self._number or has_environment_entry(orphan.pid, self._entry)
 
 
+def signal_all(processes: Iterable[Process], number: int) -> None:
+    """Signal each of them, whatever happens with the others.  Raises the last `OSError`."""
+    problem: OSError | None = None
+    for process in processes:
+        try:
+            send_signal(process, number)
+        except OSError as error:
+            problem = error
+    if problem is not None:
+        raise problem
+
+
 def kill_members(tree: Tree) -> None:
-    """KILL one by one, looking again until a look finds nobody new: forking does not outrun it."""
+    """KILL all, looking again until a look finds nobody new: forking does not outrun it.
+
+    Raises `OSError`, with EAGAIN if forking did outrun it.
+    """
     killed: set[tuple[int, int]] = set()
     for _ in range(_LOOKS):
         fresh = [process for process in tree.members() if process[:2] not in killed]
         if not fresh:
             return
-        for process in fresh:
-            send_signal(process, signal.SIGKILL)
-            killed.add((process.pid, process.started))
+        signal_all(fresh, signal.SIGKILL)
+        killed.update(process[:2] for process in fresh)
     raise OSError(errno.EAGAIN, "it forks faster than it can be killed")
