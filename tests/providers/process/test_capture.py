@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import logging
 import os
 import select
 import signal
 import subprocess
 import sys
+import termios
 import textwrap
 from pathlib import Path
 
@@ -252,11 +255,24 @@ def test_killing_the_daemon_loses_no_line(last: str, tmp_path: Path) -> None:
 
 async def test_a_slow_daemon_holds_the_app_back(subject: World) -> None:
     """While nobody reads, the app waits in its write; nothing is lost."""
-    await subject.provider.start(subject.run(("seq 100000; echo done",), shell=True))
+    os.mkfifo(subject.folder / "go")
+    go = os.open(subject.folder / "go", os.O_RDWR)
+    await subject.provider.start(subject.run(("read line <go; seq 100000",), shell=True))
     capture = subject.provider.output(ID)
     loop = asyncio.get_running_loop()
     loop.remove_reader(capture._reader)
+    os.write(go, b"\n")
+    while bytes_in(capture._reader) < 60_000:
+        os.sched_yield()
     assert subject.alive() > 0
     loop.add_reader(capture._reader, capture._read)
     await subject.facts.exited()
-    assert [str(number) for number in range(1, 100_001)] == logged(subject)[:-1]
+    os.close(go)
+    assert [str(number) for number in range(1, 100_001)] == logged(subject)
+
+
+def bytes_in(pipe: int) -> int:
+    """How much a pipe holds."""
+    count = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, count)
+    return count[0]
