@@ -9,7 +9,7 @@ import pytest
 
 from runtime.house import APP, ID, house
 from torpor.core.messages import Announce, ConnectRefused, Effect, ShutdownRequested
-from torpor.core.model import Cause, Event, ExitInfo, Lifecycle, Phase
+from torpor.core.model import AppSpec, Cause, Event, ExitInfo, Lifecycle, Phase, Readiness, TcpProbe
 from torpor.core.upstream import Upstream
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.fake import Plan
@@ -287,3 +287,21 @@ async def test_changes_that_must_last_are_announced_as_such() -> None:
         home.desk.command(Verb.STOP, "app")
 
         assert len(home.remembered) > written
+
+
+@pytest.mark.parametrize(
+    ("spec", "listens"),
+    [
+        (APP, True),
+        (replace(APP, routes=(), port=None, readiness=Readiness((TcpProbe(),))), True),
+        (replace(APP, routes=(), port=None, readiness=Readiness(())), False),
+    ],
+    ids=["routed", "probed", "worker"],
+)
+async def test_a_port_is_allotted_to_what_listens(spec: AppSpec, *, listens: bool) -> None:
+    """An app that is routed to or probed at a port gets one; a worker gets none."""
+    async with house(spec) as home:
+        home.gate.knock("a test")
+        await home.until(lambda: bool(home.provider.starts))
+
+        assert listens is (home.provider.starts[0].port is not None)

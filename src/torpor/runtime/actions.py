@@ -26,7 +26,7 @@ from torpor.core.messages import (
     StopInstance,
     StopProblem,
 )
-from torpor.core.model import AppSpec, InstanceId
+from torpor.core.model import AppSpec, HttpProbe, InstanceId, TcpProbe
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Launch, Provider, Running
 from torpor.runtime.ports import Ports
@@ -85,7 +85,7 @@ class Actions:
     async def _start(self, id: InstanceId, generation: int) -> None:
         spec = self._specs(id.app)
         try:
-            port = self._ports.allot(id, spec.port) if spec.routes or spec.port else None
+            port = self._ports.allot(id, spec.port) if _listens(spec) else None
             launch = Launch(id, generation, spec, port)
             running = await self._provider(spec).start(launch)
         except TorporError as error:
@@ -145,3 +145,8 @@ class Actions:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an action broke down", exc_info=error)
+
+
+def _listens(spec: AppSpec) -> bool:
+    asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in spec.readiness.probes)
+    return bool(spec.routes) or spec.port is not None or asked
