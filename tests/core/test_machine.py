@@ -10,6 +10,7 @@ from torpor.core.messages import (
     AppInput,
     BecameReady,
     ClientLeft,
+    FleetInput,
     InstanceInput,
     PageRequested,
     RequestArrived,
@@ -21,7 +22,12 @@ ADDRESSED_TO_THE_APP = {RequestArrived, PageRequested, ClientLeft}
 
 def test_the_table_is_total() -> None:
     """Every phase has a cell for every input that can reach an instance, and for nothing else."""
-    inputs = {*AppInput.__args__, *InstanceInput.__args__, DeadlineReached} - ADDRESSED_TO_THE_APP
+    inputs = {
+        *AppInput.__args__,
+        *FleetInput.__args__,
+        *InstanceInput.__args__,
+        DeadlineReached,
+    } - ADDRESSED_TO_THE_APP
 
     assert set(Phase) == set(TABLE)
     for row in TABLE.values():

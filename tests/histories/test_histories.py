@@ -9,12 +9,13 @@ import pytest
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
 from torpor.core import machine
+from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.messages import BecameReady, Exited, WakeRequested
 from torpor.core.model import Phase
 
 HISTORIES = 2500
-STEPS = 60
+STEPS = 80
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -82,6 +83,24 @@ def _ready_again_while_stopping(patch: pytest.MonkeyPatch) -> None:
     _cell(patch, Phase.STOPPING, BecameReady, Instance.open)
 
 
+def _start_before_the_needed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "_needs", lambda _self: None)
+
+
+def _hold_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "hold", lambda _self, _by, _need, _now: [])
+
+
+def _sleep_although_held(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Instance, "_idle_timeout", lambda self: self.lifecycle.idle_timeout)
+
+
+def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        Fleet, "_shut_down", lambda self, now: [e for app in self.apps.values() for e in app.shut_down(now)]
+    )
+
+
 def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable[..., None]) -> None:
     patch.setitem(machine.TABLE[phase], message, move)
 
@@ -99,6 +118,10 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _believe_old_news,
         _wake_what_is_to_be_down,
         _ready_again_while_stopping,
+        _start_before_the_needed,
+        _hold_nobody,
+        _sleep_although_held,
+        _stop_all_at_once,
     ],
 )
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from torpor.core.messages import (
     RefuseTicket,
     RequestArrived,
     RestartRequested,
+    ShutdownRequested,
     SleepRequested,
     Started,
     StartInstance,
@@ -43,6 +44,9 @@ from torpor.core.messages import (
 from torpor.core.model import (
     AppSpec,
     Backoff,
+    Cause,
+    Condition,
+    Dependency,
     Endpoint,
     ExitInfo,
     InstanceId,
@@ -54,7 +58,7 @@ from torpor.core.model import (
 )
 from torpor.core.upstream import Upstream
 
-WAITING = {Phase.STARTING, Phase.DRAINING, Phase.STOPPING, Phase.BACKOFF}
+WAITING = {Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING, Phase.BACKOFF}
 
 
 class LawBroken(AssertionError):
@@ -87,6 +91,7 @@ class World:
     leases: list[Upstream] = field(default_factory=list)
     parked: list[Upstream] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
+    closing: bool = False
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -94,15 +99,21 @@ class World:
         self.order = itertools.count()
         self.agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.hostile = True
-        specs = [self._spec(name) for name in ("a", "b")]
+        specs = [self._spec("a"), self._spec("b", "a"), self._spec("c", "a", "b")]
         self.fleet = Fleet(specs, {}, self.now)
         self._carry_out(self.fleet.boot(self.now))
 
-    def _spec(self, name: str) -> AppSpec:
+    def _spec(self, name: str, *may_need: str) -> AppSpec:
         dice = self.dice
+        needed = [
+            Dependency(other, dice.choice(list(Condition)), optional=dice.random() < 0.2)
+            for other in may_need
+            if dice.random() < 0.6
+        ]
         return AppSpec(
             name,
-            Lifecycle(
+            depends_on=tuple(needed),
+            lifecycle=Lifecycle(
                 idle_timeout=dice.choice([None, 5.0, 60.0]),
                 wake_timeout=dice.choice([3.0, 30.0]),
                 start_timeout=dice.choice([4.0, 40.0]),
@@ -152,7 +163,7 @@ class World:
     # --- what may happen -----------------------------------------------------
 
     def _something_happens(self) -> None:
-        name = self.dice.choice(["a", "b"])
+        name = self.dice.choice(["a", "b", "c"])
         moves: list[tuple[float, Callable[[], None]]] = [
             (5, lambda: self._arrive(name)),
             (1, lambda: self.post(PageRequested(name, "tab"))),
@@ -167,7 +178,7 @@ class World:
             (0.4, lambda: self.post(WakeRequested(name))),
             (0.4, lambda: self.post(SleepRequested(name))),
             (0.4, lambda: self.post(StartRequested(name))),
-            (0.4, lambda: self.post(StopRequested(name))),
+            (0.4, lambda: self.post(StopRequested(name, force=self.dice.random() < 0.5))),
             (0.4, lambda: self.post(RestartRequested(name))),
         ]
         self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
@@ -251,6 +262,13 @@ class World:
                 case ProbeInstance(id=id, generation=generation):
                     self._later(partial(self._ready, id, generation), chance=0.7)
                 case StopInstance(id=id, generation=generation):
+                    users = [name for name in self._dependents(id.app) if InstanceId(name) in self.bodies]
+                    reason = self.fleet.apps[id.app].instances[0].reason
+                    asked = reason is not None and "shutting down" in reason.text  # neither failed nor forced
+                    law(
+                        not (self.closing and asked and users),
+                        f"{id} was stopped before {users}, which need it",
+                    )
                     self._stop(id, generation, chance=0.7)
                 case KillInstance(id=id, generation=generation):
                     self._stop(id, generation, chance=0.9)
@@ -267,9 +285,19 @@ class World:
                 case _:
                     pass
 
+    def _dependents(self, name: str) -> list[str]:
+        return [
+            app.spec.name
+            for app in self.fleet.apps.values()
+            if any(needed.app == name for needed in app.spec.depends_on)
+        ]
+
     def _begin(self, id: InstanceId, generation: int) -> None:
         law(id not in self.bodies, f"{id}: generation {generation} began while another was alive")
         law(self.fleet.apps[id.app].want is not Want.DOWN, f"{id} was started although it is to be down")
+        for needed in self.fleet.apps[id.app].spec.depends_on:
+            met = needed.optional or needed.condition in self.fleet.apps[needed.app].standing.met
+            law(met, f"{id} was started before {needed.app} was {needed.condition}")
         fate = self.dice.random() if self.hostile else 0.5
         if fate < 0.15:
             self._later(lambda: self.post(StartRefused(id, generation, "no such program")), chance=1.0)
@@ -335,11 +363,20 @@ class World:
         for app in self.fleet.apps.values():
             waiting = sum(1 for name, _ in self.open_tickets.values() if name == app.spec.name)
             law(app.snapshot(self.now).waiting == waiting, "the core and the clients disagree on who waits")
+            holders = {name for name in self._dependents(app.spec.name) if self.fleet.apps[name].holding}
+            law(holders == app.held_by, f"{app.spec.name} is held by {app.held_by}, needed by {holders}")
             for instance in app.instances:
+                idle = instance.reason is not None and instance.reason.cause is Cause.IDLE
+                begun = instance.phase is Phase.DRAINING and instance.phase_since == self.now
+                law(
+                    not (begun and idle and holders),
+                    f"{app.spec.name} fell asleep although {holders} need it",
+                )
                 if instance.phase in WAITING:
                     law(instance.next_deadline() is not None, f"{instance.phase} waits without a deadline")
                 upstream = instance.upstream
                 if instance.phase is Phase.READY:
+                    law(app.want is not Want.DOWN, f"{instance.id} is ready although it is to be down")
                     law(upstream is not None and upstream.open, "ready, but the gate is closed")
                     law(waiting == 0, "somebody waits for an app that is ready")
                 elif upstream is not None:
@@ -356,8 +393,12 @@ class World:
         for upstream in self.leases[:]:
             self.leases.remove(upstream)
             self._repay(upstream)
-        for name in self.fleet.apps:
-            self.post(StopRequested(name))
+        if self.dice.random() < 0.5:
+            self.closing = True
+            self.post(ShutdownRequested())
+        else:
+            for name in self.fleet.apps:
+                self.post(StopRequested(name, force=True))
         while self.parked:
             self._parked_ends()
         self.pass_time(200.0)

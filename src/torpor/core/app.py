@@ -11,21 +11,34 @@ Laws of this file:
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from torpor.core import policy
-from torpor.core.instance import CloseGate, DeadlineReached, Instance, OpenGate, Outcome, RefuseWaiting
+from torpor.core.instance import (
+    UNUSED,
+    CloseGate,
+    DeadlineReached,
+    Instance,
+    OpenGate,
+    Outcome,
+    RefuseWaiting,
+)
 from torpor.core.machine import step
 from torpor.core.messages import (
     Adopted,
     Announce,
     AppInput,
     ClientLeft,
+    DependenciesMet,
+    DependencyLost,
     Effect,
     GrantTicket,
     InstanceInput,
     PageRequested,
     RefuseTicket,
+    Released,
     Remember,
     RequestArrived,
     RestartRequested,
@@ -39,10 +52,12 @@ from torpor.core.model import (
     AppSnapshot,
     AppSpec,
     Cause,
+    Condition,
     InstanceId,
     Phase,
     Reason,
     Refusal,
+    Standing,
     Want,
 )
 from torpor.core.upstream import Upstream
@@ -50,6 +65,7 @@ from torpor.core.upstream import Upstream
 USEFULNESS = (
     Phase.READY,
     Phase.STARTING,
+    Phase.BLOCKED,
     Phase.DRAINING,
     Phase.STOPPING,
     Phase.BACKOFF,
@@ -59,6 +75,12 @@ USEFULNESS = (
 )
 """Phases by what a visitor gets of them, best first: an app is as good as its best instance."""
 
+_WORDS = {
+    Condition.STARTED: "started",
+    Condition.HEALTHY: "ready",
+    Condition.COMPLETED: "completed",
+    Condition.COMPLETED_SUCCESSFULLY: "completed successfully",
+}
 _DOWN = Refusal(Reason(Cause.DOWN, "stopped by the operator"), None)
 _SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
 
@@ -66,10 +88,31 @@ _SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
 class App:
     """An app and everything that is waiting for it.  Owned by the fleet."""
 
-    __slots__ = ("_closing", "_memory", "_open", "_out", "_tickets", "_wakes", "instances", "spec")
+    __slots__ = (
+        "_closing",
+        "_memory",
+        "_open",
+        "_out",
+        "_standings",
+        "_tickets",
+        "_wakes",
+        "held_by",
+        "instances",
+        "spec",
+    )
 
-    def __init__(self, spec: AppSpec, memory: AppMemory, now: float) -> None:
+    def __init__(
+        self,
+        spec: AppSpec,
+        memory: AppMemory,
+        now: float,
+        standings: Mapping[str, Standing] = MappingProxyType({}),
+    ) -> None:
+        """`standings`: what all apps are at the moment; the fleet keeps it true."""
         self.spec = spec
+        self._standings = standings
+        self.held_by: set[str] = set()
+        """Apps that need this one now."""
         self._memory = memory
         self._wakes = deque(memory.wakes, policy.REMEMBERED_WAKES)
         self._open: list[Upstream] = []
@@ -117,9 +160,10 @@ class App:
                 self._set_want(None)
                 self._tell_all(message, now)
             case StopRequested():
-                self._set_want(Want.DOWN)
-                self._refuse_all(_DOWN)
-                self._tell_all(message, now)
+                if self.objection(message, now) is None:
+                    self._set_want(Want.DOWN)
+                    self._refuse_all(_DOWN)
+                    self._tell_all(message, now)
             case WakeRequested() | SleepRequested():
                 if self.objection(message, now) is None:
                     self._tell_all(message, now)
@@ -162,15 +206,88 @@ class App:
             self._tell_all(WakeRequested(self.spec.name, "boot"), now)
         return self._out
 
-    def shut_down(self, now: float) -> list[Effect]:
-        """The daemon goes down: stop all instances; what is wanted stays as it is."""
+    def close(self) -> list[Effect]:
+        """The daemon goes down: refuse whoever waits and whoever comes."""
         self._out = []
         self._closing = True
         self._refuse_all(_SHUTDOWN)
+        return self._out
+
+    def shut_down(self, now: float) -> list[Effect]:
+        """The daemon goes down: stop all instances; what is wanted stays as it is."""
+        self._out = []
         for instance in self.instances:
             instance.want = Want.DOWN
             self._tell(instance, StopRequested(self.spec.name, _SHUTDOWN.reason.text), now)
         return self._out
+
+    # --- dependencies --------------------------------------------------------
+
+    def hold(self, by: str, need: Condition, now: float) -> list[Effect]:
+        """Another app needs this one: be awake, and do not sleep meanwhile."""
+        self._out = []
+        self.held_by.add(by)
+        there = need in self.standing.met and self.phase is not Phase.DRAINING
+        if not there and self.refusal(now) is None:
+            self._tell_all(WakeRequested(self.spec.name, f"{by}, which needs it"), now)
+        return self._out
+
+    def release(self, by: str, now: float) -> list[Effect]:
+        """That app needs it no more."""
+        self._out = []
+        self.held_by.discard(by)
+        if not self.held_by:
+            self._tell_all(Released(self.spec.name), now)
+        return self._out
+
+    def reconsider(self, now: float) -> list[Effect]:
+        """The standing of something that this app needs has changed."""
+        self._out = []
+        needs = self._needs()
+        lost = self._lost()
+        if needs is None:
+            self._tell_all(DependenciesMet(self.spec.name), now)
+        elif lost is not None:
+            self._tell_all(DependencyLost(self.spec.name, lost), now)
+        return self._out
+
+    @property
+    def holding(self) -> bool:
+        """Whether it needs its dependencies now."""
+        return any(instance.phase not in UNUSED for instance in self.instances)
+
+    @property
+    def standing(self) -> Standing:
+        """What this app is to those that depend on it."""
+        met = set()
+        for instance in self.instances:
+            if instance.phase is Phase.READY:
+                met |= {Condition.STARTED, Condition.HEALTHY}
+            elif instance.phase is Phase.STARTING and instance.started:
+                met.add(Condition.STARTED)
+            if instance.completed is not None:
+                met.add(Condition.COMPLETED)
+                if instance.completed.clean:
+                    met.add(Condition.COMPLETED_SUCCESSFULLY)
+        failed = None
+        if self.want is Want.DOWN:
+            failed = _DOWN.reason
+        elif self.phase is Phase.FAILED:
+            failed = self.instances[0].reason
+        return Standing(frozenset(met), failed)
+
+    def _needs(self) -> Reason | None:
+        for needed in self.spec.depends_on:
+            if not needed.optional and needed.condition not in self._standings[needed.app].met:
+                return Reason(Cause.DEPENDENCY, f"waiting for {needed.app} to be {_WORDS[needed.condition]}")
+        return None
+
+    def _lost(self) -> Reason | None:
+        for needed in self.spec.depends_on:
+            standing = self._standings[needed.app]
+            if not needed.optional and needed.condition not in standing.met and standing.failed is not None:
+                return Reason(Cause.DEPENDENCY, f"needs {needed.app}: {standing.failed}")
+        return None
 
     # --- questions -----------------------------------------------------------
 
@@ -190,6 +307,10 @@ class App:
         name = self.spec.name
         if self._closing:
             return "the daemon is shutting down", "ask again once it is up"
+        force = isinstance(message, StopRequested) and message.force
+        if isinstance(message, SleepRequested | StopRequested) and self.held_by and not force:
+            names = ", ".join(sorted(self.held_by))
+            return f"{name} is needed by {names}", f"stop them first, or `torpor stop --force {name}`"
         if isinstance(message, SleepRequested) and self.want is Want.UP:
             return f"{name} is always on, it does not sleep", f"`torpor stop {name}` stops it"
         if isinstance(message, WakeRequested) and (refusal := self.refusal(now)) is not None:
@@ -228,6 +349,7 @@ class App:
             waking_for=now - min(begun) if begun else None,
             instances=tuple(instance.snapshot(now) for instance in self.instances),
             spec=self.spec,
+            held_by=tuple(sorted(self.held_by)),
         )
 
     # --- helpers -------------------------------------------------------------
@@ -268,6 +390,8 @@ class App:
 
     def _tell(self, instance: Instance, message: object, now: float) -> None:
         before = (instance.generation, instance.restarts)
+        instance.held = bool(self.held_by)
+        instance.needs = self._needs() if self.spec.depends_on else None
         for outcome in step(instance, message, now):
             self._settle(outcome)
         if (instance.generation, instance.restarts) != before:

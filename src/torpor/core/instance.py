@@ -24,12 +24,15 @@ from torpor.core.messages import (
     BecameReady,
     CloseUpgraded,
     ConnectRefused,
+    DependenciesMet,
+    DependencyLost,
     DropUpstream,
     Effect,
     Exited,
     Gone,
     KillInstance,
     ProbeInstance,
+    Released,
     RestartRequested,
     SleepRequested,
     Started,
@@ -58,6 +61,9 @@ from torpor.core.upstream import Upstream
 
 KILL_AGAIN = 2.0
 """Seconds between two attempts to end by force what survived the first."""
+
+UNUSED = frozenset({Phase.ASLEEP, Phase.FAILED, Phase.DONE})
+"""Phases in which an instance needs nothing of others."""
 
 ALIVE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
 """Phases in which something of the instance may be alive."""
@@ -117,11 +123,14 @@ class Instance:
         "_stable_at",
         "_started_at",
         "_was_stable",
+        "completed",
         "demand",
         "endpoint",
         "generation",
+        "held",
         "id",
         "lifecycle",
+        "needs",
         "now",
         "out",
         "phase",
@@ -152,6 +161,12 @@ class Instance:
         self._stable_at: float | None = None
         self._was_stable = False
         self._started_at: float | None = None
+        self.held = False
+        """Whether other apps need it now."""
+        self.needs: Reason | None = None
+        """What it waits for before it may be started."""
+        self.completed: ExitInfo | None = None
+        """How it ended by itself, until it is started again."""
         self.woken_at: float | None = None
         self.now = now
         self.out: list[Outcome] = []
@@ -164,6 +179,11 @@ class Instance:
     def alive(self) -> bool:
         """Whether something of it may exist."""
         return self.phase in ALIVE
+
+    @property
+    def started(self) -> bool:
+        """Whether the provider has brought its current generation to life."""
+        return self._started_at is not None
 
     def snapshot(self, now: float) -> InstanceSnapshot:
         """This instance at this moment."""
@@ -216,8 +236,39 @@ class Instance:
         self.demand = True
         if self.woken_at is None:
             self.woken_at = self.now
+        if self.needs is None:
+            self._launch()
+            return
+        self.reason = self.needs
+        self._enter(Phase.BLOCKED, self.lifecycle.start_timeout)
+        self._say("blocked", self.needs.text)
+
+    def unblock(self, _message: DependenciesMet) -> None:
+        """Everything it needs is there: start."""
+        self._launch()
+
+    def lose_dependency(self, message: DependencyLost) -> None:
+        """What it needs will not come by itself: tell whoever waits."""
+        self._stay_blocked(message.reason)
+
+    def blocked_late(self, _message: DeadlineReached) -> None:
+        """What it needs does not come: tell whoever waits."""
+        assert self.needs is not None
+        self._stay_blocked(self.needs)
+
+    def _stay_blocked(self, reason: Reason) -> None:
+        self.reason = reason
+        self.out.append(RefuseWaiting(Refusal(reason, self.lifecycle.backoff.initial)))
+        if self.want is Want.UP:  # it recovers by itself when its dependency does
+            self._enter(Phase.BLOCKED, self.lifecycle.start_timeout)
+            self._say("blocked", reason.text)
+        else:
+            self._sleep(None)
+
+    def _launch(self) -> None:
         self.generation += 1
         self.reason = None
+        self.completed = None
         self.endpoint = None
         self._ending = Ending.ASKED
         self._was_stable = False
@@ -300,7 +351,7 @@ class Instance:
         return self._last_active() + idle_timeout - now
 
     def _idle_timeout(self) -> float | None:
-        return None if self.want is Want.UP else self.lifecycle.idle_timeout
+        return None if self.want is Want.UP or self.held else self.lifecycle.idle_timeout
 
     def _last_active(self) -> float:
         return self.phase_since if self.upstream is None else self.upstream.last_active
@@ -309,6 +360,12 @@ class Instance:
         """An operator's wake of a ready instance is activity."""
         if self.upstream is not None:
             self.upstream.last_active = self.now
+
+    def released(self, _message: Released) -> None:
+        """Nobody holds it any more: from now on it may become idle."""
+        if self.upstream is not None:
+            self.upstream.last_active = self.now
+        self._deadline = self._ready_deadline()
 
     def prove_again(self, _message: ConnectRefused) -> None:
         """A connection was refused: close the gate until the readiness probes hold again."""
@@ -453,6 +510,7 @@ class Instance:
         """It ended by itself while it was ready."""
         self._exit = message.info
         self._ending = Ending.CRASHED
+        self.completed = message.info
         self.reason = Reason(Cause.EXITED, str(message.info))
         self._say("exited", str(message.info))
         self._end(message)
@@ -536,7 +594,7 @@ class Instance:
 
     def retry(self, _message: DeadlineReached) -> None:
         """The backoff is over: start if anybody still wants it."""
-        if self.demand or self.want is Want.UP:
+        if self.demand or self.held or self.want is Want.UP:
             self.restarts += 1
             self._start()
         else:
@@ -545,7 +603,7 @@ class Instance:
     def cool_off_over(self, _message: DeadlineReached) -> None:
         """Tried often enough and rested long enough: the next one may try again."""
         self._failures.clear()
-        if self.want is Want.UP:
+        if self.held or self.want is Want.UP:
             self.restarts += 1
             self._start()
         else:

@@ -73,6 +73,8 @@ class StopRequested:
 
     app: str
     why: str = "stopped by the operator"
+    force: bool = False
+    """Also if other apps hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,28 @@ class Adopted:
     pid: int | None
     age: float
     """Seconds since it was started."""
+
+
+@dataclass(frozen=True, slots=True)
+class DependenciesMet:
+    """Everything that the app needs is there."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyLost:
+    """Something that the app needs will not come by itself."""
+
+    app: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The last app that held this one let go of it."""
+
+    app: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +206,8 @@ AppInput = (
     | StopRequested
     | RestartRequested
 )
+FleetInput = DependenciesMet | DependencyLost | Released
+"""What the fleet tells an app about its surroundings."""
 InstanceInput = (
     Adopted | Started | StartRefused | BecameReady | Exited | Gone | ConnectRefused | Vacated | StopProblem
 )

@@ -16,6 +16,7 @@ class Phase(StrEnum):
     """What an instance is doing.  The table in `core.machine` says how it moves."""
 
     ASLEEP = "asleep"
+    BLOCKED = "blocked"
     STARTING = "starting"
     READY = "ready"
     DRAINING = "draining"
@@ -61,6 +62,29 @@ class SocketActivity(StrEnum):
     """An open socket keeps the app awake."""
     IGNORE = "ignore"
     """Sockets are no activity at all."""
+
+
+class Condition(StrEnum):
+    """What must be true of a dependency before its dependent is started."""
+
+    STARTED = "started"
+    """It is alive."""
+    HEALTHY = "healthy"
+    """It is ready."""
+    COMPLETED = "completed"
+    """It has run and ended, however it ended."""
+    COMPLETED_SUCCESSFULLY = "completed_successfully"
+    """It has run and ended with exit code 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """An app that another one needs."""
+
+    app: str
+    condition: Condition = Condition.HEALTHY
+    optional: bool = False
+    """It is started along, but neither waited for nor missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +145,7 @@ class Cause(StrEnum):
     WAKE_TIMEOUT = "wake-timeout"
     ROOM_FULL = "waiting-room-full"
     DOWN = "down"
+    DEPENDENCY = "dependency"
     FAILED = "failed"
     ASLEEP = "asleep"
     SHUTDOWN = "shutdown"
@@ -292,8 +317,19 @@ class AppSpec:
     websocket: SocketPolicy = SocketPolicy()
     port: int | None = None
     """A fixed port; None lets Torpor allot one per instance."""
+    depends_on: tuple[Dependency, ...] = ()
+    """Apps that are started before it, and held as long as it runs."""
     workload: object = None
     """What the instances are made of; only the provider looks inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What an app is to those that depend on it."""
+
+    met: frozenset[Condition] = frozenset()
+    failed: Reason | None = None
+    """Why it will not come to be more by itself; None while it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +371,8 @@ class AppSnapshot:
     """Seconds since the wake in progress began."""
     instances: tuple[InstanceSnapshot, ...]
     spec: AppSpec
+    held_by: tuple[str, ...] = ()
+    """Apps that need it now; it may not sleep meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
