@@ -28,9 +28,13 @@ ID = InstanceId("app")
 class Story:
     """An app, a clock in the teller's hand, and everything that was to be done so far."""
 
-    def __init__(self, lifecycle: Lifecycle | None = None, memory: AppMemory | None = None) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle | None = None, memory: AppMemory | None = None, replicas: int = 1
+    ) -> None:
         self.now = 0.0
-        self.app = App(AppSpec("app", lifecycle or Lifecycle()), memory or AppMemory(), self.now)
+        self.app = App(
+            AppSpec("app", lifecycle or Lifecycle(), replicas=replicas), memory or AppMemory(), self.now
+        )
         self.effects: list[Effect] = []
 
     def phase(self) -> Phase:
@@ -80,7 +84,7 @@ class Story:
         upstream.inflight -= 1
         upstream.last_active = self.now
         if not upstream.open and not upstream.inflight:
-            self.tell(Vacated(ID, upstream.generation))
+            self.tell(Vacated(upstream.id, upstream.generation))
 
     def awake(self) -> Story:
         """Skip to: one request woke it, was served and is over."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from core.story import ID, Story
+from torpor.core.instance import Instance
 from torpor.core.messages import (
     Adopted,
+    Announce,
     BecameReady,
     ClientLeft,
     CloseUpgraded,
@@ -16,7 +20,9 @@ from torpor.core.messages import (
     PageRequested,
     ProbeInstance,
     RestartRequested,
+    ScaleRequested,
     SleepRequested,
+    Started,
     StartInstance,
     StartRefused,
     StartRequested,
@@ -493,3 +499,151 @@ def test_what_outlived_the_daemon_is_not_started_twice() -> None:
 
     assert [] == story.all(StartInstance)
     assert Phase.READY is story.phase()
+
+
+def _two() -> tuple[Story, Instance, Instance]:
+    """An app with two replicas, both ready, nothing in flight."""
+    story = Story(replicas=2)
+    story.arrive(1)
+    for instance in story.app.instances:
+        story.tell(Started(instance.id, 1, Endpoint("127.0.0.1", 8501 + instance.id.replica), 7))
+        story.tell(BecameReady(instance.id, 1))
+    story.leave(story.granted()[0].upstream)
+    story.effects.clear()
+    first, second = story.app.instances
+    return story, first, second
+
+
+def test_a_wake_starts_all_replicas_and_the_first_ready_one_serves() -> None:
+    """Whoever waits is granted as soon as one of them is ready."""
+    story = Story(replicas=2)
+    story.arrive(1)
+    first, second = (instance.id for instance in story.app.instances)
+    assert [StartInstance(first, 1), StartInstance(second, 1)] == story.all(StartInstance)
+
+    story.tell(Started(second, 1, Endpoint("127.0.0.1", 8502), 7), BecameReady(second, 1))
+
+    assert [second] == [grant.upstream.id for grant in story.granted()]
+
+
+def test_a_failed_replica_refuses_nobody_while_another_starts() -> None:
+    """The waiting are refused only when none of the replicas can serve them."""
+    story = Story(replicas=2)
+    story.arrive(1)
+    first, second = (instance.id for instance in story.app.instances)
+
+    story.tell(StartRefused(first, 1, "no such program"))
+    assert [] == story.refused()
+    story.tell(StartRefused(second, 1, "no such program"))
+
+    assert [1] == [refused.ticket for refused in story.refused()]
+
+
+def test_requests_go_to_the_least_busy_replica_in_turns() -> None:
+    """Equally busy replicas take turns; a busy one is spared."""
+    story, first, second = _two()
+
+    one, two = story.enter(), story.enter()
+    assert {first.id, second.id} == {one.id, two.id}
+    story.leave(two)
+
+    assert two is story.enter()
+    story.leave(two)
+    story.wait(1.0)
+    story.leave(one)
+    assert two is story.enter()
+
+
+def test_replicas_are_idle_together() -> None:
+    """A request on one of them keeps the others awake."""
+    story, _, _ = _two()
+    upstream = story.enter()
+
+    story.wait(5000.0)
+    assert [Phase.READY] * 2 == [instance.phase for instance in story.app.instances]
+    story.leave(upstream)
+    story.wait(1801.0)
+
+    assert [Phase.STOPPING] * 2 == [instance.phase for instance in story.app.instances]
+
+
+def test_a_rolling_restart_goes_one_by_one() -> None:
+    """The second replica is restarted only when the first is ready again; one always serves."""
+    story, first, second = _two()
+
+    story.tell(RestartRequested("app", rolling=True))
+    assert [Phase.STOPPING, Phase.READY] == [first.phase, second.phase]
+    story.tell(Exited(first.id, 1, ExitInfo(signal=15)))
+    story.tell(Started(first.id, 2, Endpoint("127.0.0.1", 8501), 8), BecameReady(first.id, 2))
+    assert [Phase.READY, Phase.STOPPING] == [first.phase, second.phase]
+    story.tell(Exited(second.id, 1, ExitInfo(signal=15)))
+    story.tell(Started(second.id, 2, Endpoint("127.0.0.1", 8502), 9), BecameReady(second.id, 2))
+
+    assert [2, 2] == [first.generation, second.generation]
+    assert story.app.settled
+
+
+def test_a_rolling_restart_ends_at_the_first_failure() -> None:
+    """The replicas that still work are left alone."""
+    story, first, second = _two()
+    story.tell(RestartRequested("app", rolling=True))
+    story.tell(Exited(first.id, 1, ExitInfo(signal=15)))
+
+    story.tell(StartRefused(first.id, 2, "a typing error"))
+
+    assert [Phase.BACKOFF, Phase.READY] == [first.phase, second.phase]
+    assert 1 == second.generation
+    assert ["roll-ended"] == [event.kind for event in story.all(Announce) if event.kind == "roll-ended"]
+
+
+def test_a_rolling_restart_gives_sockets_the_drain_time() -> None:
+    """Upgraded connections are closed at the drain limit, and the stop follows their end."""
+    story = Story(Lifecycle(drain_timeout=30.0)).awake()
+    upstream = story.enter()
+    upstream.parked += 1
+    story.leave(upstream)
+
+    story.tell(RestartRequested("app", rolling=True))
+    story.wait(29.0)
+    assert [] == story.all(CloseUpgraded)
+    story.wait(1.5)
+    assert [CloseUpgraded(upstream)] == story.all(CloseUpgraded)
+    assert [] == story.all(StopInstance)
+    story.wait(2.0)
+
+    assert [StopInstance(ID, 1)] == story.all(StopInstance)
+
+
+def test_scaling_up_starts_what_is_missing() -> None:
+    """A running app gets its new replicas at once, a sleeping one at its next wake."""
+    story = Story().awake()
+
+    story.tell(ScaleRequested("app", 3))
+
+    assert [1, 2] == [effect.id.replica for effect in story.all(StartInstance)]
+    assert 3 == story.app.memory.replicas
+
+
+def test_scaling_down_drains_and_forgets_the_last_ones() -> None:
+    """Superfluous replicas end like any other, and are gone from the list then."""
+    story, first, second = _two()
+
+    story.tell(ScaleRequested("app", 1))
+    assert [StopInstance(second.id, 1)] == story.all(StopInstance)
+    story.tell(Exited(second.id, 1, ExitInfo(signal=15)))
+
+    assert [first] == story.app.instances
+    assert Phase.READY is first.phase
+
+
+@pytest.mark.parametrize("replicas", [0, -1, 101])
+def test_a_senseless_number_of_replicas_is_objected_to(replicas: int) -> None:
+    """The operator learns which numbers make sense, and nothing changes."""
+    story = Story().awake()
+
+    objection = story.app.objection(ScaleRequested("app", replicas), story.now)
+    story.tell(ScaleRequested("app", replicas))
+
+    assert objection is not None
+    assert "1 to 100" in objection[1]
+    assert 1 == len(story.app.instances)

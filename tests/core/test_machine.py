@@ -14,10 +14,11 @@ from torpor.core.messages import (
     InstanceInput,
     PageRequested,
     RequestArrived,
+    ScaleRequested,
 )
 from torpor.core.model import InstanceId, Lifecycle, Phase, Want
 
-ADDRESSED_TO_THE_APP = {RequestArrived, PageRequested, ClientLeft}
+ADDRESSED_TO_THE_APP = {RequestArrived, PageRequested, ClientLeft, ScaleRequested}
 
 
 def test_the_table_is_total() -> None:

@@ -95,6 +95,10 @@ def _sleep_although_held(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Instance, "_idle_timeout", lambda self: self.lifecycle.idle_timeout)
 
 
+def _roll_all_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module, "UNDER_WAY", frozenset())
+
+
 def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Fleet, "_shut_down", lambda self, now: [e for app in self.apps.values() for e in app.shut_down(now)]

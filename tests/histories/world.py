@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from torpor.core.fleet import Fleet
+from torpor.core.instance import Instance
 from torpor.core.messages import (
     BecameReady,
     ClientLeft,
@@ -29,6 +30,7 @@ from torpor.core.messages import (
     RefuseTicket,
     RequestArrived,
     RestartRequested,
+    ScaleRequested,
     ShutdownRequested,
     SleepRequested,
     Started,
@@ -113,6 +115,7 @@ class World:
         return AppSpec(
             name,
             depends_on=tuple(needed),
+            replicas=dice.choice([1, 1, 1, 2, 3]),
             lifecycle=Lifecycle(
                 idle_timeout=dice.choice([None, 5.0, 60.0]),
                 wake_timeout=dice.choice([3.0, 30.0]),
@@ -179,7 +182,8 @@ class World:
             (0.4, lambda: self.post(SleepRequested(name))),
             (0.4, lambda: self.post(StartRequested(name))),
             (0.4, lambda: self.post(StopRequested(name, force=self.dice.random() < 0.5))),
-            (0.4, lambda: self.post(RestartRequested(name))),
+            (0.4, lambda: self.post(RestartRequested(name, rolling=self.dice.random() < 0.5))),
+            (0.3, lambda: self.post(ScaleRequested(name, self.dice.randint(1, 3)))),
         ]
         self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
 
@@ -228,17 +232,21 @@ class World:
             self.post(Vacated(upstream.id, upstream.generation))
 
     def _crash(self, name: str) -> None:
-        body = self.bodies.get(InstanceId(name))
+        id = self._any_instance(name).id
+        body = self.bodies.get(id)
         if body is not None and body.main:
-            self._end_main(InstanceId(name), body, ExitInfo(code=self.dice.choice([0, 1])))
+            self._end_main(id, body, ExitInfo(code=self.dice.choice([0, 1])))
+
+    def _any_instance(self, name: str) -> Instance:
+        return self.dice.choice(self.fleet.apps[name].instances)
 
     def _refuse_connection(self, name: str) -> None:
-        instance = self.fleet.apps[name].instances[0]
+        instance = self._any_instance(name)
         self.post(ConnectRefused(instance.id, instance.generation))
 
     def _lie(self, name: str) -> None:
         """A result of an older generation arrives late, or one that makes no sense at all."""
-        instance = self.fleet.apps[name].instances[0]
+        instance = self._any_instance(name)
         generation = instance.generation - self.dice.randint(1, 2)
         id = instance.id
         late: list[Input] = [
@@ -255,6 +263,8 @@ class World:
     # --- the world's answers to effects --------------------------------------
 
     def _carry_out(self, effects: list[Effect]) -> None:
+        # Whatever is started in this same step has just lost what it had completed before.
+        self.starting = {effect.id.app for effect in effects if isinstance(effect, StartInstance)}
         for effect in effects:
             match effect:
                 case StartInstance(id=id, generation=generation):
@@ -262,8 +272,10 @@ class World:
                 case ProbeInstance(id=id, generation=generation):
                     self._later(partial(self._ready, id, generation), chance=0.7)
                 case StopInstance(id=id, generation=generation):
-                    users = [name for name in self._dependents(id.app) if InstanceId(name) in self.bodies]
-                    reason = self.fleet.apps[id.app].instances[0].reason
+                    users = [
+                        name for name in self._dependents(id.app) if any(name == b.app for b in self.bodies)
+                    ]
+                    reason = next(i.reason for i in self.fleet.apps[id.app].instances if i.id == id)
                     asked = reason is not None and "shutting down" in reason.text  # neither failed nor forced
                     law(
                         not (self.closing and asked and users),
@@ -296,7 +308,11 @@ class World:
         law(id not in self.bodies, f"{id}: generation {generation} began while another was alive")
         law(self.fleet.apps[id.app].want is not Want.DOWN, f"{id} was started although it is to be down")
         for needed in self.fleet.apps[id.app].spec.depends_on:
-            met = needed.optional or needed.condition in self.fleet.apps[needed.app].standing.met
+            met = (
+                needed.optional
+                or needed.app in self.starting
+                or needed.condition in self.fleet.apps[needed.app].standing.met
+            )
             law(met, f"{id} was started before {needed.app} was {needed.condition}")
         fate = self.dice.random() if self.hostile else 0.5
         if fate < 0.15:
@@ -376,13 +392,15 @@ class World:
                     law(instance.next_deadline() is not None, f"{instance.phase} waits without a deadline")
                 upstream = instance.upstream
                 if instance.phase is Phase.READY:
-                    law(app.want is not Want.DOWN, f"{instance.id} is ready although it is to be down")
                     law(upstream is not None and upstream.open, "ready, but the gate is closed")
+                    law(instance.leaving or app.want is not Want.DOWN, f"{instance.id} is ready, to be down")
                     law(waiting == 0, "somebody waits for an app that is ready")
                 elif upstream is not None:
                     law(not upstream.open, f"the gate is open while {instance.phase}")
                 if not instance.alive:
                     law(instance.id not in self.bodies, f"{instance.phase}, but something of it is alive")
+        known = {instance.id for app in self.fleet.apps.values() for instance in app.instances}
+        law(self.bodies.keys() <= known, f"something lives that nobody knows: {self.bodies}")
         for upstream in {*self.leases, *self.parked}:
             law(upstream.inflight == sum(1 for u in self.leases if u is upstream), "a lease was lost")
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")

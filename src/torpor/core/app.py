@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import count, islice
 from types import MappingProxyType
 
 from torpor.core import policy
@@ -42,6 +43,7 @@ from torpor.core.messages import (
     Remember,
     RequestArrived,
     RestartRequested,
+    ScaleRequested,
     SleepRequested,
     StartRequested,
     StopRequested,
@@ -75,6 +77,11 @@ USEFULNESS = (
 )
 """Phases by what a visitor gets of them, best first: an app is as good as its best instance."""
 
+MOST_REPLICAS = 100
+
+UNDER_WAY = frozenset({Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING})
+"""Phases that an instance is only passing through."""
+
 _WORDS = {
     Condition.STARTED: "started",
     Condition.HEALTHY: "ready",
@@ -93,6 +100,7 @@ class App:
         "_memory",
         "_open",
         "_out",
+        "_rolling",
         "_standings",
         "_tickets",
         "_wakes",
@@ -120,10 +128,12 @@ class App:
         """Deadline of each waiting request, in order of arrival."""
         self._closing = False
         self._out: list[Effect] = []
-        instance = Instance(InstanceId(spec.name), spec.lifecycle, now, want=self.want)
-        instance.generation = memory.generation
-        instance.restarts = memory.restarts
-        self.instances = [instance]
+        self._rolling: deque[tuple[Instance, int]] = deque()
+        """Replicas that are still to be restarted, with the generation that is to end."""
+        self.instances: list[Instance] = []
+        for number in range(self.replicas):
+            self._add(number, now)
+        self.instances[0].restarts = memory.restarts
 
     @property
     def want(self) -> Want:
@@ -132,6 +142,11 @@ class App:
             return self._memory.want
         return Want.UP if self.spec.lifecycle.always_on else Want.AUTO
 
+    @property
+    def replicas(self) -> int:
+        """How many instances there are to be."""
+        return self._memory.replicas or self.spec.replicas
+
     # --- the hot path --------------------------------------------------------
 
     def enter(self) -> Upstream | None:
@@ -139,7 +154,7 @@ class App:
         candidates = self._open
         if not candidates:
             return None
-        upstream = candidates[0] if len(candidates) == 1 else min(candidates, key=_inflight)
+        upstream = candidates[0] if len(candidates) == 1 else min(candidates, key=_load)
         upstream.inflight += 1
         return upstream
 
@@ -156,9 +171,14 @@ class App:
                     self._tell_all(WakeRequested(self.spec.name, by), now)
             case ClientLeft(ticket=ticket):
                 self._tickets.pop(ticket, None)
+            case RestartRequested(rolling=True) if self._ready():
+                self._rolling.extend((instance, instance.generation) for instance in self.instances)
             case StartRequested() | RestartRequested():
                 self._set_want(None)
                 self._tell_all(message, now)
+            case ScaleRequested(replicas=replicas):
+                if self.objection(message, now) is None:
+                    self._scale(replicas, now)
             case StopRequested():
                 if self.objection(message, now) is None:
                     self._set_want(Want.DOWN)
@@ -167,7 +187,7 @@ class App:
             case WakeRequested() | SleepRequested():
                 if self.objection(message, now) is None:
                     self._tell_all(message, now)
-        return self._out
+        return self._done(now)
 
     def report(self, message: InstanceInput, now: float) -> list[Effect]:
         """Take one report about an instance and return what is to be done."""
@@ -177,7 +197,7 @@ class App:
                 if isinstance(message, Adopted):
                     instance.generation = message.generation
                 self._tell(instance, message, now)
-        return self._out
+        return self._done(now)
 
     def deadline_reached(self, now: float) -> list[Effect]:
         """Do whatever is due at `now`."""
@@ -190,7 +210,7 @@ class App:
             due = instance.next_deadline()
             if due is not None and due <= now:
                 self._tell(instance, DeadlineReached(), now)
-        return self._out
+        return self._done(now)
 
     def next_deadline(self) -> float | None:
         """When something is due at the earliest; None: only when an input comes."""
@@ -307,6 +327,8 @@ class App:
         name = self.spec.name
         if self._closing:
             return "the daemon is shutting down", "ask again once it is up"
+        if isinstance(message, ScaleRequested):
+            return self._objection_to_scale(message.replicas)
         force = isinstance(message, StopRequested) and message.force
         if isinstance(message, SleepRequested | StopRequested) and self.held_by and not force:
             names = ", ".join(sorted(self.held_by))
@@ -316,6 +338,11 @@ class App:
         if isinstance(message, WakeRequested) and (refusal := self.refusal(now)) is not None:
             return f"{name} will not wake: {refusal.reason}", f"`torpor start {name}` starts it all the same"
         return None
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way: every instance is where it stays by itself."""
+        return not self._rolling and all(instance.phase not in UNDER_WAY for instance in self.instances)
 
     @property
     def alive(self) -> bool:
@@ -373,6 +400,63 @@ class App:
         retry = min((left for i in self.instances if (left := i.retry_in(now)) is not None), default=1.0)
         return Refusal(Reason(Cause.WAKE_TIMEOUT, text), retry)
 
+    def _objection_to_scale(self, replicas: int) -> tuple[str, str] | None:
+        name = self.spec.name
+        if not 1 <= replicas <= MOST_REPLICAS:
+            return f"{name} cannot have {replicas} replicas", f"ask for 1 to {MOST_REPLICAS}"
+        if replicas > 1 and self.spec.port is not None:
+            return (
+                f"{name} has the fixed port {self.spec.port}, which only one replica can have",
+                "leave `port` out and let the app listen on $PORT",
+            )
+        return None
+
+    def _ready(self) -> bool:
+        return any(instance.phase is Phase.READY for instance in self.instances)
+
+    def _add(self, number: int, now: float) -> Instance:
+        instance = Instance(InstanceId(self.spec.name, number), self.spec.lifecycle, now, want=self.want)
+        instance.generation = self._memory.generation
+        instance.peers = self.instances
+        self.instances.append(instance)
+        return instance
+
+    def _scale(self, replicas: int, now: float) -> None:
+        self._memory = replace(self._memory, replicas=None if replicas == self.spec.replicas else replicas)
+        self._out.append(Remember(self.spec.name))
+        name = self.spec.name
+        self._out.append(
+            Announce(name, name, "scaled", f"scaled to {replicas}", None, {"replicas": replicas})
+        )
+        running = self.alive and self.refusal(now) is None
+        staying = [instance for instance in self.instances if not instance.leaving]
+        for instance in staying[replicas:]:
+            instance.leaving = True
+            instance.want = Want.DOWN
+            self._tell(instance, StopRequested(name, "one replica too many"), now)
+        free = (number for number in count() if all(number != i.id.replica for i in self.instances))
+        for number in list(islice(free, max(0, replicas - len(staying)))):
+            instance = self._add(number, now)
+            if running:
+                self._tell(instance, WakeRequested(name, "the operator"), now)
+
+    def _done(self, now: float) -> list[Effect]:
+        """The input is dealt with: what follows for the replicas among each other."""
+        while self._rolling:
+            instance, generation = self._rolling[0]
+            if instance.generation == generation and instance.phase is Phase.READY:
+                self._tell(instance, RestartRequested(self.spec.name, rolling=True), now)
+            if instance.phase in UNDER_WAY or (instance.generation == generation and instance.demand):
+                break
+            self._rolling.popleft()
+            if instance.phase is not Phase.READY:
+                self._rolling.clear()
+                text = f"rolling restart ended: {instance.id} is {instance.phase}"
+                self._out.append(Announce(self.spec.name, str(instance.id), "roll-ended", text))
+        if any(instance.leaving and not instance.alive for instance in self.instances):
+            self.instances[:] = [i for i in self.instances if i.alive or not i.leaving]
+        return self._out
+
     def _set_want(self, want: Want | None) -> None:
         if self._memory.want != want:
             self._memory = replace(self._memory, want=want)
@@ -382,11 +466,12 @@ class App:
                 Announce(self.spec.name, self.spec.name, "want", text, None, {"want": self.want})
             )
         for instance in self.instances:
-            instance.want = self.want
+            instance.want = Want.DOWN if instance.leaving else self.want
 
     def _tell_all(self, message: object, now: float) -> None:
         for instance in self.instances:
-            self._tell(instance, message, now)
+            if not instance.leaving:
+                self._tell(instance, message, now)
 
     def _tell(self, instance: Instance, message: object, now: float) -> None:
         before = (instance.generation, instance.restarts)
@@ -409,7 +494,8 @@ class App:
             case CloseGate(upstream=upstream):
                 self._open.remove(upstream)
             case RefuseWaiting(refusal=refusal):
-                self._refuse_all(refusal)
+                if not any(instance.phase is Phase.STARTING for instance in self.instances):
+                    self._refuse_all(refusal)
             case _:
                 self._out.append(outcome)
 
@@ -425,5 +511,5 @@ class App:
         self._tickets.clear()
 
 
-def _inflight(upstream: Upstream) -> int:
-    return upstream.inflight
+def _load(upstream: Upstream) -> tuple[int, float]:
+    return upstream.inflight, upstream.last_active  # equally busy ones take turns

@@ -14,6 +14,7 @@ restart policy says so.  It is spent when the instance is ready or its start fai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -61,6 +62,9 @@ from torpor.core.upstream import Upstream
 
 KILL_AGAIN = 2.0
 """Seconds between two attempts to end by force what survived the first."""
+
+GOODBYE = 2.0
+"""Seconds that upgraded connections get to close after a patient drain."""
 
 UNUSED = frozenset({Phase.ASLEEP, Phase.FAILED, Phase.DONE})
 """Phases in which an instance needs nothing of others."""
@@ -129,10 +133,13 @@ class Instance:
         "generation",
         "held",
         "id",
+        "leaving",
         "lifecycle",
         "needs",
         "now",
         "out",
+        "patient",
+        "peers",
         "phase",
         "phase_since",
         "reason",
@@ -159,8 +166,13 @@ class Instance:
         self._exit = ExitInfo()
         self._failures: list[float] = []
         self._stable_at: float | None = None
+        self.patient = False
         self._was_stable = False
         self._started_at: float | None = None
+        self.leaving = False
+        """Whether it is one replica too many, to be forgotten once it has ended."""
+        self.peers: Sequence[Instance] = (self,)
+        """All replicas of its app, itself included: they are idle together or not at all."""
         self.held = False
         """Whether other apps need it now."""
         self.needs: Reason | None = None
@@ -339,22 +351,24 @@ class Instance:
         """
         due = [] if self._stable_at is None else [self._stable_at]
         if (idle_timeout := self._idle_timeout()) is not None:
-            busy = self.upstream is not None and self.upstream.inflight > 0
-            due.append((self.now if busy else self._last_active()) + idle_timeout)
+            due.append((self.now if self._busy() else self._last_active()) + idle_timeout)
         return min(due, default=None)
 
     def _idle_in(self, now: float) -> float | None:
         idle_timeout = self._idle_timeout()
-        busy = self.upstream is not None and self.upstream.inflight > 0
-        if self.phase is not Phase.READY or idle_timeout is None or busy:
+        if self.phase is not Phase.READY or idle_timeout is None or self._busy():
             return None
         return self._last_active() + idle_timeout - now
 
     def _idle_timeout(self) -> float | None:
         return None if self.want is Want.UP or self.held else self.lifecycle.idle_timeout
 
+    def _busy(self) -> bool:
+        return any(peer.upstream is not None and peer.upstream.inflight > 0 for peer in self.peers)
+
     def _last_active(self) -> float:
-        return self.phase_since if self.upstream is None else self.upstream.last_active
+        active = [peer.upstream.last_active for peer in self.peers if peer.upstream is not None]
+        return max(active, default=self.phase_since)
 
     def touch(self, _message: WakeRequested) -> None:
         """An operator's wake of a ready instance is activity."""
@@ -385,21 +399,27 @@ class Instance:
         """Finish what is in flight, then stop."""
         self._drain(Reason(Cause.DOWN, message.why))
 
-    def drain_for_restart(self, _message: RestartRequested) -> None:
+    def drain_for_restart(self, message: RestartRequested) -> None:
         """Finish what is in flight, then start a new generation."""
         self._failures.clear()
-        self._drain(Reason(Cause.OPERATOR, "restarted by the operator"))
+        self._drain(Reason(Cause.OPERATOR, "restarted by the operator"), patient=message.rolling)
         self.demand = True
 
-    def _drain(self, reason: Reason) -> None:
+    def _drain(self, reason: Reason, *, patient: bool = False) -> None:
+        """`patient`: upgraded connections keep the whole drain time, too, before they are closed."""
         self.reason = reason
         self.demand = False
         self._close_gate()
         self._enter(Phase.DRAINING, self.lifecycle.drain_timeout)
         self._say("draining", f"going to sleep: {reason}" if reason.cause is Cause.IDLE else reason.text)
+        self.patient = patient
+        if not patient:
+            self._close_upgraded()
+        self.stop_when_vacant(None)
+
+    def _close_upgraded(self) -> None:
         if self.upstream is not None and (self.upstream.parked or self.upstream.inflight):
             self.out.append(CloseUpgraded(self.upstream))
-        self.stop_when_vacant(None)
 
     def stop_when_vacant(self, _message: object) -> None:
         """Nobody uses it any more: stop."""
@@ -413,9 +433,14 @@ class Instance:
         self.reason = None
         self.open(BecameReady(self.id, self.generation))
 
-    def stop_now(self, _message: object) -> None:
-        """Out of patience, or nothing to drain: stop."""
-        self._stop()
+    def drain_late(self, _message: DeadlineReached) -> None:
+        """Out of patience: close upgraded connections if they are still open, else stop."""
+        if self.patient:
+            self.patient = False
+            self._deadline = self.now + GOODBYE
+            self._close_upgraded()
+        else:
+            self._stop()
 
     def _stop(self) -> None:
         self._close_gate()

@@ -136,7 +136,7 @@ TABLE: Mapping[Phase, Mapping[type, Move]] = {
         ConnectRefused: Instance.ignore,
         Vacated: Instance.stop_when_vacant,
         StopProblem: Instance.ignore,
-        DeadlineReached: Instance.stop_now,
+        DeadlineReached: Instance.drain_late,
     },
     Phase.STOPPING: {
         WakeRequested: Instance.want_again,

@@ -82,6 +82,16 @@ class RestartRequested:
     """An operator wants a fresh generation."""
 
     app: str
+    rolling: bool = False
+    """One replica after the other, each only when the one before is ready again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleRequested:
+    """An operator wants that many replicas."""
+
+    app: str
+    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +215,7 @@ AppInput = (
     | StartRequested
     | StopRequested
     | RestartRequested
+    | ScaleRequested
 )
 FleetInput = DependenciesMet | DependencyLost | Released
 """What the fleet tells an app about its surroundings."""

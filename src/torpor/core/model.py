@@ -317,6 +317,8 @@ class AppSpec:
     websocket: SocketPolicy = SocketPolicy()
     port: int | None = None
     """A fixed port; None lets Torpor allot one per instance."""
+    replicas: int = 1
+    """How many instances it has."""
     depends_on: tuple[Dependency, ...] = ()
     """Apps that are started before it, and held as long as it runs."""
     workload: object = None
@@ -383,6 +385,8 @@ class AppMemory:
     """The operator's wish; None: as the config says."""
     restarts: int = 0
     generation: int = 0
+    replicas: int | None = None
+    """The operator's number of replicas; None: as the config says."""
     wakes: tuple[float, ...] = ()
     """Durations of the last wakes in seconds, oldest first."""
 

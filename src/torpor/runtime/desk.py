@@ -10,21 +10,19 @@ from torpor.core.app import App
 from torpor.core.messages import (
     AppInput,
     RestartRequested,
+    ScaleRequested,
     SleepRequested,
     StartRequested,
     StopRequested,
     WakeRequested,
 )
-from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Phase
+from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.base import Output, Provider, Stats
 from torpor.runtime import clock
 from torpor.runtime.engine import Engine
 from torpor.runtime.journal import Journal
 from torpor.runtime.operator import Verb
-
-_AWAKE = frozenset({Phase.READY, Phase.BACKOFF, Phase.FAILED, Phase.DONE, Phase.ASLEEP})
-"""Phases in which a wake has come true, or has failed."""
 
 
 class Desk:
@@ -51,13 +49,15 @@ class Desk:
         """One app now."""
         return self._find(name).snapshot(clock.now())
 
-    def command(self, verb: Verb, app: str, by: str = "operator") -> None:
+    def command(
+        self, verb: Verb, app: str, by: str = "operator", *, force: bool = False, rolling: bool = False
+    ) -> None:
         """Ask for it."""
-        message = _message(verb, app, by)
-        if (objection := self._find(app).objection(message, clock.now())) is not None:
-            text, hint = objection
-            raise NotAllowed(text, hint=hint)
-        self._engine.post(message)
+        self._ask(_message(verb, app, by, force=force, rolling=rolling))
+
+    def scale(self, app: str, replicas: int) -> None:
+        """Ask for that many replicas."""
+        self._ask(ScaleRequested(app, replicas))
 
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
         """Wait until it has come true, or cannot any more."""
@@ -93,6 +93,12 @@ class Desk:
         """Begin the daemon's orderly end."""
         self._shut_down()
 
+    def _ask(self, message: AppInput) -> None:
+        if (objection := self._find(message.app).objection(message, clock.now())) is not None:
+            text, hint = objection
+            raise NotAllowed(text, hint=hint)
+        self._engine.post(message)
+
     def _find(self, name: str) -> App:
         apps = self._engine.fleet.apps
         if (app := apps.get(name)) is None:
@@ -102,14 +108,14 @@ class Desk:
         return app
 
 
-def _message(verb: Verb, app: str, by: str) -> AppInput:
+def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool) -> AppInput:
     match verb:
         case Verb.START:
             return StartRequested(app)
         case Verb.STOP:
-            return StopRequested(app)
+            return StopRequested(app, force=force)
         case Verb.RESTART:
-            return RestartRequested(app)
+            return RestartRequested(app, rolling)
         case Verb.WAKE:
             return WakeRequested(app, by)
         case Verb.SLEEP:
@@ -119,4 +125,4 @@ def _message(verb: Verb, app: str, by: str) -> AppInput:
 def _settled(verb: Verb, app: App) -> bool:
     if verb in (Verb.STOP, Verb.SLEEP):
         return not app.alive
-    return app.phase in _AWAKE
+    return app.settled

@@ -35,8 +35,18 @@ class Operator(Protocol):
         """One app now.  Raises `UnknownApp` with near misses as hint."""
         ...
 
-    def command(self, verb: Verb, app: str, by: str = "operator") -> None:
-        """Ask for it; returns once it is decided.  Raises `UnknownApp` or `NotAllowed`."""
+    def command(
+        self, verb: Verb, app: str, by: str = "operator", *, force: bool = False, rolling: bool = False
+    ) -> None:
+        """Ask for it; returns once it is decided.  Raises `UnknownApp` or `NotAllowed`.
+
+        `force`: stop it also if other apps need it.  `rolling`: restart one replica after
+        the other, each only when the one before is ready again.
+        """
+        ...
+
+    def scale(self, app: str, replicas: int) -> None:
+        """Ask for that many replicas, at least one.  Raises `UnknownApp` or `NotAllowed`."""
         ...
 
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
