@@ -67,6 +67,81 @@ class LogSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a process runs as, looked up when the configuration is read."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    """Supplementary groups, all of them, ascending."""
+    name: str
+    """For USER and LOGNAME."""
+    home: str
+    shell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What a process is given by the kernel for itself and hands down.  None: as Torpor's own."""
+
+    umask: int | None = None
+    nice: int | None = None
+    """The priority itself, not a difference to Torpor's."""
+    oom_score_adj: int | None = None
+    rlimits: Mapping[str, tuple[int | None, int | None]] = field(default_factory=lambda: MappingProxyType({}))
+    """Soft and hard limit by name (`nofile` is RLIMIT_NOFILE), in the unit of setrlimit; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What an instance may use up with all of its processes.  None: no limit."""
+
+    memory_max: int | None = None
+    """Bytes."""
+    cpus: float | None = None
+    """Processors' worth of time: 0.5 is half of one."""
+    pids_max: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """What is taken away from a process."""
+
+    no_new_privileges: bool = False
+    drop_capabilities: tuple[str, ...] = ()
+    """Names like `net_raw`, ascending, or `("all",)`."""
+    read_only: bool = False
+    """It sees the file system read-only."""
+    private_tmp: bool = False
+    """It has a /tmp and a /var/tmp of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A command beside the app's own, run in its directory and environment."""
+
+    command: tuple[str, ...]
+    """The argument vector; with `shell`, exactly one element: the shell's text."""
+    timeout: float = 30.0
+    """Seconds; it is killed then, and has failed."""
+    shell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What is run around the life of an instance."""
+
+    pre_start: Hook | None = None
+    """Before the app's command.  Its failure is a failed start."""
+    post_start: Hook | None = None
+    """After the app's command was executed.  Its failure is a failed start."""
+    pre_stop: Hook | None = None
+    """Before the app is asked to end.  Its failure is told, and the stop goes on."""
+    post_stop: Hook | None = None
+    """After every end, crashes included.  Its failure is told."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """An app that is a plain process.  The `workload` of its AppSpec."""
 
@@ -76,8 +151,27 @@ class ProcessSpec:
     working_dir: Path
     shell: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """What the config names (`env_file` included), on top of a small clean base."""
+    """What the config names (`env_file` included), on top of a small base."""
+    clean_env: bool = False
+    """Take nothing of the base from Torpor's own environment, only what the system says of the user."""
+    stdin: Path | None = None
+    """A file to read from; None: /dev/null, or the terminal with `tty`."""
+    tty: bool = False
+    """Its standard streams are a terminal of its own."""
     stop_signal: int = 15
+    stop_command: Hook | None = None
+    """Run in place of the stop signal; what still runs when it has ended gets the signal."""
+    reload_signal: int | None = None
+    reload_command: Hook | None = None
+    """At most one of these two is set."""
+    hooks: Hooks = Hooks()
+    identity: Identity | None = None
+    """None: as Torpor itself."""
+    attributes: Attributes = field(default_factory=Attributes)
+    resources: Resources = Resources()
+    sandbox: Sandbox = Sandbox()
+    notify: bool = False
+    """Give it a NOTIFY_SOCKET.  Set too where readiness or a watchdog needs one."""
     log: LogSpec = LogSpec()
 
 
@@ -87,4 +181,7 @@ class Settings:
 
     source: Path
     gateway: GatewaySpec = GatewaySpec()
+    allow_reboot: bool = False
+    """Whether an app's failure may reboot the machine."""
+    reboot_command: tuple[str, ...] = ("systemctl", "reboot")
     apps: tuple[AppSpec, ...] = ()

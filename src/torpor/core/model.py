@@ -45,6 +45,30 @@ class Restart(StrEnum):
     NO = "no"
 
 
+class OnStartTimeout(StrEnum):
+    """What becomes of a start that is not ready in time."""
+
+    FAIL = "fail"
+    """It is stopped and counts as a failure; `restart` decides on another attempt."""
+    ACCEPT = "accept"
+    """It counts as ready."""
+    RESTART = "restart"
+    """It is stopped, counts as a failure, and is started again whatever `restart` says."""
+    REBOOT = "reboot"
+    """The configured reboot command is run."""
+
+
+class OnWatchdog(StrEnum):
+    """What becomes of an instance whose sign of life did not come in time."""
+
+    RESTART = "restart"
+    """It is stopped, counts as a failure, and is started again whatever `restart` says."""
+    IGNORE = "ignore"
+    """It is told in the journal, and nothing else."""
+    REBOOT = "reboot"
+    """The configured reboot command is run."""
+
+
 class WakeOn(StrEnum):
     """Which requests may wake an app."""
 
@@ -181,6 +205,8 @@ class Backoff:
     initial: float = 0.5
     factor: float = 2.0
     max: float = 30.0
+    jitter: float = 0.1
+    """Share of the delay, from 0 to 1, by which chance makes it longer or shorter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +240,12 @@ class Lifecycle:
     start_limit: StartLimit = StartLimit()
     stable_after: float = 10.0
     """Ready for that long forgets earlier failures."""
+    exit_codes: tuple[int, ...] = (0,)
+    """Ends that count as success: exit codes, and -N for signal N."""
+    on_start_timeout: OnStartTimeout = OnStartTimeout.FAIL
+    watchdog: float | None = None
+    """Longest silence (no WATCHDOG=1) of a ready instance; None: it need not speak."""
+    on_watchdog: OnWatchdog = OnWatchdog.RESTART
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +300,19 @@ class Readiness:
 
 
 @dataclass(frozen=True, slots=True)
+class Liveness:
+    """Once ready, `probe` is asked every `interval` seconds and must hold within `timeout` seconds.
+
+    After `failures` failures in a row the instance is found unhealthy.
+    """
+
+    probe: HttpProbe | TcpProbe | ExecProbe
+    interval: float = 10.0
+    timeout: float = 1.0
+    failures: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A host name (with or without a path prefix) that leads to an app.
 
@@ -312,6 +357,7 @@ class AppSpec:
     lifecycle: Lifecycle = Lifecycle()
     routes: tuple[Route, ...] = ()
     readiness: Readiness = Readiness()
+    liveness: Liveness | None = None
     loading_page: LoadingPage = LoadingPage()
     wake_on: WakeOn = WakeOn.ANY
     websocket: SocketPolicy = SocketPolicy()
