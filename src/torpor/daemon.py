@@ -85,6 +85,7 @@ class Daemon:
         self._state = StateFile(state)
         self._journal = Journal()
         self._asked_to_end = 0
+        self._keep_apps = False
         self._ending = asyncio.Event()
         self._impatient = asyncio.Event()
         self._desperate = asyncio.Event()
@@ -125,10 +126,16 @@ class Daemon:
                 self._engine.open(self._perform)
                 control.mark_ready()
                 await self._ending.wait()
-                await self._stop_apps(gateway)
+                if not self._keep_apps:
+                    await self._stop_apps(gateway)
 
-    def end(self) -> None:
-        """Begin the orderly end.  Asked twice: cut what is in flight.  Asked again: leave at once."""
+    def end(self, keep_apps: bool = False) -> None:
+        """Begin the orderly end.  Asked twice: cut what is in flight.  Asked again: leave at once.
+
+        `keep_apps`, the first time: leave the apps running.
+        """
+        if self._asked_to_end == 0:
+            self._keep_apps = keep_apps
         self._asked_to_end += 1
         stages = (self._ending, self._impatient, self._desperate)
         stages[min(self._asked_to_end, len(stages)) - 1].set()

@@ -7,6 +7,7 @@ A provider's test module derives a class from `ProviderContract` and gives it a
 from __future__ import annotations
 
 import asyncio
+import signal
 from enum import Enum, auto
 from typing import Protocol
 
@@ -14,7 +15,7 @@ import pytest
 
 from torpor.core.messages import Exited, Gone
 from torpor.core.model import ExitInfo, InstanceId
-from torpor.errors import StartFailed
+from torpor.errors import NotAllowed, StartFailed
 from torpor.providers.base import Launch, Provider
 
 ID = InstanceId("app")
@@ -37,6 +38,9 @@ class Behaviour(Enum):
     """Exits with code 0 and leaves a descendant that ignores the stop request."""
     NOTIFYING = auto()
     """Says READY=1, then runs."""
+    HEARING = auto()
+    """Writes `up`, then `got signal N` for a USR1 and `reloaded` for a reload, which a descendant
+    of it would not survive."""
 
 
 class Facts:
@@ -168,14 +172,42 @@ class ProviderContract:
         await subject.facts.gone()
         assert subject.alive() == 0
 
+    async def test_a_signal_reaches_the_main_process(self, subject: Subject) -> None:
+        """It is delivered as it is, to the main process alone, and ends nothing by itself."""
+        await subject.provider.start(subject.launch(Behaviour.HEARING))
+        await wait_for_line(subject, "up")
+        before = subject.alive()
+        await subject.provider.signal(ID, 1, signal.SIGUSR1)
+        await wait_for_line(subject, f"got signal {signal.SIGUSR1:d}")
+        assert before == subject.alive()
+        assert subject.facts.all == []
+
+    async def test_a_reload_is_what_the_app_says(self, subject: Subject) -> None:
+        """The app is told in the way that it names, and goes on in the same generation."""
+        await subject.provider.start(subject.launch(Behaviour.HEARING))
+        await wait_for_line(subject, "up")
+        await subject.provider.reload(ID, 1)
+        await wait_for_line(subject, "reloaded")
+        assert subject.facts.all == []
+
+    async def test_a_reload_that_nobody_named_is_refused(self, subject: Subject) -> None:
+        """An app that names no way to reload it is left in peace, and the caller learns why."""
+        await subject.provider.start(subject.launch(Behaviour.STEADY))
+        await wait_for_line(subject, "up")
+        with pytest.raises(NotAllowed, match="reload"):
+            await subject.provider.reload(ID, 1)
+        assert subject.alive() > 0
+
     async def test_an_older_generation_is_not_the_current_one(self, subject: Subject) -> None:
-        """Stop and kill of a generation that is gone are no error and touch nothing."""
+        """Stop, kill, signal and reload of a generation that is gone are no error and touch nothing."""
         await subject.provider.start(subject.launch(Behaviour.FAILING, 1))
         await subject.facts.exited(1)
         await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
         await wait_for_line(subject, "up")
         await subject.provider.stop(ID, 1)
         await subject.provider.kill(ID, 1)
+        await subject.provider.signal(ID, 1, signal.SIGTERM)
+        await subject.provider.reload(ID, 1)
         await subject.provider.stop(InstanceId("stranger"), 1)
         assert subject.alive() > 0
         assert [Exited(ID, 1, ExitInfo(code=3))] == subject.facts.all

@@ -20,6 +20,7 @@ PLANS = {
     Behaviour.LEAVING: Plan(exit=ExitInfo(code=0), leaves=True),
     Behaviour.LEAVING_STUBBORN: Plan(exit=ExitInfo(code=0), leaves=True, obeys=False),
     Behaviour.NOTIFYING: Plan(notify=True),
+    Behaviour.HEARING: Plan(lines=("up",), reloads=True),
 }
 
 

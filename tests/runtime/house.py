@@ -53,7 +53,8 @@ class House:
     def __init__(self, *specs: AppSpec) -> None:
         self.journal = Journal()
         self.remembered: list[str] = []
-        self.shut_down = False
+        self.shut_down: list[bool] = []
+        """For each time that the daemon was told to end: whether it is to leave the apps running."""
         self.engine = Engine(Fleet(specs or (APP,), {}, clock.now()))
         self.provider = FakeProvider(self._report)
         self.actions = Actions(
@@ -113,8 +114,8 @@ class House:
     def _report(self, message: Exited | Gone) -> None:
         self.actions.report(message)
 
-    def _shut_down(self) -> None:
-        self.shut_down = True
+    def _shut_down(self, keep_apps: bool) -> None:
+        self.shut_down.append(keep_apps)
 
 
 @asynccontextmanager

@@ -83,6 +83,22 @@ class Provider(Protocol):
         """End it by force.  Raises `ProviderFailed`."""
         ...
 
+    async def signal(self, id: InstanceId, generation: int, number: int) -> None:
+        """Send a signal to its main process, to nobody else.
+
+        No error for a generation that is gone already.  Raises `ProviderFailed`, and
+        `NotAllowed` where instances of this kind take no signals.
+        """
+        ...
+
+    async def reload(self, id: InstanceId, generation: int) -> None:
+        """Ask it to read its own configuration again, in the way that its app names.
+
+        No error for a generation that is gone already.  Raises `NotAllowed` where the app
+        names no way, `ProviderFailed` where it failed.
+        """
+        ...
+
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """Return once it has said READY=1.  Waits for ever if it never does; the caller owns the limit."""
         ...

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from torpor.core.messages import Exited, Gone
 from torpor.core.model import Endpoint, ExitInfo, InstanceId
-from torpor.errors import ProviderFailed, StartFailed
+from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import Launch, Report, Running, Stats, Unsubscribe
 
 _CLEAN = ExitInfo(code=0)
@@ -42,7 +42,9 @@ class Plan:
     dies: bool = True
     """A kill ends it."""
     stop_problem: str | None = None
-    """The text of the `ProviderFailed` that stop and kill raise."""
+    """The text of the `ProviderFailed` that stop, kill and signal raise."""
+    reloads: bool = False
+    """The app names a way to reload it."""
 
 
 class FakeOutput:
@@ -99,6 +101,8 @@ class FakeProvider:
         """Every start that was asked for, in order."""
         self.stops: list[tuple[InstanceId, int]] = []
         self.kills: list[tuple[InstanceId, int]] = []
+        self.signals: list[tuple[InstanceId, int, int]] = []
+        """Every signal that was delivered: to whom, of which generation, its number."""
         self.probe_answer = True
         """What `run_probe` finds."""
         self._report = report
@@ -134,6 +138,25 @@ class FakeProvider:
         """See `Provider.kill`."""
         self.kills.append((id, generation))
         self._ask_to_end(id, generation, _KILLED, lambda plan: plan.dies)
+
+    async def signal(self, id: InstanceId, generation: int, number: int) -> None:
+        """See `Provider.signal`."""
+        life = self._life(id, generation)
+        if life is None:
+            return
+        if life.plan.stop_problem is not None:
+            raise ProviderFailed(life.plan.stop_problem)
+        self.signals.append((id, generation, number))
+        self.say(id, f"got signal {number}")
+
+    async def reload(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.reload`."""
+        life = self._life(id, generation)
+        if life is None:
+            return
+        if not life.plan.reloads:
+            raise NotAllowed(f"{id.app} names no way to reload it")
+        self.say(id, "reloaded")
 
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """See `Provider.wait_for_notify`."""

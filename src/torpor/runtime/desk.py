@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import signal
 from collections.abc import Callable, Sequence
 
 from torpor.core.app import App
 from torpor.core.messages import (
+    Announce,
     AppInput,
     RestartRequested,
     ScaleRequested,
@@ -33,7 +35,7 @@ class Desk:
         engine: Engine,
         journal: Journal,
         provider: Callable[[AppSpec], Provider],
-        shut_down: Callable[[], None],
+        shut_down: Callable[[bool], None],
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -72,6 +74,23 @@ class Desk:
             unsubscribe()
         return found.snapshot(clock.now())
 
+    async def signal(self, app: str, number: int) -> int:
+        """Send a signal to the main process of each of its instances."""
+        name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+        reached = self._reach(app)
+        for provider, id, generation in reached:
+            await provider.signal(id, generation, number)
+            self._note(id, "signal", f"got {name} from the operator")
+        return len(reached)
+
+    async def reload(self, app: str) -> int:
+        """Ask each of its instances to read its own configuration again."""
+        reached = self._reach(app)
+        for provider, id, generation in reached:
+            await provider.reload(id, generation)
+            self._note(id, "reloaded", "reloaded by the operator")
+        return len(reached)
+
     def stats(self, id: InstanceId) -> Stats | None:
         """What an instance uses now."""
         return self._provider(self._find(id.app).spec).stats(id)
@@ -85,19 +104,37 @@ class Desk:
         """The last events."""
         return self._journal.recent(count, app)
 
+    def wake_steps(self, app: str) -> Sequence[Event]:
+        """The events since the app's last wake began."""
+        return self._journal.wake_steps(self._find(app).spec.name)
+
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` with each event from now on."""
         return self._journal.subscribe(callback)
 
-    def shut_down(self) -> None:
+    def shut_down(self, *, keep_apps: bool = False) -> None:
         """Begin the daemon's orderly end."""
-        self._shut_down()
+        self._shut_down(keep_apps)
 
     def _ask(self, message: AppInput) -> None:
         if (objection := self._find(message.app).objection(message, clock.now())) is not None:
             text, hint = objection
             raise NotAllowed(text, hint=hint)
         self._engine.post(message)
+
+    def _reach(self, name: str) -> list[tuple[Provider, InstanceId, int]]:
+        """What is alive of an app: whom to tell, of which generation.  Raises `NotAllowed` where nothing is."""
+        app = self._find(name)
+        provider = self._provider(app.spec)
+        alive = [(provider, one.id, one.generation) for one in app.instances if one.started]
+        if not alive:
+            raise NotAllowed(
+                f"nothing of {name} is alive: it is {app.phase}", hint=f"`torpor wake {name}` first"
+            )
+        return alive
+
+    def _note(self, id: InstanceId, kind: str, text: str) -> None:
+        self._journal.announce(Announce(id.app, str(id), kind, text))
 
     def _find(self, name: str) -> App:
         apps = self._engine.fleet.apps

@@ -1,7 +1,8 @@
 """What the control side may ask of the running daemon.
 
 The engine implements it; the control API translates HTTP into it.  All of it is
-called on the engine's loop.  Nothing here ever wakes an app except `command`.
+called on the engine's loop.  Nothing here ever wakes an app except `command` and,
+for an app that is awake already, `scale`.
 """
 
 from __future__ import annotations
@@ -58,6 +59,21 @@ class Operator(Protocol):
         """
         ...
 
+    async def signal(self, app: str, number: int) -> int:
+        """Send a signal to the main process of each of its instances; how many there were.
+
+        Raises `UnknownApp`, `NotAllowed` where nothing of it is alive, or `ProviderFailed`.
+        """
+        ...
+
+    async def reload(self, app: str) -> int:
+        """Ask each of its instances to read its own configuration again; how many there were.
+
+        Raises `UnknownApp`, `NotAllowed` where nothing of it is alive or the app names no
+        way to reload it, or `ProviderFailed`.
+        """
+        ...
+
     def stats(self, id: InstanceId) -> Stats | None:
         """What an instance uses now."""
         ...
@@ -70,10 +86,17 @@ class Operator(Protocol):
         """The last events, oldest first."""
         ...
 
+    def wake_steps(self, app: str) -> Sequence[Event]:
+        """The events since the app's last wake began, oldest first.  Raises `UnknownApp`."""
+        ...
+
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` with each event from now on; the result ends that."""
         ...
 
-    def shut_down(self) -> None:
-        """Begin the daemon's orderly end.  Returns at once."""
+    def shut_down(self, *, keep_apps: bool = False) -> None:
+        """Begin the daemon's orderly end.  Returns at once.
+
+        `keep_apps`: leave the apps running, for the next daemon to adopt.
+        """
         ...

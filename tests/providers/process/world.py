@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from contract.provider_contract import ID, Behaviour, Facts
-from torpor.config.settings import LogSpec, ProcessSpec
+from torpor.config.settings import Hook, LogSpec, ProcessSpec
 from torpor.core.model import AppSpec, NotifyProbe, Readiness
 from torpor.providers.base import Launch
 from torpor.providers.process.cgroup import remove_cgroup
@@ -26,6 +26,10 @@ DEFAULT_LOG = LogSpec()
 NO_PROBES = Readiness(())
 
 _STUBBORN = "trap '' TERM; echo up; while :; do sleep 1000 & wait $!; done"
+_HEARING = (
+    f"trap 'echo got signal {signal.SIGUSR1:d}' USR1; trap 'echo reloaded' HUP; "
+    "sleep 1000 & echo up; while :; do wait; done"
+)
 _READY = """
 import os, socket, time
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -40,6 +44,7 @@ PROGRAMS = {
     Behaviour.LEAVING: ("/bin/sh", "-c", "sleep 1000 &"),
     Behaviour.LEAVING_STUBBORN: ("/bin/sh", "-c", "trap '' TERM; sleep 1000 &"),
     Behaviour.NOTIFYING: (sys.executable, "-c", _READY),
+    Behaviour.HEARING: ("/bin/sh", "-c", _HEARING),
 }
 
 
@@ -54,7 +59,10 @@ class World:
     def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
         """A launch of a program that behaves so."""
         probes = (NotifyProbe(),) if behaviour is Behaviour.NOTIFYING else ()
-        return self.run(PROGRAMS[behaviour], generation, readiness=Readiness(probes))
+        reload_signal = signal.SIGHUP if behaviour is Behaviour.HEARING else None
+        return self.run(
+            PROGRAMS[behaviour], generation, readiness=Readiness(probes), reload_signal=reload_signal
+        )
 
     def run(
         self,
@@ -66,6 +74,8 @@ class World:
         readiness: Readiness = NO_PROBES,
         environment: dict[str, str] | None = None,
         stop_signal: int = signal.SIGTERM,
+        reload_signal: int | None = None,
+        reload_command: Hook | None = None,
     ) -> Launch:
         """A launch of any command."""
         workload = ProcessSpec(
@@ -74,6 +84,8 @@ class World:
             shell=shell,
             environment=environment or {},
             stop_signal=stop_signal,
+            reload_signal=reload_signal,
+            reload_command=reload_command,
             log=log,
         )
         return Launch(ID, generation, AppSpec(ID.app, readiness=readiness, workload=workload), PORT)

@@ -65,6 +65,8 @@ class Life:
         self.mark = mark
         workload = launch.spec.workload
         assert isinstance(workload, ProcessSpec)
+        self.launch = launch
+        self.workload = workload
         self.stop_signal = workload.stop_signal
         self.main = child.process
         self.notify = notify
@@ -92,6 +94,15 @@ class Life:
         except OSError as error:
             name = signal.Signals(number).name
             raise ProviderFailed(f"cannot send {name} to {self.id}: {error.strerror}") from error
+
+    def signal_main(self, number: int) -> None:
+        """Signal the main process alone.  Raises `ProviderFailed`."""
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:
+            pass  # it has ended, and its exit is on the way
+        except OSError as error:
+            raise ProviderFailed(f"cannot send signal {number} to {self.id}: {error.strerror}") from error
 
     def kill(self) -> None:
         """End all of it.  Raises `ProviderFailed`."""

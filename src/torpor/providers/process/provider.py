@@ -22,7 +22,7 @@ from pathlib import Path
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import Endpoint, InstanceId, NotifyProbe
-from torpor.errors import ProviderFailed, StartFailed, StateUnusable
+from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.providers.base import Launch, Report, Running, Stats
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
@@ -143,6 +143,33 @@ class ProcessProvider:
         life = self._life(id, generation)
         if life is not None:
             life.kill()
+
+    async def signal(self, id: InstanceId, generation: int, number: int) -> None:
+        """See `Provider.signal`."""
+        life = self._life(id, generation)
+        if life is not None:
+            life.signal_main(number)
+
+    async def reload(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.reload`."""
+        life = self._life(id, generation)
+        if life is None:
+            return
+        hook, number = life.workload.reload_command, life.workload.reload_signal
+        if hook is not None:
+            argv = ("/bin/sh", "-c", *hook.command) if hook.shell else hook.command
+            if not await self.run_probe(life.launch, argv, hook.timeout):
+                raise ProviderFailed(
+                    f"the reload command of {id} did not succeed within {hook.timeout:g} s",
+                    hint=f"run it by hand to see why: {' '.join(hook.command)}",
+                )
+        elif number is not None:
+            life.signal_main(number)
+        else:
+            raise NotAllowed(
+                f"{id.app} has no way to reload it",
+                hint=f"set reload_signal or reload_command, or use `torpor restart {id.app}`",
+            )
 
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """See `Provider.wait_for_notify`."""
