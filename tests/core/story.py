@@ -18,7 +18,7 @@ from torpor.core.messages import (
     Started,
     Vacated,
 )
-from torpor.core.model import AppMemory, AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Phase
+from torpor.core.model import AppMemory, AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Liveness, Phase
 from torpor.core.upstream import Upstream
 
 E = TypeVar("E")
@@ -29,11 +29,18 @@ class Story:
     """An app, a clock in the teller's hand, and everything that was to be done so far."""
 
     def __init__(
-        self, lifecycle: Lifecycle | None = None, memory: AppMemory | None = None, replicas: int = 1
+        self,
+        lifecycle: Lifecycle | None = None,
+        memory: AppMemory | None = None,
+        *,
+        replicas: int = 1,
+        liveness: Liveness | None = None,
     ) -> None:
         self.now = 0.0
         self.app = App(
-            AppSpec("app", lifecycle or Lifecycle(), replicas=replicas), memory or AppMemory(), self.now
+            AppSpec("app", lifecycle or Lifecycle(), replicas=replicas, liveness=liveness),
+            memory or AppMemory(),
+            self.now,
         )
         self.effects: list[Effect] = []
 

@@ -14,11 +14,15 @@ from torpor.core.messages import (
     CloseUpgraded,
     ConnectRefused,
     DropUpstream,
+    EndAnnounced,
     Exited,
+    FoundUnhealthy,
     Gone,
     KillInstance,
     PageRequested,
+    Pinged,
     ProbeInstance,
+    Reboot,
     RestartRequested,
     ScaleRequested,
     SleepRequested,
@@ -26,9 +30,13 @@ from torpor.core.messages import (
     StartInstance,
     StartRefused,
     StartRequested,
+    StatusChanged,
     StopInstance,
     StopRequested,
+    TimeExtended,
     WakeRequested,
+    WatchdogChanged,
+    WatchInstance,
 )
 from torpor.core.model import (
     AppMemory,
@@ -36,9 +44,13 @@ from torpor.core.model import (
     Endpoint,
     ExitInfo,
     Lifecycle,
+    Liveness,
+    OnStartTimeout,
+    OnWatchdog,
     Phase,
     Restart,
     StartLimit,
+    TcpProbe,
     Want,
 )
 
@@ -647,3 +659,132 @@ def test_a_senseless_number_of_replicas_is_objected_to(replicas: int) -> None:
     assert objection is not None
     assert "1 to 100" in objection[1]
     assert 1 == len(story.app.instances)
+
+
+def test_a_missed_heartbeat_is_a_failure() -> None:
+    """Without a sign of life it is ended and started again as after a crash."""
+    story = Story(Lifecycle(watchdog=30.0, idle_timeout=None)).awake()
+    story.wait(20.0)
+    story.tell(Pinged(ID, 1))
+    story.wait(29.0)
+    assert Phase.READY is story.phase()
+
+    story.wait(1.5)
+    assert [StopInstance(ID, 1)] == story.all(StopInstance)
+    story.exit(0)
+    story.wait(1.0)
+
+    assert [StartInstance(ID, 2)] == story.all(StartInstance)
+
+
+def test_the_watchdog_may_only_report() -> None:
+    """`ignore` says so each time and leaves it running."""
+    story = Story(Lifecycle(watchdog=30.0, idle_timeout=None, on_watchdog=OnWatchdog.IGNORE)).awake()
+
+    story.wait(61.0)
+
+    assert Phase.READY is story.phase()
+    assert 2 == [event.kind for event in story.all(Announce)].count("unhealthy")
+
+
+def test_an_app_may_change_its_own_watchdog() -> None:
+    """WATCHDOG_USEC counts from the moment in which it came."""
+    story = Story(Lifecycle(watchdog=30.0, idle_timeout=None)).awake()
+
+    story.tell(WatchdogChanged(ID, 1, 5.0))
+    story.wait(6.0)
+
+    assert Phase.STOPPING is story.phase()
+
+
+def test_a_failed_liveness_probe_is_a_failure() -> None:
+    """Its reason is shown, and the restart policy `no` is honoured."""
+    story = Story(Lifecycle(restart=Restart.NO)).awake()
+
+    story.tell(FoundUnhealthy(ID, 1, "http /healthz failed 3 times"))
+    story.exit(signal=15)
+
+    assert Phase.ASLEEP is story.phase()
+    assert "http /healthz failed 3 times" == str(story.app.snapshot(story.now).instances[0].reason)
+
+
+def test_more_time_is_granted_to_who_asks() -> None:
+    """EXTEND_TIMEOUT_USEC moves the deadline of a start, and never makes it shorter."""
+    story = Story(Lifecycle(start_timeout=20.0))
+    story.tell(PageRequested("app", "a test"))
+    story.come_alive()
+    story.wait(15.0)
+
+    story.tell(TimeExtended(ID, 1, 1.0), TimeExtended(ID, 1, 30.0))
+    story.wait(29.0)
+
+    assert Phase.STARTING is story.phase()
+
+
+@pytest.mark.parametrize(
+    ("policy", "phase", "starts"),
+    [
+        (OnStartTimeout.FAIL, Phase.ASLEEP, 1),
+        (OnStartTimeout.ACCEPT, Phase.READY, 1),
+        (OnStartTimeout.RESTART, Phase.STARTING, 2),
+        (OnStartTimeout.REBOOT, Phase.ASLEEP, 1),
+    ],
+)
+def test_what_a_start_timeout_does(policy: OnStartTimeout, phase: Phase, starts: int) -> None:
+    """Each policy does what its name says; only `reboot` asks for a reboot."""
+    story = Story(Lifecycle(start_timeout=20.0, on_start_timeout=policy))
+    story.tell(PageRequested("app", "a test"))
+    story.come_alive()
+
+    story.wait(20.0)
+    if story.phase() is Phase.STOPPING:
+        story.exit(signal=15)
+    story.wait(1.0)
+
+    assert phase is story.phase()
+    assert starts == len(story.all(StartInstance))
+    assert (policy is OnStartTimeout.REBOOT) == bool(story.all(Reboot))
+
+
+def test_an_announced_end_is_an_end_of_its_own() -> None:
+    """STOPPING=1 closes the gate at once; the restart policy decides on the exit that follows."""
+    story = Story(Lifecycle(restart=Restart.ALWAYS)).awake()
+
+    story.tell(EndAnnounced(ID, 1))
+    assert story.app.enter() is None
+    assert [] == story.all(StopInstance)
+    story.exit(0)
+    story.wait(1.0)
+
+    assert [StartInstance(ID, 2)] == story.all(StartInstance)
+
+
+def test_its_own_words_are_shown_until_it_is_started_again() -> None:
+    """STATUS belongs to a generation."""
+    story = Story().awake()
+    story.tell(StatusChanged(ID, 1, "3 jobs in the queue"))
+    assert "3 jobs in the queue" == story.app.snapshot(story.now).instances[0].status
+
+    story.tell(RestartRequested("app"))
+    story.exit(signal=15)
+
+    assert story.app.snapshot(story.now).instances[0].status is None
+
+
+def test_an_expected_exit_code_is_no_failure() -> None:
+    """`exit_codes` lists what counts as a success."""
+    story = Story(Lifecycle(exit_codes=(0, 3))).awake()
+
+    story.exit(3)
+
+    assert Phase.ASLEEP is story.phase()
+
+
+def test_liveness_is_watched_from_readiness_on() -> None:
+    """An app with a liveness probe has it begun each time it becomes ready."""
+    story = Story(liveness=Liveness(TcpProbe()))
+
+    story.arrive(1)
+    story.become_ready()
+
+    assert [WatchInstance(ID, 1)] == story.all(WatchInstance)

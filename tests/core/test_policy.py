@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from torpor.core.model import Backoff, ExitInfo, Restart
+from torpor.core.model import Backoff, ExitInfo, Lifecycle, Restart
 from torpor.core.policy import restart_wanted, retry_delay, span, usual_wake
 
 
@@ -21,21 +21,23 @@ from torpor.core.policy import restart_wanted, retry_delay, span, usual_wake
 )
 def test_restart_policy(restart: Restart, info: ExitInfo, *, wanted: bool) -> None:
     """Each policy restarts after the exits that its name says."""
-    assert wanted is restart_wanted(restart, info)
+    assert wanted is restart_wanted(Lifecycle(restart=restart), info)
 
 
 def test_the_delay_grows_up_to_its_limit() -> None:
     """Delays double from the initial one and stop at the maximum, however many failures."""
     backoff = Backoff(initial=1.0, factor=2.0, max=10.0)
 
-    assert [1.0, 2.0, 4.0, 8.0, 10.0] == [retry_delay(backoff, n, was_stable=False) for n in range(1, 6)]
-    assert 10.0 == retry_delay(backoff, 10_000, was_stable=False)
+    assert [1.0, 2.0, 4.0, 8.0, 10.0] == [
+        retry_delay(backoff, n, was_stable=False, dice=0.5) for n in range(1, 6)
+    ]
+    assert 10.0 == retry_delay(backoff, 10_000, was_stable=False, dice=0.5)
 
 
 def test_the_first_retry_of_what_was_stable_is_immediate() -> None:
     """Only the first: a stable app that begins to crash backs off as well."""
-    assert 0.0 == retry_delay(Backoff(), 1, was_stable=True)
-    assert 1.0 == retry_delay(Backoff(), 2, was_stable=True)
+    assert 0.0 == retry_delay(Backoff(), 1, was_stable=True, dice=0.9)
+    assert 1.0 == retry_delay(Backoff(), 2, was_stable=True, dice=0.5)
 
 
 def test_the_usual_wake_is_the_median() -> None:
@@ -60,3 +62,12 @@ def test_the_usual_wake_is_the_median() -> None:
 def test_spans_read_well(seconds: float, text: str) -> None:
     """Durations are told in the unit that people would use."""
     assert text == span(seconds)
+
+
+def test_what_fails_together_is_not_started_together() -> None:
+    """The jitter moves the delay by its share at most, in both directions."""
+    backoff = Backoff(initial=10.0, jitter=0.1)
+
+    assert 9.0 == retry_delay(backoff, 1, was_stable=False, dice=0.0)
+    assert 10.0 == retry_delay(backoff, 1, was_stable=False, dice=0.5)
+    assert 11.0 > retry_delay(backoff, 1, was_stable=False, dice=0.999) > 10.9

@@ -20,12 +20,15 @@ from torpor.core.messages import (
     CloseUpgraded,
     ConnectRefused,
     Effect,
+    EndAnnounced,
     Exited,
+    FoundUnhealthy,
     Gone,
     GrantTicket,
     Input,
     KillInstance,
     PageRequested,
+    Pinged,
     ProbeInstance,
     RefuseTicket,
     RequestArrived,
@@ -37,11 +40,14 @@ from torpor.core.messages import (
     StartInstance,
     StartRefused,
     StartRequested,
+    StatusChanged,
     StopInstance,
     StopProblem,
     StopRequested,
+    TimeExtended,
     Vacated,
     WakeRequested,
+    WatchdogChanged,
 )
 from torpor.core.model import (
     AppSpec,
@@ -53,6 +59,8 @@ from torpor.core.model import (
     ExitInfo,
     InstanceId,
     Lifecycle,
+    OnStartTimeout,
+    OnWatchdog,
     Phase,
     Restart,
     StartLimit,
@@ -124,6 +132,9 @@ class World:
                 stop_timeout=dice.choice([1.0, 5.0]),
                 always_on=dice.random() < 0.3,
                 restart=dice.choice(list(Restart)),
+                on_start_timeout=dice.choice(list(OnStartTimeout)),
+                watchdog=dice.choice([None, None, 5.0]),
+                on_watchdog=dice.choice(list(OnWatchdog)),
                 max_waiting=dice.choice([1, 3, 1000]),
                 backoff=Backoff(initial=dice.choice([0.0, 0.5]), max=4.0),
                 start_limit=StartLimit(failures=dice.choice([1, 3]), window=30.0, cool_off=10.0),
@@ -178,6 +189,7 @@ class World:
             (1, lambda: self._crash(name)),
             (0.5, lambda: self._refuse_connection(name)),
             (0.5, lambda: self._lie(name)),
+            (1, lambda: self._notify(name)),
             (0.4, lambda: self.post(WakeRequested(name))),
             (0.4, lambda: self.post(SleepRequested(name))),
             (0.4, lambda: self.post(StartRequested(name))),
@@ -243,6 +255,21 @@ class World:
     def _refuse_connection(self, name: str) -> None:
         instance = self._any_instance(name)
         self.post(ConnectRefused(instance.id, instance.generation))
+
+    def _notify(self, name: str) -> None:
+        """A living instance says something of itself."""
+        instance = self._any_instance(name)
+        id, generation = instance.id, instance.generation
+        if id in self.bodies and self.bodies[id].generation == generation:
+            said: list[Input] = [
+                Pinged(id, generation),
+                WatchdogChanged(id, generation, 7.0),
+                TimeExtended(id, generation, 10.0),
+                StatusChanged(id, generation, "busy"),
+                EndAnnounced(id, generation),
+                FoundUnhealthy(id, generation, "it says so itself"),
+            ]
+            self.post(self.dice.choice(said))
 
     def _lie(self, name: str) -> None:
         """A result of an older generation arrives late, or one that makes no sense at all."""

@@ -48,6 +48,7 @@ from torpor.core.messages import (
     StartRequested,
     StopRequested,
     WakeRequested,
+    WatchInstance,
 )
 from torpor.core.model import (
     AppMemory,
@@ -287,7 +288,7 @@ class App:
                 met.add(Condition.STARTED)
             if instance.completed is not None:
                 met.add(Condition.COMPLETED)
-                if instance.completed.clean:
+                if policy.succeeded(self.spec.lifecycle, instance.completed):
                     met.add(Condition.COMPLETED_SUCCESSFULLY)
         failed = None
         if self.want is Want.DOWN:
@@ -479,6 +480,8 @@ class App:
         instance.needs = self._needs() if self.spec.depends_on else None
         for outcome in step(instance, message, now):
             self._settle(outcome)
+            if isinstance(outcome, OpenGate) and self.spec.liveness is not None:
+                self._out.append(WatchInstance(instance.id, instance.generation))
         if (instance.generation, instance.restarts) != before:
             self._out.append(Remember(self.spec.name))
 

@@ -29,10 +29,14 @@ from torpor.core.messages import (
     DependencyLost,
     DropUpstream,
     Effect,
+    EndAnnounced,
     Exited,
+    FoundUnhealthy,
     Gone,
     KillInstance,
+    Pinged,
     ProbeInstance,
+    Reboot,
     Released,
     RestartRequested,
     SleepRequested,
@@ -40,10 +44,13 @@ from torpor.core.messages import (
     StartInstance,
     StartRefused,
     StartRequested,
+    StatusChanged,
     StopInstance,
     StopProblem,
     StopRequested,
+    TimeExtended,
     WakeRequested,
+    WatchdogChanged,
 )
 from torpor.core.model import (
     Cause,
@@ -52,6 +59,8 @@ from torpor.core.model import (
     InstanceId,
     InstanceSnapshot,
     Lifecycle,
+    OnStartTimeout,
+    OnWatchdog,
     Phase,
     Reason,
     Refusal,
@@ -114,6 +123,7 @@ class Ending(Enum):
     ASKED = auto()
     CRASHED = auto()
     NEVER_READY = auto()
+    UNHEALTHY = auto()
 
 
 class Instance:
@@ -124,9 +134,11 @@ class Instance:
         "_ending",
         "_exit",
         "_failures",
+        "_interval",
         "_stable_at",
         "_started_at",
         "_was_stable",
+        "_watched_until",
         "completed",
         "demand",
         "endpoint",
@@ -144,6 +156,7 @@ class Instance:
         "phase_since",
         "reason",
         "restarts",
+        "status",
         "upstream",
         "want",
         "woken_at",
@@ -177,6 +190,10 @@ class Instance:
         """Whether other apps need it now."""
         self.needs: Reason | None = None
         """What it waits for before it may be started."""
+        self.status: str | None = None
+        """Its own words on what it is doing."""
+        self._interval = lifecycle.watchdog
+        self._watched_until: float | None = None
         self.completed: ExitInfo | None = None
         """How it ended by itself, until it is started again."""
         self.woken_at: float | None = None
@@ -213,6 +230,7 @@ class Instance:
             retry_in=self.retry_in(now),
             endpoint=self.endpoint,
             reason=self.reason,
+            status=self.status,
         )
 
     def retry_in(self, now: float) -> float | None:
@@ -281,6 +299,8 @@ class Instance:
         self.generation += 1
         self.reason = None
         self.completed = None
+        self.status = None
+        self._interval = self.lifecycle.watchdog
         self.endpoint = None
         self._ending = Ending.ASKED
         self._was_stable = False
@@ -322,6 +342,7 @@ class Instance:
         elif self.endpoint is not None:
             self.upstream = Upstream(self.id, self.generation, self.endpoint, self.now)
         self._stable_at = self.now + self.lifecycle.stable_after
+        self._watch()
         self._deadline = self._ready_deadline()
         text = "ready" if took is None else f"ready after {policy.span(took)}"
         self._say("ready", text, seconds=took)
@@ -335,6 +356,9 @@ class Instance:
             self._stable_at = None
             self._was_stable = True
             self._failures.clear()
+        if self._watched_until is not None and self.now >= self._watched_until:
+            self._missed_heartbeat()
+            return
         idle_in = self._idle_in(self.now)
         if idle_in is not None and idle_in <= 0:
             assert self.lifecycle.idle_timeout is not None
@@ -349,7 +373,7 @@ class Instance:
         While requests are in flight the true idle deadline is unknown; if the last one
         ended right now it would be a whole idle timeout away, so that is early enough.
         """
-        due = [] if self._stable_at is None else [self._stable_at]
+        due = [at for at in (self._stable_at, self._watched_until) if at is not None]
         if (idle_timeout := self._idle_timeout()) is not None:
             due.append((self.now if self._busy() else self._last_active()) + idle_timeout)
         return min(due, default=None)
@@ -374,6 +398,63 @@ class Instance:
         """An operator's wake of a ready instance is activity."""
         if self.upstream is not None:
             self.upstream.last_active = self.now
+
+    def ping(self, _message: Pinged) -> None:
+        """A sign of life: the next one is due an interval from now."""
+        self._watch()
+        self._deadline = self._ready_deadline()
+
+    def set_watchdog(self, message: WatchdogChanged) -> None:
+        """It knows best how often it can send a sign of life."""
+        self._interval = message.interval
+        if self.phase is Phase.READY:
+            self._watch()
+            self._deadline = self._ready_deadline()
+
+    def _watch(self) -> None:
+        self._watched_until = None if self._interval is None else self.now + self._interval
+
+    def _missed_heartbeat(self) -> None:
+        assert self._interval is not None
+        text = f"no sign of life for {policy.span(self._interval)}"
+        match self.lifecycle.on_watchdog:
+            case OnWatchdog.RESTART:
+                self._end_unhealthy(text)
+            case OnWatchdog.IGNORE:
+                self._say("unhealthy", text)
+                self._watch()
+                self._deadline = self._ready_deadline()
+            case OnWatchdog.REBOOT:
+                self._say("unhealthy", text)
+                self.out.append(Reboot(self.id.app, text))
+                self._watch()
+                self._deadline = self._ready_deadline()
+
+    def unhealthy(self, message: FoundUnhealthy) -> None:
+        """It does not do its work any more: end it, and start it again as after a crash."""
+        self._end_unhealthy(message.text)
+
+    def _end_unhealthy(self, text: str) -> None:
+        self._ending = Ending.UNHEALTHY
+        self.reason = Reason(Cause.UNHEALTHY, text)
+        self._say("unhealthy", text)
+        self._stop()
+
+    def note_status(self, message: StatusChanged) -> None:
+        """Its own words on what it is doing."""
+        self.status = message.text
+
+    def extend(self, message: TimeExtended) -> None:
+        """It is alive and needs longer."""
+        assert self._deadline is not None
+        self._deadline = max(self._deadline, self.now + message.seconds)
+
+    def let_end(self, _message: EndAnnounced) -> None:
+        """It is about to end by itself: send it nobody, and see to it that it does end."""
+        self._ending = Ending.CRASHED
+        self._close_gate()
+        self._enter(Phase.STOPPING, self.lifecycle.stop_timeout)
+        self._say("stopping", "announced its own end")
 
     def released(self, _message: Released) -> None:
         """Nobody holds it any more: from now on it may become idle."""
@@ -517,10 +598,18 @@ class Instance:
         self._end(message)
 
     def start_late(self, _message: DeadlineReached) -> None:
-        """Not ready in time: a failed attempt."""
+        """Not ready in time: what the configuration says, as a rule a failed attempt."""
         text = f"not ready within {policy.span(self.lifecycle.start_timeout)}"
+        then = self.lifecycle.on_start_timeout
+        if then is OnStartTimeout.ACCEPT and self.started:
+            self._say("accepted", f"{text}, taken for ready")
+            self.open(BecameReady(self.id, self.generation))
+            return
+        if then is OnStartTimeout.REBOOT:
+            self.out.append(Reboot(self.id.app, text))
         self._say("start-failed", text)
         self._never_ready(Reason(Cause.START_TIMEOUT, text))
+        self.demand = then is OnStartTimeout.RESTART
         self._stop()
 
     def _never_ready(self, reason: Reason) -> None:
@@ -528,14 +617,13 @@ class Instance:
         self.reason = reason
         self.demand = False
         self.woken_at = None
-        self._failures = [*policy.recent(self._failures, self.lifecycle.start_limit, self.now), self.now]
+        self._count_failure()
         self.out.append(RefuseWaiting(Refusal(reason, self._retry_delay())))
 
     def crashed(self, message: Exited) -> None:
         """It ended by itself while it was ready."""
         self._exit = message.info
         self._ending = Ending.CRASHED
-        self.completed = message.info
         self.reason = Reason(Cause.EXITED, str(message.info))
         self._say("exited", str(message.info))
         self._end(message)
@@ -569,25 +657,46 @@ class Instance:
             else:
                 self._sleep(None)
         elif self._ending is Ending.CRASHED:
+            self.completed = self._exit
             self._after_crash()
+        elif self._ending is Ending.UNHEALTHY:
+            self._after_unhealthy()
         else:
             self._after_failure()
 
     def _after_crash(self) -> None:
         lifecycle = self.lifecycle
-        if not (policy.restart_wanted(lifecycle.restart, self._exit) or self.demand):
+        if self.reason is None:  # it had announced its end, and is not to be blamed before it came
+            self.reason = Reason(Cause.EXITED, str(self._exit))
+        if not (policy.restart_wanted(lifecycle, self._exit) or self.demand):
             if self.want is not Want.UP:
                 self._sleep(None)
-            elif self._exit.clean:
+            elif policy.succeeded(lifecycle, self._exit):
                 self._enter(Phase.DONE, None)
                 self._say("done", "finished")
             else:
                 self._enter(Phase.FAILED, None)
                 self._say("failed", f"{self._exit}, and is not to be restarted")
             return
-        self._failures = [*policy.recent(self._failures, lifecycle.start_limit, self.now), self.now]
+        self._count_failure()
         self.demand = True
         self._back_off()
+
+    def _after_unhealthy(self) -> None:
+        if self.lifecycle.restart is Restart.NO and not self.demand:
+            if self.want is Want.UP:
+                self._enter(Phase.FAILED, None)
+                self._say("failed", f"{self.reason}, and is not to be restarted")
+            else:
+                self._sleep(None)
+            return
+        self._count_failure()
+        self.demand = True
+        self._back_off()
+
+    def _count_failure(self) -> None:
+        limit = self.lifecycle.start_limit
+        self._failures = [*policy.recent(self._failures, limit, self.now), self.now]
 
     def _after_failure(self) -> None:
         if self.want is Want.UP and self.lifecycle.restart is Restart.NO:
@@ -615,7 +724,14 @@ class Instance:
         limit = self.lifecycle.start_limit
         if policy.limit_reached(self._failures, limit):
             return limit.cool_off
-        return policy.retry_delay(self.lifecycle.backoff, len(self._failures), was_stable=self._was_stable)
+        return policy.retry_delay(
+            self.lifecycle.backoff, len(self._failures), was_stable=self._was_stable, dice=self._dice()
+        )
+
+    def _dice(self) -> float:
+        """A number in [0, 1) that differs between instances and attempts: the core has no randomness."""
+        seed = sum(str(self.id).encode()) + 1000 * self.id.replica + self.generation
+        return seed * 2654435761 % 2**32 / 2**32  # Knuth's multiplicative hash
 
     def retry(self, _message: DeadlineReached) -> None:
         """The backoff is over: start if anybody still wants it."""
@@ -652,6 +768,7 @@ class Instance:
         self.phase = phase
         self.phase_since = self.now
         self._stable_at = None
+        self._watched_until = None
         self._deadline = None if limit is None else self.now + limit
 
     def _close_gate(self) -> None:

@@ -198,6 +198,58 @@ class Vacated:
 
 
 @dataclass(frozen=True, slots=True)
+class Pinged:
+    """It sent a sign of life (WATCHDOG=1)."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchdogChanged:
+    """It asked for another watchdog interval, in seconds (WATCHDOG_USEC)."""
+
+    id: InstanceId
+    generation: int
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeExtended:
+    """It asked for more time to start or to stop: that many seconds from now (EXTEND_TIMEOUT_USEC)."""
+
+    id: InstanceId
+    generation: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StatusChanged:
+    """It told what it is doing, for people (STATUS)."""
+
+    id: InstanceId
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndAnnounced:
+    """It is about to end by itself (STOPPING=1)."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class FoundUnhealthy:
+    """Its liveness probe failed too often, or it called for its own end (WATCHDOG=trigger)."""
+
+    id: InstanceId
+    generation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopProblem:
     """A stop or kill could not be carried out; it will be tried again at the next deadline."""
 
@@ -220,7 +272,21 @@ AppInput = (
 FleetInput = DependenciesMet | DependencyLost | Released
 """What the fleet tells an app about its surroundings."""
 InstanceInput = (
-    Adopted | Started | StartRefused | BecameReady | Exited | Gone | ConnectRefused | Vacated | StopProblem
+    Adopted
+    | Started
+    | StartRefused
+    | BecameReady
+    | Pinged
+    | WatchdogChanged
+    | TimeExtended
+    | StatusChanged
+    | EndAnnounced
+    | FoundUnhealthy
+    | Exited
+    | Gone
+    | ConnectRefused
+    | Vacated
+    | StopProblem
 )
 Input = AppInput | InstanceInput | ShutdownRequested
 
@@ -241,6 +307,22 @@ class ProbeInstance:
 
     id: InstanceId
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class WatchInstance:
+    """It is ready: probe its liveness from now on, until it ends."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """Run the configured reboot command, if the configuration allows it."""
+
+    app: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +393,8 @@ class Remember:
 Effect = (
     StartInstance
     | ProbeInstance
+    | WatchInstance
+    | Reboot
     | StopInstance
     | KillInstance
     | CloseUpgraded

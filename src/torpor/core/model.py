@@ -166,6 +166,7 @@ class Cause(StrEnum):
     EXITED = "exited"
     START_FAILED = "start-failed"
     START_TIMEOUT = "start-timeout"
+    UNHEALTHY = "unhealthy"
     WAKE_TIMEOUT = "wake-timeout"
     ROOM_FULL = "waiting-room-full"
     DOWN = "down"
@@ -401,6 +402,8 @@ class InstanceSnapshot:
     """Until the next attempt (BACKOFF) or the end of the cool-off (FAILED)."""
     endpoint: Endpoint | None
     reason: Reason | None
+    status: str | None = None
+    """Its own words on what it is doing (sd_notify STATUS)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,33 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torpor.core.model import Backoff, ExitInfo, Restart, StartLimit
+from torpor.core.model import Backoff, ExitInfo, Lifecycle, Restart, StartLimit
 
 REMEMBERED_WAKES = 20
 """How many wake durations an app keeps: enough for a median, short enough to follow a change."""
 
 
-def restart_wanted(restart: Restart, info: ExitInfo) -> bool:
+def succeeded(lifecycle: Lifecycle, info: ExitInfo) -> bool:
+    """Whether that exit is one of those that the configuration calls a success."""
+    return info.code in lifecycle.exit_codes
+
+
+def restart_wanted(lifecycle: Lifecycle, info: ExitInfo) -> bool:
     """Whether an instance that ended by itself is to be started again."""
-    match restart:
+    match lifecycle.restart:
         case Restart.ALWAYS:
             return True
         case Restart.ON_FAILURE:
-            return not info.clean
+            return not succeeded(lifecycle, info)
         case Restart.NO:
             return False
 
 
-def retry_delay(backoff: Backoff, failures: int, *, was_stable: bool) -> float:
+def retry_delay(backoff: Backoff, failures: int, *, was_stable: bool, dice: float) -> float:
     """Seconds to wait before the next start after `failures` recent ones (this one included).
 
     A program that had been stable is started again at once: one crash in a week
-    should cost its users nothing.
+    should cost its users nothing.  `dice`, a number in [0, 1), spreads the delay by
+    `backoff.jitter`, so that what failed together is not started together for ever.
     """
     if was_stable and failures <= 1:
         return 0.0
     exponent = min(failures - 1, 64)  # 2.0**1100 would be an OverflowError
-    return min(backoff.initial * backoff.factor**exponent, backoff.max)
+    delay = min(backoff.initial * backoff.factor**exponent, backoff.max)
+    return delay * (1 + backoff.jitter * (2 * dice - 1))
 
 
 def recent(failures: Iterable[float], limit: StartLimit, now: float) -> list[float]:
