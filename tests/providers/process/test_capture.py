@@ -197,10 +197,12 @@ DAEMON = textwrap.dedent("""
     from torpor.providers.base import Launch
     from torpor.providers.process.provider import ProcessProvider, TreeKind
 
-    APP = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; printf unfinished"
+    APP = "read line <go; i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; printf unfinished"
 
     async def main():
         folder = Path(sys.argv[1])
+        os.chdir(folder)
+        os.mkfifo("go")
         provider = ProcessProvider(folder, lambda fact: None, {"PATH": os.environ["PATH"]}, trees=TreeKind.DESCENT)
         await provider.open()
         workload = ProcessSpec((APP,), folder, shell=True)
@@ -213,6 +215,7 @@ DAEMON = textwrap.dedent("""
         provider.output(id).subscribe(die)
         running = await provider.start(Launch(id, 1, AppSpec("app", workload=workload), None))
         print(running.pid, flush=True)
+        os.write(os.open("go", os.O_RDWR), b"\\n")
         await asyncio.Event().wait()
 
     asyncio.run(main())
