@@ -131,6 +131,23 @@ async def test_a_signal_is_told(subject: World) -> None:
     assert Exited(ID, 1, ExitInfo(signal=11)) == await subject.facts.exited()
 
 
+async def test_a_status_that_somebody_took(subject: World) -> None:
+    """When other code of this process reaped the child, its exit is reported all the same, as unknown."""
+    running = await subject.provider.start(subject.run(("true",)))
+    assert running.pid is not None
+    os.waitid(os.P_PID, running.pid, os.WEXITED)  # noqa: ASYNC222 - it ends at once
+    assert Exited(ID, 1, ExitInfo()) == await subject.facts.exited()
+
+
+async def test_leftovers_are_left_alone_by_close(subject: World) -> None:
+    """Closing while descendants outlive the main process stops the watching, and them not."""
+    await subject.provider.start(subject.run(("sleep 1000 &",), shell=True))
+    await subject.facts.exited()
+    await subject.provider.close()
+    assert subject.alive() == 1
+    assert len(subject.facts.all) == 1
+
+
 async def test_the_configured_signal_stops(subject: World) -> None:
     """`stop_signal` is what is sent."""
     text = "trap 'echo got; exit 7' USR1; echo up; while :; do sleep 0.01; done"

@@ -26,7 +26,7 @@ from torpor.errors import ProviderFailed, StartFailed, StateUnusable
 from torpor.providers.base import Launch, Report, Running, Stats
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
-from torpor.providers.process.life import Child, Life
+from torpor.providers.process.life import Child, Life, wait_for_exit_nowait
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import read_process, tag
 from torpor.providers.process.reaper import Reaper, become_subreaper
@@ -188,8 +188,8 @@ class ProcessProvider:
         self._reaper.close()
         if self._moves:
             await asyncio.wait(self._moves)
-        for life in self._lives.values():
-            life.close()
+        for life in list(self._lives.values()):
+            await life.close()
         self._lives.clear()
         for pidfd in list(self._unreaped):
             self._forget_child(pidfd)
@@ -248,12 +248,12 @@ class ProcessProvider:
         ended: asyncio.Future[bool] = loop.create_future()
 
         def reap() -> None:
-            result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG)
-            if result is None:
+            info = wait_for_exit_nowait(child.pidfd)
+            if info is None:
                 return
             self._forget_child(child.pidfd)
             if not ended.done():
-                ended.set_result(result.si_code == os.CLD_EXITED and result.si_status == 0)
+                ended.set_result(info.clean)
 
         self._unreaped[child.pidfd] = child.process.pid
         loop.add_reader(child.pidfd, reap)
