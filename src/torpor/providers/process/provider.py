@@ -30,7 +30,15 @@ from torpor.providers.process.life import Child, Life, wait_for_exit_nowait
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import read_process, tag
 from torpor.providers.process.reaper import Reaper, become_subreaper
-from torpor.providers.process.spawn import Surroundings, arguments, explain, fill_in, spawn, surroundings
+from torpor.providers.process.spawn import (
+    Surroundings,
+    arguments,
+    explain,
+    fill_in,
+    keep_ignored_signals_to_ourselves,
+    spawn,
+    surroundings,
+)
 from torpor.providers.process.tree import Descent, Mark, Tree
 
 _SPAWNERS = 4
@@ -85,6 +93,7 @@ class ProcessProvider:
             if self._cgroups is None and self._trees is TreeKind.CGROUP:
                 raise StateUnusable("no cgroup can be created here", hint="delegate one to the daemon")
         become_subreaper()
+        keep_ignored_signals_to_ourselves()
         self._reaper.open()
         self._pool = ThreadPoolExecutor(_SPAWNERS, thread_name_prefix="torpor-spawn")
         self._mover = ThreadPoolExecutor(1, thread_name_prefix="torpor-cgroup")
