@@ -184,6 +184,7 @@ def test_events_in_local_time(shared_daemon: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_verbs_say_what_happened(daemon: Daemon) -> None:
     """One sentence per app on stdout, and what follows from it."""
 
@@ -201,6 +202,7 @@ def test_verbs_say_what_happened(daemon: Daemon) -> None:
     assert 3 == torpor(daemon.socket, "status", "api").returncode
 
 
+@pytest.mark.slow
 def test_all_apps_at_once(daemon: Daemon) -> None:
     """`--all` reaches every app, and the failure of one does not hide the others."""
     result = torpor(daemon.socket, "start", "--all", "--timeout", "300ms")
@@ -344,6 +346,7 @@ def test_completion_scripts(shared_daemon: Path, shell: str) -> None:
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_config_check_lists_every_problem(tmp_path: Path) -> None:
     """All problems as file:line:column on stderr, exit 6; a good file gets a summary."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
@@ -389,6 +392,7 @@ def test_a_daemon_that_cannot_start_says_why(
     assert (code, "", words) == (result.returncode, result.stdout, result.stderr)
 
 
+@pytest.mark.slow
 def test_up_detached_returns_when_the_daemon_is_ready(tmp_path: Path) -> None:
     """It serves, survives its parent, is alone in its session, and refuses a second one; `down` ends it."""
     result = up(tmp_path, "-d")
