@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -252,6 +253,14 @@ def test_down_waits_until_the_daemon_is_gone(daemon: Daemon) -> None:
     assert 7 == torpor(daemon.socket, "status").returncode
 
 
+def test_down_does_not_wait_for_ever(daemon: Daemon) -> None:
+    """A daemon that does not end in time: 124, and its pid."""
+    daemon.stay()
+    result = torpor(daemon.socket, "down", "--timeout", "50ms")
+    assert (124, "") == (result.returncode, result.stdout)
+    assert f"torpor (pid {daemon.process.pid}) still runs 0.05 s after it was told to end" in result.stderr
+
+
 def test_a_reader_that_leaves_is_no_error(daemon: Daemon) -> None:
     """`torpor logs -f | head -1`: no traceback, and the code of a broken pipe."""
     with subprocess.Popen(
@@ -410,3 +419,17 @@ def test_up_detached_returns_when_the_daemon_is_ready(tmp_path: Path) -> None:
         ended = torpor(tmp_path / "t.sock", "down", "--timeout", "30s")
     assert 0 == ended.returncode, ended.stderr
     assert "ready\n" == (tmp_path / "home" / "daemon.log").read_text()
+
+
+def test_up_detached_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """A daemon that never gets ready: 124, with its pid and where its log is; it is left alone."""
+    result = up(tmp_path, "-d", "-c", "hung.yaml", "--timeout", "50ms")
+    found = re.search(r"torpor \(pid (\d+)\) is not ready after 0.05 s\n", result.stderr)
+    assert found, result.stderr
+    pid = int(found[1])
+    try:
+        assert b"hung.yaml" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    assert (124, "") == (result.returncode, result.stdout)
+    assert str(tmp_path / "home" / "daemon.log") in result.stderr
