@@ -214,6 +214,9 @@ class Exchange:
             suffix = client.forwarding.extended(request.host, request.forwarded)
         else:
             suffix = client.forwarding.suffix(request.host)
+        if not request.host:
+            # Only HTTP/1.0 may do without, and we speak 1.1 to the app.
+            suffix = b"Host: %b\r\n%b" % (str(backend.upstream.endpoint).encode(), suffix)
         backend.send(self, request.head + suffix)
         if self.body is not None:
             client.pump_body()
