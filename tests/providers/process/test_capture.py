@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -66,6 +67,7 @@ async def test_the_file_rotates_between_lines(subject: World) -> None:
     files = sorted((subject.folder / "state/logs").iterdir())
     assert ["app.log", "app.log.1", "app.log.2"] == [path.name for path in files]
     assert all(path.stat().st_size <= 100_000 for path in files)
+    assert all(path.read_text().endswith("\n") for path in files)
     lines = logged(subject)
     assert [str(number) for number in range(100_001 - len(lines), 100_001)] == lines
     assert len(lines) > 30_000
@@ -154,6 +156,39 @@ async def test_tail_after_a_restart_of_the_daemon(subject: World) -> None:
     assert [str(number) for number in range(501, 1001)] == fresh.tail(10_000)
     assert [str(number) for number in range(1, 501)] == fresh.tail(10_000, previous=True)
     assert ["499", "500"] == fresh.tail(2, previous=True)
+
+
+def test_bytes_go_to_the_file_without_passing_through(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is taken from the pipe is in the file at the same moment, so that no kill can come between."""
+    reader, writer = os.pipe()
+    os.write(writer, b"one\n")
+    log = LogFile(tmp_path / "log", LogSpec())
+    with monkeypatch.context() as patch:
+        patch.delattr(os, "read")
+        assert log.receive(reader, 100) == (b"one\n", None)
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+    log.close()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_file_system_without_splice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the kernel cannot move bytes into a file, they are copied."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EINVAL, "cannot splice")
+
+    monkeypatch.setattr(os, "splice", refuse)
+    reader, writer = os.pipe()
+    os.write(writer, b"one\n")
+    log = LogFile(tmp_path / "log", LogSpec())
+    assert log.receive(reader, 100) == (b"one\n", None)
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+    log.close()
+    os.close(reader)
+    os.close(writer)
 
 
 async def test_a_failing_listener_harms_nobody(subject: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from contract.provider_contract import ID, wait_for_line
 from providers.process.world import World
 from torpor.core.messages import Exited
-from torpor.core.model import ExitInfo
+from torpor.core.model import ExitInfo, InstanceId
 from torpor.providers.process import procfs
 from torpor.providers.process.procfs import Process, read_children, read_process, send_signal
 
@@ -71,15 +72,45 @@ async def test_a_known_process_that_hides_stays_known(subject: World) -> None:
 
 async def test_a_process_that_wipes_its_traces_is_killed(subject: World) -> None:
     """Without environment, session and parent, and never looked at before, a descendant is still found."""
+    os.mkfifo(subject.folder / "wiped")
     text = (
         "while grep -q 'realtime timeout *unlimited' /proc/self/limits; do :; done;"
-        "(env -i setsid sh -c 'echo up; exec sleep 1000' &); exit 5"
+        "(env -i setsid sh -c 'echo >wiped; exec sleep 1000' &); read line <wiped; exit 5"
     )
     await subject.provider.start(subject.run((text,), shell=True))
     fact = await subject.facts.exited()
     assert Exited(ID, 1, ExitInfo(code=5), leftovers=True) == fact
-    await wait_for_line(subject, "up")
     await end(subject)
+
+
+async def test_the_number_is_kept_while_anything_is_left(subject: World) -> None:
+    """The ended main process is not reaped before its tree is empty: nobody else can get its number."""
+    running = await subject.provider.start(subject.run(("sleep 1000 &",), shell=True))
+    assert running.pid is not None
+    await subject.facts.exited()
+    kept = read_process(running.pid)
+    assert kept is not None
+    assert not kept.alive
+    await end(subject)
+
+
+async def test_the_reaper_takes_nobody_elses_children(subject: World) -> None:
+    """Sweeping up orphans takes neither another instance's exit status nor that of foreign code."""
+    first = subject.run(("sleep", "1000"))
+    second = replace(first, id=InstanceId("other"))
+    pids = [(await subject.provider.start(launch)).pid for launch in (first, second)]
+    stranger = subprocess.Popen(("sh", "-c", "exit 4"))  # noqa: ASYNC220 - a few hundred microseconds
+    for pid in [*pids, stranger.pid]:
+        assert pid is not None
+        if pid != stranger.pid:
+            os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it ends at once
+    subject.provider._reaper.sweep()
+    assert stranger.wait() == 4
+    await subject.facts.exited()
+    while len(subject.facts.all) < 2:
+        await subject.facts._next()
+    assert {ExitInfo(signal=9)} == {fact.info for fact in subject.facts.all if isinstance(fact, Exited)}
 
 
 async def test_a_wrapper_is_stopped_with_what_it_wraps(subject: World) -> None:
