@@ -216,6 +216,19 @@ async def test_orphans_are_reaped(subject: World) -> None:
     assert [one for one in children if one is not None and one.session != os.getsid(0)] == []
 
 
+async def test_stats_count_the_whole_tree(subject: World) -> None:
+    """Memory is that of all processes, not of the main one alone."""
+    running = await subject.provider.start(
+        subject.run(("(setsid sleep 1000 &); echo up; sleep 1000",), shell=True)
+    )
+    await wait_for_line(subject, "up")
+    stats = subject.provider.stats(ID)
+    assert stats is not None
+    assert running.pid is not None
+    assert stats.rss > procfs.resident_bytes(running.pid) > 0
+
+
+@pytest.mark.slow
 async def test_nothing_grows_with_generations(subject: World) -> None:
     """Many generations leave no descriptor, zombie, task or cgroup."""
     launch = subject.run(("true",))
