@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from dataclasses import replace
 
 import pytest
@@ -504,3 +505,39 @@ async def test_drop_upstream() -> None:
         assert setup.gate.upstream is not None
         setup.gateway.drop_upstream(setup.gate.upstream)
         await closed.wait()
+
+
+@pytest.mark.anyio
+async def test_reset_of_a_response_until_close() -> None:
+    """Where only the connection's end ends a response, a broken one is reset, not ended."""
+
+    async def answer(served: Served) -> None:
+        await served.send(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        sock = served.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        served.writer.transport.abort()
+
+    async with serving(answer) as setup:
+        client = await setup.client()
+        await client.send(GET)
+        with pytest.raises(ConnectionResetError):
+            await client.rest()
+
+
+@pytest.mark.anyio
+async def test_slow_reader_of_a_last_response() -> None:
+    """A response that ends the connection is delivered whole to a slow reader."""
+    body = b"x" * 20_000_000
+
+    async def answer(served: Served) -> None:
+        await served.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    async with serving(answer) as setup:
+        client = await setup.client()
+        await client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        await client.head()
+        got = 0
+        while piece := await client.reader.read(1_000_000):
+            got += len(piece)
+            await asyncio.sleep(0.01)
+        assert len(body) == got

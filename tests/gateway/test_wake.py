@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.fakes import DEFAULT, OK, Client, Served, answer_ok, serving
+from torpor.config.settings import Limits
 from torpor.core.model import Cause, Endpoint, Lifecycle, LoadingPage, Reason, Refusal, WakeOn
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -170,6 +171,19 @@ async def test_client_leaves_while_held() -> None:
         client = await setup.client()
         await client.send(GET)
         await until(lambda: setup.gate.waiting)
+        client.close()
+        await until(lambda: not setup.gate.waiting)
+
+
+@pytest.mark.anyio
+async def test_client_leaves_with_an_unread_body() -> None:
+    """A client that leaves while its upload is not read is missed all the same."""
+    async with serving(awake=False, limits=Limits(idle_timeout=0.2)) as setup:
+        client = await setup.client()
+        client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 300_000)
+        await until(lambda: setup.gate.waiting)
+        (connection,) = setup.gateway._connections
+        await until(lambda: connection.obstacles)
         client.close()
         await until(lambda: not setup.gate.waiting)
 
