@@ -388,10 +388,19 @@ def _wrk(url: str, connections: int, seconds: float, headers: dict[str, str]) ->
 
 def _verify(proxy: Proxy) -> None:
     for name, size in (("small", SMALL), ("large", LARGE)):
-        with urllib.request.urlopen(f"http://127.0.0.1:{proxy.port}/{name}", timeout=10) as response:
-            body = response.read()
-        if body != b"x" * size:
-            raise SystemExit(f"{proxy.name} spoils /{name}")
+        deadline = time.monotonic() + 10
+        while True:
+            # Some listen before they have read their routes.
+            with contextlib.suppress(OSError):
+                url = f"http://127.0.0.1:{proxy.port}/{name}"
+                with urllib.request.urlopen(url, timeout=10) as response:
+                    body = response.read()
+                if body != b"x" * size:
+                    raise SystemExit(f"{proxy.name} spoils /{name}")
+                break
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{proxy.name} does not serve /{name}")
+            time.sleep(0.05)
 
 
 def _cpu(pid: int) -> float:

@@ -19,6 +19,8 @@ import pytest
 from torpor.cli.app import VERBS, torpor
 from torpor.config import declarations
 from torpor.config.load import load
+from torpor.core.model import Cause
+from torpor.gateway import replies
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -138,6 +140,18 @@ def test_only_real_settings_are_mentioned(path: Path) -> None:
     known = settings() | {"sd_notify", "anyio_backend", "next_deadline"}
 
     assert [] == sorted(set(looks_like_one) - known)
+
+
+def test_every_cause_that_a_client_can_meet_is_documented() -> None:
+    """Each value of `X-Torpor` that comes with an error stands on the page about it, and no other does."""
+    page = (DOCS / "server-behaviour.md").read_text(encoding="utf-8")
+    never_sent = {Cause.IDLE, Cause.REMOVED}
+    causes = ({*Cause} - never_sent) | set(replies._VERDICTS)
+    last_cells = re.findall(r"\| ([^|]*`[^|]*) \|(?: [^|`]* \|)?$", page, re.MULTILINE)
+    told = set(re.findall(r"`([a-z-]+)`", " ".join(last_cells)))
+
+    assert set() == {str(cause) for cause in causes} - told
+    assert set() == {word for word in told if "-" in word} - causes
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=by_name)

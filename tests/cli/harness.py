@@ -56,6 +56,11 @@ class Daemon:
         """An app writes a line."""
         self._order("write", app, line)
 
+    def stay(self) -> None:
+        """Ignore shutdowns from now on; the fixture ends it all the same."""
+        self._order("stay")
+        self.wait_for_waiting()
+
     def wait_for_waiting(self) -> None:
         """Return when a client waits for what never comes true."""
         assert self.process.stdout is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -184,6 +185,7 @@ def test_events_in_local_time(shared_daemon: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_verbs_say_what_happened(daemon: Daemon) -> None:
     """One sentence per app on stdout, and what follows from it."""
 
@@ -201,6 +203,7 @@ def test_verbs_say_what_happened(daemon: Daemon) -> None:
     assert 3 == torpor(daemon.socket, "status", "api").returncode
 
 
+@pytest.mark.slow
 def test_all_apps_at_once(daemon: Daemon) -> None:
     """`--all` reaches every app, and the failure of one does not hide the others."""
     result = torpor(daemon.socket, "start", "--all", "--timeout", "300ms")
@@ -248,6 +251,14 @@ def test_down_waits_until_the_daemon_is_gone(daemon: Daemon) -> None:
     assert result.stdout.startswith(f"torpor (pid {daemon.process.pid}) is down after ")
     assert 0 == daemon.process.wait(0)
     assert 7 == torpor(daemon.socket, "status").returncode
+
+
+def test_down_does_not_wait_for_ever(daemon: Daemon) -> None:
+    """A daemon that does not end in time: 124, and its pid."""
+    daemon.stay()
+    result = torpor(daemon.socket, "down", "--timeout", "50ms")
+    assert (124, "") == (result.returncode, result.stdout)
+    assert f"torpor (pid {daemon.process.pid}) still runs 0.05 s after it was told to end" in result.stderr
 
 
 def test_a_reader_that_leaves_is_no_error(daemon: Daemon) -> None:
@@ -344,6 +355,7 @@ def test_completion_scripts(shared_daemon: Path, shell: str) -> None:
         subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+@pytest.mark.slow
 def test_config_check_lists_every_problem(tmp_path: Path) -> None:
     """All problems as file:line:column on stderr, exit 6; a good file gets a summary."""
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
@@ -389,6 +401,7 @@ def test_a_daemon_that_cannot_start_says_why(
     assert (code, "", words) == (result.returncode, result.stdout, result.stderr)
 
 
+@pytest.mark.slow
 def test_up_detached_returns_when_the_daemon_is_ready(tmp_path: Path) -> None:
     """It serves, survives its parent, is alone in its session, and refuses a second one; `down` ends it."""
     result = up(tmp_path, "-d")
@@ -406,3 +419,17 @@ def test_up_detached_returns_when_the_daemon_is_ready(tmp_path: Path) -> None:
         ended = torpor(tmp_path / "t.sock", "down", "--timeout", "30s")
     assert 0 == ended.returncode, ended.stderr
     assert "ready\n" == (tmp_path / "home" / "daemon.log").read_text()
+
+
+def test_up_detached_does_not_wait_for_ever(tmp_path: Path) -> None:
+    """A daemon that never gets ready: 124, with its pid and where its log is; it is left alone."""
+    result = up(tmp_path, "-d", "-c", "hung.yaml", "--timeout", "50ms")
+    found = re.search(r"torpor \(pid (\d+)\) is not ready after 0.05 s\n", result.stderr)
+    assert found, result.stderr
+    pid = int(found[1])
+    try:
+        assert b"hung.yaml" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    assert (124, "") == (result.returncode, result.stdout)
+    assert str(tmp_path / "home" / "daemon.log") in result.stderr

@@ -3,7 +3,7 @@
     python daemon.py SOCKET NUMBER_OF_APPS
 
 It prints `ready` once it listens, and `waiting` when a client waits for ever.  It takes orders on stdin, one JSON list per line:
-`["write", APP, LINE]`, `["announce", APP, TEXT]`; it ends by `POST /shutdown`, or when
+`["write", APP, LINE]`, or `["stay"]`, after which it ignores shutdowns and prints `waiting`; it ends by `POST /shutdown`, or when
 its stdin is closed.
 """
 
@@ -50,11 +50,12 @@ def obey(operator: FakeOperator, ended: asyncio.Event) -> None:
     if not text:
         ended.set()
     for line in text.splitlines():
-        order, app, words = json.loads(line)
-        if order == "write":
-            operator.outputs[app].write(words)
-        else:
-            operator.announce(app, "note", words)
+        match json.loads(line):
+            case ["write", app, words]:
+                operator.outputs[app].write(words)
+            case ["stay"]:
+                operator.on_shutdown = lambda: None
+                print("waiting", flush=True)
 
 
 async def main(path: str, number: int) -> None:

@@ -21,9 +21,9 @@ WITHOUT_FUSS = [
 """Options for a Chromium that runs as anybody, anywhere, and talks to nobody on its own account."""
 
 
-def config(*apps: str) -> str:
+def config(*apps: str, **gateway: object) -> str:
     """A whole configuration file of these apps; the harness fills in the gateway's address."""
-    return "gateway:\n  listen: GATEWAY\napps:\n" + "".join(apps)
+    return f"gateway: {json.dumps({'listen': 'GATEWAY', **gateway})}\napps:\n" + "".join(apps)
 
 
 def app(name: str, command: str | list[str], **settings: object) -> str:

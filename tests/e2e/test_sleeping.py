@@ -6,14 +6,15 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from e2e.apps import config, example
+from e2e.apps import app, config, example
 from e2e.client import Client
-from e2e.harness import Launch
+from e2e.harness import Launch, Process, wait_for
 
 
 @contextmanager
@@ -124,3 +125,26 @@ def test_a_forgotten_tab_does_not_wake_an_app_that_only_navigation_may_wake(laun
     assert ("asleep", 0) == (daemon.apps()["chat"]["state"], daemon.apps()["chat"]["generation"])
     assert 503 == Client(daemon.port, "chat.localhost").navigate().status
     daemon.wait_for_state("chat", "ready")
+
+
+def test_nothing_of_an_app_survives_its_sleep(launch: Launch, home: Path) -> None:
+    """Wrappers that fork, children that ignore TERM and run away into sessions of their own: all end."""
+    pids = home / "pids"
+    pids.touch()
+    script = (
+        f"note() {{ echo $1 >> {pids}; }}; note $$$$; "  # `$$` in a configuration is one `$`
+        "(trap '' TERM; sh -c 'trap \"\" TERM; exec sleep 1000' & note $!; wait) & note $!; "
+        "(setsid sleep 1000 & note $!); wait"
+    )
+    daemon = launch(
+        config(
+            app("wrapper", script, shell=True, routes=[], readiness={"delay": "1ms"}, stop_timeout="300ms")
+        )
+    )
+    daemon.cli("wake", "wrapper")
+    wait_for("all four have started", lambda: pids.read_text().count("\n") == 4)
+    family = [Process.of(int(pid)) for pid in pids.read_text().split()]
+
+    assert 0 == daemon.cli("sleep", "wrapper").code
+
+    assert [] == [one for one in family if one.alive]

@@ -174,6 +174,22 @@ def test_a_request_while_the_app_stops_gets_the_next_generation(launch: Launch, 
     assert 2 == daemon.apps()["web"]["generation"]
 
 
+def test_an_awake_app_is_not_delayed_by_the_wake_of_another(launch: Launch, home: Path) -> None:
+    """While one app never gets ready, with clients waiting for it, the next one answers as ever."""
+    daemon = launch(config(example("api"), web("web", f"--listen-after={home / 'go'}")))
+    api = Client(daemon.port, "api.localhost")
+    api.request()
+    held = Client(daemon.port, "web.localhost").in_background()
+    wait_for("the other client is held", lambda: daemon.apps()["web"]["waiting"] == 1)
+
+    answers = api.together(20, "/hello/you")
+
+    assert [200] * 20 == [answer.status for answer in answers]
+    assert 1 == daemon.apps()["web"]["waiting"]
+    (home / "go").touch()
+    assert 200 == held.result().status
+
+
 def test_an_unknown_host_is_a_404_that_names_it(launch: Launch) -> None:
     """A name without a route is told back to the client, who may have mistyped it."""
     daemon = launch(config(example("api")))

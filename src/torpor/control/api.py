@@ -24,6 +24,15 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from torpor.control.follow import Followers
+from torpor.control.lines import (
+    json_event,
+    json_gap,
+    json_line,
+    plain_gap,
+    plain_line,
+    sse_event,
+    sse_gap,
+)
 from torpor.control.problems import (
     HANDLERS,
     BodyTooLarge,
@@ -37,11 +46,11 @@ from torpor.control.render import (
     app_detail,
     app_document,
     encode,
-    event_document,
 )
-from torpor.control.stream import StreamResponse, unless_gone
+from torpor.control.stream import Source, StreamResponse, unless_gone
 from torpor.core.model import AppSnapshot, Event, Phase
 from torpor.errors import BadRequest, StartFailed
+from torpor.providers.base import Output
 from torpor.runtime.operator import Operator, Verb
 
 MAX_BODY = 64 * 1024
@@ -57,6 +66,11 @@ FAILURE_LINES = 10
 WAKING = frozenset({Verb.START, Verb.RESTART, Verb.WAKE})
 SUCCESS = frozenset({Phase.READY, Phase.DRAINING, Phase.DONE})
 """Where a waking verb has come true: a one-shot may be done, and a visitor may have left already."""
+
+MEASURED_AT_ONCE = 16
+"""Apps; measuring one reads several files of /proc."""
+
+Sink = Callable[[bytes], None]
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -116,8 +130,12 @@ class Api:
 
     async def apps(self, _request: Request) -> Response:
         """All apps, in the order of the configuration."""
-        stats = self._operator.stats
-        return _json([app_document(snapshot, stats) for snapshot in self._operator.snapshot()])
+        snapshots, documents = self._operator.snapshot(), []
+        for start in range(0, len(snapshots), MEASURED_AT_ONCE):
+            piece = snapshots[start : start + MEASURED_AT_ONCE]
+            documents += [app_document(snapshot, self._operator.stats) for snapshot in piece]
+            await asyncio.sleep(0)  # the apps' own requests get their turn
+        return _json(documents)
 
     async def app(self, request: Request) -> Response:
         """One app with all that is known."""
@@ -228,27 +246,16 @@ class Api:
                 "a previous run cannot be followed", hint="Leave one of follow and previous out."
             )
         plain = _accepts(request, "text/plain")
-        encoder, marker = (_plain_line, _plain_gap) if plain else (_json_line, _json_gap)
-        outputs = {name: self._operator.output(name) for name in dict.fromkeys(names)}
-
-        def first() -> bytes:
-            return b"".join(
-                encoder(name, line)
-                for name, output in outputs.items()
-                for line in output.tail(lines, previous=previous)
-            )
-
-        def subscribe(sink: Callable[[bytes], None]) -> list[Callable[[], None]]:
-            def sink_of(name: str) -> Callable[[str], None]:
-                return lambda line: sink(encoder(name, line))
-
-            return [output.subscribe(sink_of(name)) for name, output in outputs.items()]
-
-        media_type = "text/plain" if plain else NDJSON
-        if not follow:
-            return Response(first(), media_type=media_type)
+        encoder, marker = (plain_line, plain_gap) if plain else (json_line, json_gap)
+        sources = [
+            _log_source(self._operator.output(name), lines, previous, partial(encoder, name))
+            for name in dict.fromkeys(names)
+        ]
         return StreamResponse(
-            first, media_type=media_type, followers=self.followers, subscribe=subscribe, marker=marker
+            sources,
+            media_type="text/plain" if plain else NDJSON,
+            followers=self.followers if follow else None,
+            marker=marker,
         )
 
     async def events(self, request: Request) -> Response:
@@ -261,30 +268,25 @@ class Api:
             name = self._operator.app(name).name
         number = count(request, "n", default=DEFAULT_EVENTS, limit=MAX_EVENTS)
         sse = _accepts(request, SSE)
-        encoder, marker = (_sse_event, _sse_gap) if sse else (_json_event, _json_gap)
+        encoder, marker = (sse_event, sse_gap) if sse else (json_event, json_gap)
         last_seen = request.headers.get("last-event-id", "")
         resumes = last_seen.isascii() and last_seen.isdigit()
 
-        def first() -> bytes:
-            past: Sequence[Event] = self._operator.events(MAX_EVENTS if resumes else number, name)
-            if resumes:
-                past = [event for event in past if event.seq > int(last_seen)]
-            return b"".join(map(encoder, past))
+        def past() -> bytes:
+            events: Sequence[Event] = self._operator.events(MAX_EVENTS if resumes else number, name)
+            return b"".join(encoder(event) for event in events if not resumes or event.seq > int(last_seen))
 
-        def subscribe(sink: Callable[[bytes], None]) -> list[Callable[[], None]]:
+        def subscribe(sink: Sink) -> Callable[[], None]:
             def on_event(event: Event) -> None:
                 if name is None or event.app == name:
                     sink(encoder(event))
 
-            return [self._operator.subscribe(on_event)]
+            return self._operator.subscribe(on_event)
 
-        if not sse and not flag(request, "follow"):
-            return Response(first(), media_type=NDJSON)
         return StreamResponse(
-            first,
+            [Source(past, subscribe)],
             media_type=SSE if sse else NDJSON,
-            followers=self.followers,
-            subscribe=subscribe,
+            followers=self.followers if sse or flag(request, "follow") else None,
             marker=marker,
             ping=b": ping\n\n" if sse else b"",
         )
@@ -311,6 +313,16 @@ async def _guard(
     await app({**scope, "path": scope["raw_path"].decode("ascii")}, receive, send)
 
 
+def _log_source(output: Output, lines: int, previous: bool, encoder: Callable[[str], bytes]) -> Source:
+    def past() -> bytes:
+        return b"".join(map(encoder, output.tail(lines, previous=previous)))
+
+    def subscribe(sink: Sink) -> Callable[[], None]:
+        return output.subscribe(lambda line: sink(encoder(line)))
+
+    return Source(past, subscribe)
+
+
 def _name(request: Request) -> str:
     return unquote(request.path_params["name"])
 
@@ -330,35 +342,3 @@ def _accepts(request: Request, media_type: str) -> bool:
 
 def _json(document: object, status: int = 200) -> Response:
     return Response(encode(document), status_code=status, media_type=JSON)
-
-
-def _json_line(app: str, line: str) -> bytes:
-    return encode({"app": app, "line": line}) + b"\n"
-
-
-def _plain_line(_app: str, line: str) -> bytes:
-    return line.encode(errors="replace") + b"\n"
-
-
-def _json_event(event: Event) -> bytes:
-    return encode(event_document(event)) + b"\n"
-
-
-def _sse_event(event: Event) -> bytes:
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (
-        event.seq,
-        event.kind.encode(),
-        encode(event_document(event)),
-    )
-
-
-def _json_gap(dropped: int) -> bytes:
-    return encode({"dropped": dropped}) + b"\n"
-
-
-def _plain_gap(dropped: int) -> bytes:
-    return f"[torpor: {dropped} lines left out, the reader is too slow]\n".encode()
-
-
-def _sse_gap(dropped: int) -> bytes:
-    return b"event: gap\ndata: %s\n\n" % encode({"dropped": dropped})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
@@ -18,29 +19,34 @@ T = TypeVar("T")
 PING_INTERVAL = 15.0
 """Seconds of silence after which an event stream gets a comment, so that proxies keep it open."""
 
-Subscribe = Callable[[Callable[[bytes], None]], list[Callable[[], None]]]
-"""Connects a sink of encoded items to its sources; gives what ends that."""
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something with a past and a future, both encoded."""
+
+    past: Callable[[], bytes]
+    subscribe: Callable[[Callable[[bytes], None]], Callable[[], None]]
+    """Connects a sink for what comes; the result ends that."""
 
 
 class StreamResponse(Response):
-    """Sends `first`, and then what `subscribe` brings, until the client leaves or the daemon ends.
+    """Sends the past of each source, one after the other.
 
-    `marker` encodes the notice of a gap, `ping` is sent in times of silence.
+    With `followers` it takes a place there, and then sends what comes until the client leaves
+    or the daemon ends; `marker` encodes the notice of a gap, `ping` is sent in times of silence.
     """
 
     def __init__(
         self,
-        first: Callable[[], bytes],
+        sources: Sequence[Source],
         *,
         media_type: str,
-        followers: Followers,
-        subscribe: Subscribe,
+        followers: Followers | None = None,
         marker: Callable[[int], bytes],
         ping: bytes = b"",
     ) -> None:
-        self._first = first
+        self._sources = sources
         self._followers = followers
-        self._subscribe = subscribe
         self._marker = marker
         self._ping = ping
         self.status_code = 200
@@ -50,25 +56,32 @@ class StreamResponse(Response):
         del self.headers["content-length"]
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
-        """Take a place and stream.  Raises `TooManyFollowers` or `ShuttingDown` before anything is sent."""
+        """Stream.  Raises `TooManyFollowers` or `ShuttingDown` before anything is sent."""
         with suppress(ClientDisconnect), ExitStack() as stack:
-            follower = stack.enter_context(self._followers.place())
-            # No await between the look back and the subscription: no item is lost or doubled.
-            first = self._first()
-            for end in self._subscribe(follower.push):
-                stack.callback(end)
-            await unless_gone(receive, self._pump(follower, first, send))
+            follower = stack.enter_context(self._followers.place()) if self._followers is not None else None
+            await unless_gone(receive, self._stream(follower, send, stack))
 
-    async def _pump(self, follower: Follower, first: bytes, send: Send) -> None:
+    async def _stream(self, follower: Follower | None, send: Send, stack: ExitStack) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": first, "more_body": True})
+        for source in self._sources:
+            # No await between the look back and the subscription: no item is lost or doubled.
+            past = source.past()
+            if follower is not None:
+                stack.callback(source.subscribe(follower.push))
+            # One source at a time, at the reader's pace: what is held and the loop's pause stay small.
+            await send({"type": "http.response.body", "body": past, "more_body": True})
+            await asyncio.sleep(0)
+        if follower is not None:
+            await self._pump(follower, send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pump(self, follower: Follower, send: Send) -> None:
         patience = PING_INTERVAL if self._ping else None
         while (taken := await follower.take(patience)) is not None:
             dropped, piece = taken
             if dropped:
                 piece = self._marker(dropped) + piece
             await send({"type": "http.response.body", "body": piece or self._ping, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T:

@@ -53,6 +53,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_deadline",
         "_door",
         "_gateway",
         "_host",
@@ -99,6 +100,8 @@ class Exchange:
         """The lease that is not repaid yet."""
         self._task: asyncio.Task[None] | None = None
         self._retried = False
+        self._deadline: float | None = None
+        """When the request's time of waiting is up, once it has begun."""
         self._host: bytes | None = None
         self._routes: HostRoutes[Door] | None = None
         self._idle = gateway.pool.idle
@@ -214,6 +217,9 @@ class Exchange:
             suffix = client.forwarding.extended(request.host, request.forwarded)
         else:
             suffix = client.forwarding.suffix(request.host)
+        if not request.host:
+            # Only HTTP/1.0 may do without, and we speak 1.1 to the app.
+            suffix = b"Host: %b\r\n%b" % (str(backend.upstream.endpoint).encode(), suffix)
         backend.send(self, request.head + suffix)
         if self.body is not None:
             client.pump_body()
@@ -319,7 +325,6 @@ class Exchange:
         """Raises `Refused`, at the latest when `wake_timeout` has passed."""
         gate = self._door.gate
         loop = self._gateway.loop
-        deadline: float | None = None
         if upstream is not None and not upstream.open:
             self._repay()
             upstream = None
@@ -327,12 +332,13 @@ class Exchange:
             if upstream is None:
                 self._carefully()
                 self.held = True
-                first = deadline is None
-                if deadline is None:
-                    deadline = loop.time() + gate.spec.lifecycle.wake_timeout
+                # The gate itself limits the first wait, and gives the better reason.
+                limit, self._deadline = (
+                    self._deadline,
+                    self._deadline or (loop.time() + gate.spec.lifecycle.wake_timeout),
+                )
                 try:
-                    # The gate itself limits the first wait, and gives the better reason.
-                    async with asyncio.timeout_at(None if first else deadline):
+                    async with asyncio.timeout_at(limit):
                         upstream = await gate.wait(self._by())
                         self._upstream = upstream
                 except TimeoutError:
@@ -401,6 +407,7 @@ class Exchange:
             self.held = False
             self.close_after = False
             self._retried = False
+            self._deadline = None
             self.body = None
         self.reusable = True
         self.plain = None
@@ -461,7 +468,7 @@ class Exchange:
         """The answer broke off in the middle."""
         self._drop_backend()
         self._repay()
-        self.client.cut()
+        self.client.cut(reset=self.close_after)
 
     def upgraded(self, response: Response, head: bytes, rest: bytes) -> None:
         """The app agreed to switch protocols: from now on bytes go both ways unread."""
@@ -499,7 +506,7 @@ class Exchange:
         self._drop_backend()
         self._repay()
         if self.responding:
-            self.client.cut()
+            self.client.cut(reset=self.close_after)
         else:
             self._refuse("request-timeout", "The request's body took too long.", close=True)
 
@@ -520,7 +527,7 @@ class Exchange:
         self._drop_backend()
         self._repay()
         if self.responding:
-            self.client.cut()
+            self.client.cut(reset=self.close_after)
         else:
             self._refuse("bad-request", text, close=True)
 

@@ -148,7 +148,7 @@ class Chunked:
     def _size_line(self, data: bytes, position: int, out: list[bytes]) -> int:
         found = _SIZE.match(data, position)
         if found is None or found.end() - position > _SIZE_LINE:
-            if found is None and _may_become_size(data[position : position + _SIZE_LINE]):
+            if found is None and len(data) - position < _SIZE_LINE and _may_become_size(data[position:]):
                 return -1
             raise BadFraming("A chunk size is malformed.")
         length = int(found[1], 16)

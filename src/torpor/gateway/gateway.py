@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Sequence
 
-from torpor.config.settings import GatewaySpec, Limits, Listen
+from torpor.config.settings import GatewaySpec, Limits
 from torpor.core.routing import RoutingTable
 from torpor.core.upstream import Upstream
 from torpor.gateway import listener
@@ -80,9 +81,10 @@ class Gateway:
         self._seam.listen(self)
         try:
             for listen in self.spec.listen:
-                await self._listen(listen, listener.bind(listen))
+                context = None if listen.tls is None else listener.tls_context(listen.tls)
+                await self._listen(listener.bind(listen), context)
             for sock in inherited:
-                await self._listen(Listen("inherited", 0), sock)
+                await self._listen(sock, None)
         except BaseException:
             for server in self._servers:
                 server.close()
@@ -158,8 +160,7 @@ class Gateway:
 
     # --- inside ----------------------------------------------------------------------------
 
-    async def _listen(self, listen: Listen, sock: socket.socket) -> None:
-        context = None if listen.tls is None else listener.tls_context(listen.tls)
+    async def _listen(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         scheme = "http" if context is None else "https"
         server = await self.loop.create_server(
             lambda: ClientConnection(self, scheme),

@@ -191,7 +191,7 @@ def parse_request(data: bytes, end: int, limits: Limits) -> Request:
         _heed_connection(request, tokens)
         _heed_upgrade(request, upgrade, tokens)
         cuts = _cut_named(data, base, end, tokens, cuts)
-    if not target.startswith(b"/"):
+    if not target.startswith(b"/") or method == b"CONNECT":
         _to_origin_form(request)
     _write_head(request, data, start, end, cuts)
     return request

@@ -14,6 +14,9 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import select
+import socket
+import struct
 from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
@@ -80,7 +83,7 @@ class ClientConnection(asyncio.Protocol):
         self._stream: OwnStream | None = None
         self._tunnel: Tunnel | None = None
         self.obstacles = 0
-        self._mark: object = None
+        self._mark: tuple[str, int] | None = None
         """What the last sweep saw; unchanged at the next one means that nothing happened."""
         self._marked_at = 0.0
 
@@ -110,8 +113,10 @@ class ClientConnection(asyncio.Protocol):
                     self.phase = BUSY
                     self._exchange.begin_plain(plain)
                     return
+        unfinished = self.buffer and b"\n" not in data and len(self.buffer) < READ_AHEAD // 16
         self.buffer = self.buffer + data if self.buffer else data
-        if not self.obstacles:
+        # A piece without LF completes nothing: a dripped head is not searched for every byte.
+        if not self.obstacles and not unfinished:
             self._serve(self.buffer)
 
     def eof_received(self) -> bool | None:
@@ -279,15 +284,27 @@ class ClientConnection(asyncio.Protocol):
 
     # --- endings ---------------------------------------------------------------------------
 
-    def cut(self) -> None:
-        """End a response that cannot be completed so that nobody takes it for complete."""
-        self.phase = CLOSED
-        self.transport.abort()
+    def cut(self, *, reset: bool) -> None:
+        """End a response that cannot be completed so that nobody takes it for complete.
+
+        `reset`: only a connection reset can tell the client, because the response would have
+        ended with the connection anyway.
+        """
+        if reset:
+            sock = self.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.phase = CLOSED
+            self.transport.abort()
+        else:
+            self._exchange.reset()
+            self._linger()
 
     def close_if_idle(self) -> None:
-        """The gateway is closing: end a connection that nobody uses."""
+        """The gateway is closing: end a connection that carries no app's response."""
         if self.phase == AWAITING and not self.buffer:
             self.transport.close()
+        elif self._stream is not None:
+            self._stream.end()
 
     def abort(self) -> None:
         """The gateway's patience is over."""
@@ -305,7 +322,6 @@ class ClientConnection(asyncio.Protocol):
         self.resume_reading(BACKEND_FULL | BUFFER_FULL)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self._mark = None
         else:
             self.transport.close()
 
@@ -339,28 +355,41 @@ class ClientConnection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Called now and then: end the connection if nothing happened for too long."""
+        if self.phase == BUSY and self.obstacles & (BACKEND_FULL | BUFFER_FULL) and self._has_left():
+            self.abort()
+            return
+        mark, limit = self._watched()
+        if mark != self._mark:
+            self._mark = mark
+            self._marked_at = now
+        elif mark is not None and now - self._marked_at >= limit:
+            self._timed_out(mark[0])
+
+    def _watched(self) -> tuple[tuple[str, int] | None, float]:
+        """What must change before the limit (in seconds) is over, if anything must."""
         limits = self._gateway.spec.limits
         if self.phase == AWAITING:
             if self.buffer or not self.served:
                 # Counted from the first byte on, not from the last one.
-                mark, limit = ("head", self.served, int(bool(self.buffer))), limits.header_timeout
-            else:
-                mark, limit = ("idle", self.served, 0), limits.idle_timeout
-        elif self.phase == BUSY and self._exchange.body is not None and not self.obstacles & ~CLIENT_FULL:
-            mark, limit = ("body", self.served, self._exchange.body.progress), limits.body_timeout
-        elif self.phase == LINGERING:
-            mark, limit = ("linger", 0, 0), LINGER
-        else:
-            self._mark = None
-            return
-        if mark != self._mark:
-            self._mark = mark
-            self._marked_at = now
-        elif now - self._marked_at >= limit:
-            self._timed_out(mark[0])
+                return (("head" if self.buffer else "start"), self.served), limits.header_timeout
+            return ("idle", self.served), limits.idle_timeout
+        body = self._exchange.body
+        if self.phase == BUSY and body is not None and not self.obstacles & (BACKEND_FULL | BUFFER_FULL):
+            return ("body", body.progress), limits.body_timeout
+        if self.phase == LINGERING:
+            # What is still to be delivered may take its time while it moves.
+            waiting = self.transport.get_write_buffer_size()
+            return ("linger", waiting), limits.body_timeout if waiting else LINGER
+        return None, 0.0
+
+    def _has_left(self) -> bool:
+        """Whether the client closed while it is not read: the loop reports no end then."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
+        return bool(poll.poll(0))
 
     def _timed_out(self, kind: str) -> None:
-        if kind == "head" and self.buffer:
+        if kind == "head":
             self.refuse("request-timeout", "The request's head took too long.")
         elif kind == "body":
             self._exchange.abandon_body()

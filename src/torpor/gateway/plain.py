@@ -36,7 +36,7 @@ _HOST = rb"(?:[0-9a-z._-]++|\[[0-9a-f:.]++\])(?::[0-9]{0,5})?"
 _KEEP_ALIVE = rb"[Cc]onnection: ?[Kk]eep-[Aa]live\r\n"
 
 PLAIN_REQUEST = re.compile(
-    rb"(?!HEAD )[A-Z][A-Z0-9_-]{0,31} (?!/_torpor/)(/[!\"$-~\x80-\xff]*+) HTTP/1\.1\r\n"
+    rb"(?!HEAD |CONNECT )[A-Z][A-Z0-9_-]{0,31} (?!/_torpor/)(/[!\"$-~\x80-\xff]*+) HTTP/1\.1\r\n"
     + _REQUEST_FIELDS
     + rb"[Hh]ost: ?("
     + _HOST

@@ -86,7 +86,7 @@ _VERDICTS: dict[str, Verdict] = {
     "headers-too-large": Verdict(431, logging.DEBUG),
     "not-implemented": Verdict(501, logging.DEBUG),
     "not-found": Verdict(404, logging.DEBUG),
-    "unknown-host": Verdict(404, logging.INFO),
+    "unknown-host": Verdict(404, logging.DEBUG),
     "bad-gateway": Verdict(502, logging.WARNING),
     "too-many-connections": Verdict(503, logging.WARNING),
     "internal-error": Verdict(500, logging.ERROR),

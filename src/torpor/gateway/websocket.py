@@ -209,7 +209,11 @@ class Tunnel:
         if self._timer is not None:
             self._timer.cancel()
         self._backend.tunnel = None
-        self._backend.transport.close()
+        transport = self._backend.transport
+        transport.close()
+        if transport.get_write_buffer_size():
+            # An app that does not read must not hold the connection for ever.
+            asyncio.get_running_loop().call_later(FRAME_END_LIMIT, transport.abort)
         if self._parked:
             self._gate.unpark(self.upstream)
         else:

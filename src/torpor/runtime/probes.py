@@ -66,7 +66,8 @@ async def wait_until_ready(
         async with asyncio.TaskGroup() as group:
             for probe in spec.readiness.probes:
                 group.create_task(hold(probe))
-    except* ProviderFailed as failures:
+    except ExceptionGroup as failures:
+        # Not `except*`: what is raised inside of that stays wrapped in a group on Python 3.11.2 (Debian 12).
         raise failures.exceptions[0] from None
     if spec.readiness.settle:
         announce(f"waiting {spec.readiness.settle:g} s to settle")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import types
 
@@ -18,6 +19,8 @@ def main(config: str | None) -> int:
         raise ConfigInvalid(("torpor.yaml:3:5: apps.web.prot: unknown setting", "torpor.yaml:9:1: oh no"))
     if config and config.endswith("taken.yaml"):
         raise ListenFailed("cannot listen on 127.0.0.1:80", hint="Take another port.")
+    if config and config.endswith("hung.yaml"):
+        signal.pause()
     if config and config.endswith("broken.yaml"):
         print("something is broken", file=sys.stderr)
         return 78

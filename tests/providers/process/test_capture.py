@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import errno
 import fcntl
 import logging
 import os
@@ -66,6 +67,7 @@ async def test_the_file_rotates_between_lines(subject: World) -> None:
     files = sorted((subject.folder / "state/logs").iterdir())
     assert ["app.log", "app.log.1", "app.log.2"] == [path.name for path in files]
     assert all(path.stat().st_size <= 100_000 for path in files)
+    assert all(path.read_text().endswith("\n") for path in files)
     lines = logged(subject)
     assert [str(number) for number in range(100_001 - len(lines), 100_001)] == lines
     assert len(lines) > 30_000
@@ -156,6 +158,39 @@ async def test_tail_after_a_restart_of_the_daemon(subject: World) -> None:
     assert ["499", "500"] == fresh.tail(2, previous=True)
 
 
+def test_bytes_go_to_the_file_without_passing_through(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is taken from the pipe is in the file at the same moment, so that no kill can come between."""
+    reader, writer = os.pipe()
+    os.write(writer, b"one\n")
+    log = LogFile(tmp_path / "log", LogSpec())
+    with monkeypatch.context() as patch:
+        patch.delattr(os, "read")
+        assert log.receive(reader, 100) == (b"one\n", None)
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+    log.close()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_file_system_without_splice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the kernel cannot move bytes into a file, they are copied."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EINVAL, "cannot splice")
+
+    monkeypatch.setattr(os, "splice", refuse)
+    reader, writer = os.pipe()
+    os.write(writer, b"one\n")
+    log = LogFile(tmp_path / "log", LogSpec())
+    assert log.receive(reader, 100) == (b"one\n", None)
+    assert (tmp_path / "log").read_bytes() == b"one\n"
+    log.close()
+    os.close(reader)
+    os.close(writer)
+
+
 async def test_a_failing_listener_harms_nobody(subject: World, caplog: pytest.LogCaptureFixture) -> None:
     """A listener that raises is told of in the log; the others hear on."""
 
@@ -197,10 +232,12 @@ DAEMON = textwrap.dedent("""
     from torpor.providers.base import Launch
     from torpor.providers.process.provider import ProcessProvider, TreeKind
 
-    APP = "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; printf unfinished"
+    APP = "read line <go; i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; printf unfinished"
 
     async def main():
         folder = Path(sys.argv[1])
+        os.chdir(folder)
+        os.mkfifo("go")
         provider = ProcessProvider(folder, lambda fact: None, {"PATH": os.environ["PATH"]}, trees=TreeKind.DESCENT)
         await provider.open()
         workload = ProcessSpec((APP,), folder, shell=True)
@@ -213,6 +250,7 @@ DAEMON = textwrap.dedent("""
         provider.output(id).subscribe(die)
         running = await provider.start(Launch(id, 1, AppSpec("app", workload=workload), None))
         print(running.pid, flush=True)
+        os.write(os.open("go", os.O_RDWR), b"\\n")
         await asyncio.Event().wait()
 
     asyncio.run(main())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,20 @@ async def test_the_tree_lies_in_one_cgroup(subject: World) -> None:
         await subject.facts.gone()
     await subject.provider.close()
     assert not root.exists()
+
+
+async def test_whoever_lies_in_the_cgroup_belongs(subject: World) -> None:
+    """Membership of the cgroup is enough, whatever descent says."""
+    root = root_of(subject)
+    text = "until grep -q torpor- /proc/self/cgroup; do :; done; echo up; exec sleep 1000"
+    await subject.provider.start(subject.run((text,), shell=True))
+    await wait_for_line(subject, "up")
+    (folder,) = (path for path in root.iterdir() if path.is_dir())
+    with subprocess.Popen(("sleep", "1000")) as stranger:  # noqa: ASYNC220 - a few hundred microseconds
+        (folder / "cgroup.procs").write_text(str(stranger.pid))
+        await subject.provider.kill(ID, 1)
+        assert stranger.wait() == -signal.SIGKILL
+    await subject.facts.exited()
 
 
 async def test_what_an_earlier_daemon_left_is_removed(subject: World) -> None:

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import resource
+import signal
 import sys
 from pathlib import Path
 
@@ -19,7 +20,12 @@ from torpor.core.model import AppSpec, ExitInfo, InstanceId
 from torpor.errors import StartFailed, StateUnusable
 from torpor.providers.base import Launch
 from torpor.providers.process.provider import ProcessProvider, TreeKind, _file_name
-from torpor.providers.process.spawn import Surroundings, base_environment, explain
+from torpor.providers.process.spawn import (
+    Surroundings,
+    base_environment,
+    explain,
+    keep_ignored_signals_to_ourselves,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +121,19 @@ print(os.getsid(0) == os.getpid() == os.getpgid(0))
     (line,) = await output_of(subject, subject.run((ignored,), 2, shell=True))
     sigpipe_and_sigxfsz = 1 << 12 | 1 << 24
     assert int(line.split()[1], 16) & sigpipe_and_sigxfsz == 0
+
+
+async def test_what_the_daemon_ignores_is_not_inherited(subject: World) -> None:
+    """A daemon under nohup, or in the background of a shell, starts apps that hear every signal."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGHUP, signal.SIGQUIT)}
+    try:
+        keep_ignored_signals_to_ourselves()
+        (line,) = await output_of(subject, subject.run(("grep SigIgn /proc/self/status",), shell=True))
+        os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert int(line.split()[1], 16) == 0
 
 
 async def test_an_unknown_command(subject: World) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from contract.provider_contract import ID, wait_for_line
 from providers.process.world import World
 from torpor.core.messages import Exited
-from torpor.core.model import ExitInfo
+from torpor.core.model import ExitInfo, InstanceId
 from torpor.providers.process import procfs
 from torpor.providers.process.procfs import Process, read_children, read_process, send_signal
 
@@ -71,15 +72,45 @@ async def test_a_known_process_that_hides_stays_known(subject: World) -> None:
 
 async def test_a_process_that_wipes_its_traces_is_killed(subject: World) -> None:
     """Without environment, session and parent, and never looked at before, a descendant is still found."""
+    os.mkfifo(subject.folder / "wiped")
     text = (
         "while grep -q 'realtime timeout *unlimited' /proc/self/limits; do :; done;"
-        "(env -i setsid sh -c 'echo up; exec sleep 1000' &); exit 5"
+        "(env -i setsid sh -c 'echo >wiped; exec sleep 1000' &); read line <wiped; exit 5"
     )
     await subject.provider.start(subject.run((text,), shell=True))
     fact = await subject.facts.exited()
     assert Exited(ID, 1, ExitInfo(code=5), leftovers=True) == fact
-    await wait_for_line(subject, "up")
     await end(subject)
+
+
+async def test_the_number_is_kept_while_anything_is_left(subject: World) -> None:
+    """The ended main process is not reaped before its tree is empty: nobody else can get its number."""
+    running = await subject.provider.start(subject.run(("sleep 1000 &",), shell=True))
+    assert running.pid is not None
+    await subject.facts.exited()
+    kept = read_process(running.pid)
+    assert kept is not None
+    assert not kept.alive
+    await end(subject)
+
+
+async def test_the_reaper_takes_nobody_elses_children(subject: World) -> None:
+    """Sweeping up orphans takes neither another instance's exit status nor that of foreign code."""
+    first = subject.run(("sleep", "1000"))
+    second = replace(first, id=InstanceId("other"))
+    pids = [(await subject.provider.start(launch)).pid for launch in (first, second)]
+    stranger = subprocess.Popen(("sh", "-c", "exit 4"))  # noqa: ASYNC220 - a few hundred microseconds
+    for pid in [*pids, stranger.pid]:
+        assert pid is not None
+        if pid != stranger.pid:
+            os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222 - it ends at once
+    subject.provider._reaper.sweep()
+    assert stranger.wait() == 4
+    await subject.facts.exited()
+    while len(subject.facts.all) < 2:
+        await subject.facts._next()
+    assert {ExitInfo(signal=9)} == {fact.info for fact in subject.facts.all if isinstance(fact, Exited)}
 
 
 async def test_a_wrapper_is_stopped_with_what_it_wraps(subject: World) -> None:
@@ -131,6 +162,23 @@ async def test_a_signal_is_told(subject: World) -> None:
     assert Exited(ID, 1, ExitInfo(signal=11)) == await subject.facts.exited()
 
 
+async def test_a_status_that_somebody_took(subject: World) -> None:
+    """When other code of this process reaped the child, its exit is reported all the same, as unknown."""
+    running = await subject.provider.start(subject.run(("true",)))
+    assert running.pid is not None
+    os.waitid(os.P_PID, running.pid, os.WEXITED)  # noqa: ASYNC222 - it ends at once
+    assert Exited(ID, 1, ExitInfo()) == await subject.facts.exited()
+
+
+async def test_leftovers_are_left_alone_by_close(subject: World) -> None:
+    """Closing while descendants outlive the main process stops the watching, and them not."""
+    await subject.provider.start(subject.run(("sleep 1000 &",), shell=True))
+    await subject.facts.exited()
+    await subject.provider.close()
+    assert subject.alive() == 1
+    assert len(subject.facts.all) == 1
+
+
 async def test_the_configured_signal_stops(subject: World) -> None:
     """`stop_signal` is what is sent."""
     text = "trap 'echo got; exit 7' USR1; echo up; while :; do sleep 0.01; done"
@@ -168,26 +216,37 @@ async def test_orphans_are_reaped(subject: World) -> None:
     assert [one for one in children if one is not None and one.session != os.getsid(0)] == []
 
 
+async def test_stats_count_the_whole_tree(subject: World) -> None:
+    """Memory is that of all processes, not of the main one alone."""
+    running = await subject.provider.start(
+        subject.run(("(setsid sleep 1000 &); echo up; sleep 1000",), shell=True)
+    )
+    await wait_for_line(subject, "up")
+    stats = subject.provider.stats(ID)
+    assert stats is not None
+    assert running.pid is not None
+    assert stats.rss > procfs.resident_bytes(running.pid) > 0
+
+
+@pytest.mark.slow
 async def test_nothing_grows_with_generations(subject: World) -> None:
     """Many generations leave no descriptor, zombie, task or cgroup."""
     launch = subject.run(("true",))
     await subject.provider.start(launch)
     await subject.facts.exited()
     before = len(os.listdir("/proc/self/fd"))
+    earlier = read_children(os.getpid())
     for generation in range(2, 102):
         launch = subject.run(("setsid sleep 1000 & exit 0",), generation, shell=True)
         await subject.provider.start(launch)
         await subject.facts.exited(generation)
         await subject.provider.kill(ID, generation)
         await subject.facts.gone(generation)
-    await subject.provider.start(subject.run(("true",), 102))
-    await subject.facts.exited(102)
-    # One generation or two may still hold their pidfd for the move into a cgroup.
-    assert len(os.listdir("/proc/self/fd")) < before + 5
     cgroups: Path | None = subject.provider._cgroups
-    if cgroups is not None:
-        await subject.provider.close()
-        assert not cgroups.exists()
+    await subject.provider.close()
+    assert len(os.listdir("/proc/self/fd")) <= before
+    assert cgroups is None or not cgroups.exists()
+    assert [pid for pid in read_children(os.getpid()) if pid not in earlier] == []
 
 
 async def test_a_reused_number_is_not_signalled(subject: World) -> None:

@@ -87,6 +87,9 @@ class CgroupTree:
         self._mover.submit(remove_cgroup, self._path)
 
     def _move(self) -> None:
+        main = read_process(self._main.pid)
+        if main is None or not main.alive:
+            return
         with contextlib.suppress(OSError):
             self._path.mkdir(parents=True)
             (self._path / "cgroup.procs").write_text(str(self._main.pid))

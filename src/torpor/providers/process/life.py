@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -128,10 +127,11 @@ class Life:
             cpu=ticks / TICKS_PER_SECOND,
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Stop watching; what is alive stays alive."""
         if self._outliving is not None:
             self._outliving.cancel()
+            await asyncio.wait([self._outliving])
         if self._retry is not None:
             self._retry.cancel()
         self._release()
@@ -142,8 +142,8 @@ class Life:
 
     def _main_ended(self) -> None:
         # Only looked at, not reaped: the zombie keeps the number from being given away.
-        result = os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if result is None:
+        info = wait_for_exit_nowait(self._pidfd, os.WNOWAIT)
+        if info is None:
             return
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._pidfd)
@@ -158,7 +158,7 @@ class Life:
             self._outliving = loop.create_task(self._outlive())
         else:
             self._bury()
-        self._report(Exited(self.id, self.generation, _exit_info(result), leftovers=leftovers))
+        self._report(Exited(self.id, self.generation, info, leftovers=leftovers))
 
     async def _outlive(self) -> None:
         while True:
@@ -177,6 +177,7 @@ class Life:
         self._capture.end()
         if self.notify is not None:
             self.notify.close()
+        self._reaper.sweep()
         if self._tree.moving is None or self._tree.moving.done():
             self._reap()
         else:
@@ -185,11 +186,9 @@ class Life:
         self._over(self)
 
     def _reap(self) -> None:
-        with contextlib.suppress(ChildProcessError):
-            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        wait_for_exit_nowait(self._pidfd)
         self._reaper.ours.discard(self.main.pid)
         os.close(self._pidfd)
-        self._reaper.sweep()
         self._tree.close()
 
     def _release(self) -> None:
@@ -199,7 +198,15 @@ class Life:
             self.notify.close(unlink=False)
 
 
-def _exit_info(result: os.waitid_result) -> ExitInfo:
+def wait_for_exit_nowait(pidfd: int, options: int = 0) -> ExitInfo | None:
+    """Reap a child if it has ended; None if it has not."""
+    try:
+        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | options)
+    except ChildProcessError:
+        # Somebody in this process waits for children of others.
+        return ExitInfo()
+    if result is None:
+        return None
     if result.si_code == os.CLD_EXITED:
         return ExitInfo(code=result.si_status)
     return ExitInfo(signal=result.si_status)

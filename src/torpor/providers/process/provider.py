@@ -26,11 +26,19 @@ from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.providers.base import Launch, Report, Running, Stats
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
-from torpor.providers.process.life import Child, Life
+from torpor.providers.process.life import Child, Life, wait_for_exit_nowait
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import read_process, tag
 from torpor.providers.process.reaper import Reaper, become_subreaper
-from torpor.providers.process.spawn import Surroundings, arguments, explain, fill_in, spawn, surroundings
+from torpor.providers.process.spawn import (
+    Surroundings,
+    arguments,
+    explain,
+    fill_in,
+    keep_ignored_signals_to_ourselves,
+    spawn,
+    surroundings,
+)
 from torpor.providers.process.tree import Descent, Mark, Tree
 
 _SPAWNERS = 4
@@ -85,6 +93,7 @@ class ProcessProvider:
             if self._cgroups is None and self._trees is TreeKind.CGROUP:
                 raise StateUnusable("no cgroup can be created here", hint="delegate one to the daemon")
         become_subreaper()
+        keep_ignored_signals_to_ourselves()
         self._reaper.open()
         self._pool = ThreadPoolExecutor(_SPAWNERS, thread_name_prefix="torpor-spawn")
         self._mover = ThreadPoolExecutor(1, thread_name_prefix="torpor-cgroup")
@@ -215,8 +224,8 @@ class ProcessProvider:
         self._reaper.close()
         if self._moves:
             await asyncio.wait(self._moves)
-        for life in self._lives.values():
-            life.close()
+        for life in list(self._lives.values()):
+            await life.close()
         self._lives.clear()
         for pidfd in list(self._unreaped):
             self._forget_child(pidfd)
@@ -275,12 +284,12 @@ class ProcessProvider:
         ended: asyncio.Future[bool] = loop.create_future()
 
         def reap() -> None:
-            result = os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG)
-            if result is None:
+            info = wait_for_exit_nowait(child.pidfd)
+            if info is None:
                 return
             self._forget_child(child.pidfd)
             if not ended.done():
-                ended.set_result(result.si_code == os.CLD_EXITED and result.si_status == 0)
+                ended.set_result(info.clean)
 
         self._unreaped[child.pidfd] = child.process.pid
         loop.add_reader(child.pidfd, reap)

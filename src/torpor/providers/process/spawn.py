@@ -6,7 +6,9 @@ import errno
 import os
 import re
 import shutil
+import signal
 import subprocess
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,6 +122,21 @@ def explain(error: OSError, name: str, where: Surroundings) -> StartFailed:
             f"{name} needs {interpreter or 'an interpreter or a loader'}, which does not exist"
         )
     return StartFailed(f"cannot execute {name}: {os.strerror(error.errno or 0)}")
+
+
+def keep_ignored_signals_to_ourselves() -> None:
+    """Make sure that no app inherits that a signal is ignored.
+
+    Executing a program resets handlers, but not what is ignored, as after `nohup` or
+    in the background of a shell; a program may then be deaf to its stop signal.  So what
+    this process ignores it hears from now on with a handler that does nothing.  What
+    Python itself ignores is restored by `subprocess`.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda _number, _frame: None)
 
 
 def _own_names(launch: Launch) -> dict[str, str]:
