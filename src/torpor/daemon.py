@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -35,11 +36,13 @@ from torpor.core.messages import (
     Input,
     KillInstance,
     ProbeInstance,
+    Reboot,
     RefuseTicket,
     Remember,
     ShutdownRequested,
     StartInstance,
     StopInstance,
+    WatchInstance,
 )
 from torpor.core.model import AppSpec, Event, Route
 from torpor.gateway.gateway import Gateway
@@ -176,7 +179,7 @@ class Daemon:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case StartInstance() | ProbeInstance() | StopInstance() | KillInstance():
+            case StartInstance() | ProbeInstance() | WatchInstance() | StopInstance() | KillInstance():
                 self._actions.perform(effect)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
                 self._seam.perform(effect)
@@ -184,6 +187,19 @@ class Daemon:
                 self._journal.announce(effect)
             case Remember(app=app):
                 self._state.remember(app)
+            case Reboot(app=app, text=text):
+                self._reboot(app, text)
+
+    def _reboot(self, app: str, text: str) -> None:
+        command = self._settings.reboot_command
+        if not self._settings.allow_reboot:
+            log.error("%s: %s; a reboot is asked for, but `allow_reboot` is not set", app, text)
+            return
+        log.critical("%s: %s; rebooting: %s", app, text, " ".join(command))
+        try:
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+        except OSError as error:
+            log.error("cannot run the reboot command: %s", error)
 
     def _signals(self) -> contextlib.ExitStack:
         loop = asyncio.get_running_loop()

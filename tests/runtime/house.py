@@ -16,6 +16,7 @@ from torpor.core.messages import (
     Exited,
     Gone,
     GrantTicket,
+    Reboot,
     RefuseTicket,
     Remember,
 )
@@ -108,6 +109,8 @@ class House:
                 self.remembered.append(app)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
                 self.seam.perform(effect)
+            case Reboot():
+                self.reboots += 1
             case _:
                 self.actions.perform(effect)
 

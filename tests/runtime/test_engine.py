@@ -9,7 +9,18 @@ import pytest
 
 from runtime.house import APP, ID, house
 from torpor.core.messages import Announce, ConnectRefused, Effect, ShutdownRequested
-from torpor.core.model import AppSpec, Cause, Event, ExitInfo, Lifecycle, Phase, Readiness, TcpProbe
+from torpor.core.model import (
+    AppSpec,
+    Cause,
+    Event,
+    ExecProbe,
+    ExitInfo,
+    Lifecycle,
+    Liveness,
+    Phase,
+    Readiness,
+    TcpProbe,
+)
 from torpor.core.upstream import Upstream
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.fake import Plan
@@ -305,3 +316,17 @@ async def test_a_port_is_allotted_to_what_listens(spec: AppSpec, *, listens: boo
         await home.until(lambda: bool(home.provider.starts))
 
         assert listens is (home.provider.starts[0].port is not None)
+
+
+async def test_a_liveness_probe_that_fails_ends_the_instance() -> None:
+    """After as many failures in a row as it may have, it is ended and started again."""
+    liveness = Liveness(ExecProbe(("check",)), interval=0.001, failures=2)
+    async with house(replace(APP, liveness=liveness)) as home:
+        home.provider.plans["app"] = Plan(notify=True)
+        home.gate.knock("a test")
+        await home.until(lambda: home.phase() is Phase.READY)
+
+        home.provider.probe_answer = False
+
+        assert "exec check failed 2 times" == (await home.event("unhealthy")).text
+        await home.until(lambda: len(home.provider.starts) > 1)

@@ -16,6 +16,7 @@ from torpor.core.messages import (
     Announce,
     BecameReady,
     Exited,
+    FoundUnhealthy,
     Gone,
     Input,
     KillInstance,
@@ -25,16 +26,17 @@ from torpor.core.messages import (
     StartRefused,
     StopInstance,
     StopProblem,
+    WatchInstance,
 )
 from torpor.core.model import AppSpec, HttpProbe, InstanceId, TcpProbe
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Launch, Provider, Running
 from torpor.runtime.ports import Ports
-from torpor.runtime.probes import wait_until_ready
+from torpor.runtime.probes import wait_until_ready, wait_until_unhealthy
 
 log = logging.getLogger(__name__)
 
-InstanceEffect = StartInstance | ProbeInstance | StopInstance | KillInstance
+InstanceEffect = StartInstance | ProbeInstance | WatchInstance | StopInstance | KillInstance
 
 
 class Actions:
@@ -65,6 +67,8 @@ class Actions:
                 self._starts[id] = self._spawn(self._start(id, generation))
             case ProbeInstance():
                 self._probe(id)
+            case WatchInstance():
+                self._watch(id)
             case StopInstance():
                 self._end_probe(id)
                 self._spawn(self._stop(id, generation, kill=False))
@@ -116,6 +120,21 @@ class Actions:
             announce(f"cannot tell whether it is ready: {error}")
         else:
             self._post(BecameReady(launch.id, launch.generation))
+
+    def _watch(self, id: InstanceId) -> None:
+        self._end_probe(id)
+        self._probes[id] = self._spawn(self._wait_until_unhealthy(*self._launched[id]))
+
+    async def _wait_until_unhealthy(self, launch: Launch, running: Running) -> None:
+        liveness = launch.spec.liveness
+        assert liveness is not None
+        try:
+            text = await wait_until_unhealthy(liveness, launch, running, self._provider(launch.spec))
+        except TorporError as error:
+            text = f"cannot tell whether it is alive: {error}"
+            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
+        else:
+            self._post(FoundUnhealthy(launch.id, launch.generation, text))
 
     def _end_probe(self, id: InstanceId) -> None:
         if (task := self._probes.pop(id, None)) is not None:

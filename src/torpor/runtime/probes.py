@@ -22,6 +22,7 @@ from torpor.core.model import (
     Endpoint,
     ExecProbe,
     HttpProbe,
+    Liveness,
     LogProbe,
     NotifyProbe,
     Probe,
@@ -74,6 +75,22 @@ async def wait_until_ready(
         await asyncio.sleep(spec.readiness.settle)
 
 
+async def wait_until_unhealthy(
+    liveness: Liveness, launch: Launch, running: Running, provider: Provider
+) -> str:
+    """Return what is wrong once the liveness probe has failed as often in a row as it may.
+
+    Waits for ever while it holds; the caller cancels.  Raises `ProviderFailed` if it
+    cannot be carried out at all.
+    """
+    attempt = _Attempt(launch, running, provider)
+    failed = 0
+    while failed < liveness.failures:
+        await asyncio.sleep(liveness.interval)
+        failed = 0 if await attempt.holds(liveness.probe, liveness.timeout) else failed + 1
+    return f"{_word(liveness.probe)} failed {failed} times"
+
+
 class _Attempt:
     def __init__(self, launch: Launch, running: Running, provider: Provider) -> None:
         self._launch = launch
@@ -82,22 +99,29 @@ class _Attempt:
 
     async def wait_for(self, probe: Probe) -> None:
         match probe:
-            case HttpProbe():
-                if (endpoint := self._endpoint) is None:
-                    raise ProviderFailed(f"{_word(probe)} needs a port, but {self._launch.id} has none")
-                await _until(lambda limit: _in_time(limit, _answers(endpoint, probe)))
-            case TcpProbe():
-                # The default probe: an app that listens nowhere is ready when it runs.
-                if (address := self._endpoint) is not None:
-                    await _until(lambda limit: _in_time(limit, _accepts(address)))
+            case HttpProbe() | TcpProbe():
+                await _until(lambda limit: self.holds(probe, limit))
             case ExecProbe():
-                await _until(lambda _: self._provider.run_probe(self._launch, probe.command, probe.timeout))
+                await _until(lambda _: self.holds(probe, probe.timeout))
             case LogProbe():
                 await self._wait_for_line(re.compile(probe.pattern))
             case NotifyProbe():
                 await self._provider.wait_for_notify(self._launch.id, self._launch.generation)
             case DelayProbe():
                 await asyncio.sleep(probe.seconds)
+
+    async def holds(self, probe: HttpProbe | TcpProbe | ExecProbe, limit: float) -> bool:
+        """Whether the probe holds now; it has `limit` seconds to prove so."""
+        match probe:
+            case HttpProbe():
+                if self._endpoint is None:
+                    raise ProviderFailed(f"{_word(probe)} needs a port, but {self._launch.id} has none")
+                return await _in_time(limit, _answers(self._endpoint, probe))
+            case TcpProbe():
+                # The default probe: an app that listens nowhere is ready when it runs.
+                return self._endpoint is None or await _in_time(limit, _accepts(self._endpoint))
+            case ExecProbe():
+                return await self._provider.run_probe(self._launch, probe.command, limit)
 
     async def _wait_for_line(self, pattern: re.Pattern[str]) -> None:
         output = self._provider.output(self._launch.id)
