@@ -55,6 +55,7 @@ class House:
         self.journal = Journal()
         self.remembered: list[str] = []
         self.shut_down: list[bool] = []
+        self.reboots = 0
         """For each time that the daemon was told to end: whether it is to leave the apps running."""
         self.engine = Engine(Fleet(specs or (APP,), {}, clock.now()))
         self.provider = FakeProvider(self._report)
