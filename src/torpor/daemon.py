@@ -25,6 +25,7 @@ from torpor.config.paths import socket_path, state_dir
 from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
+from torpor.core.instance import UNUSED
 from torpor.core.messages import (
     Announce,
     CloseUpgraded,
@@ -44,7 +45,8 @@ from torpor.core.messages import (
     StopInstance,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, Event, Route
+from torpor.core.model import AppSpec, Event, Phase, Route
+from torpor.errors import UnknownApp
 from torpor.gateway.gateway import Gateway
 from torpor.providers.base import Provider
 from torpor.providers.process.provider import ProcessProvider
@@ -64,25 +66,32 @@ CUT = 5.0
 """Seconds that clients get to end their connections once all apps are stopped."""
 
 
-def main(config: str | None = None) -> int:
+def main(config: str | None = None, *, exit_with: str | None = None) -> int:
     """Run the daemon in the foreground until it is told to end; returns its exit code.
 
-    Raises `ConfigNotFound`, `ConfigInvalid`, `StateUnusable` or `ListenFailed`; nothing was started then.
+    `exit_with` names an app whose end is the daemon's: once it has ended by itself and is
+    not to be restarted, all is stopped and its exit code returned (128 + n for signal n).
+    Raises `UnknownApp` if there is none of that name, and `ConfigNotFound`, `ConfigInvalid`, `StateUnusable` or `ListenFailed`; nothing was started then.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load(find_config(config))
+    if exit_with is not None and exit_with not in {app.name for app in settings.apps}:
+        raise UnknownApp(f"no app is named {exit_with!r}", hint="`--exit-with` takes the name of an app")
     console = Console(sys.stdout, colour=_wants_colour())
-    daemon = Daemon(settings, Path(state_dir()), socket_path(), console)
+    daemon = Daemon(settings, Path(state_dir()), socket_path(), console, exit_with=exit_with)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(daemon.run())
-    return 0
+        return runner.run(daemon.run())
 
 
 class Daemon:
     """Everything that lives as long as the daemon."""
 
-    def __init__(self, settings: Settings, state: Path, control: str, console: Console) -> None:
+    def __init__(
+        self, settings: Settings, state: Path, control: str, console: Console, *, exit_with: str | None = None
+    ) -> None:
         self._settings = settings
+        self._exit_with = exit_with
+        self._exit_code = 0
         self._control = control
         self._console = console
         self._state = StateFile(state)
@@ -97,8 +106,8 @@ class Daemon:
         self._seam: LocalSeam
         self._process = ProcessProvider(state, self._report, base_environment(os.environ))
 
-    async def run(self) -> None:
-        """Run until `end` is called, by a signal or by an operator."""
+    async def run(self) -> int:
+        """Run until `end` is called, by a signal or by an operator; returns the exit code."""
         async with contextlib.AsyncExitStack() as stack:
             memory = self._state.open()
             stack.push_async_callback(self._state.close)
@@ -125,12 +134,14 @@ class Daemon:
 
             with self._signals():
                 self._journal.subscribe(self._console.tell)
+                self._journal.subscribe(self._end_with)
                 self._greet(gateway)
                 self._engine.open(self._perform)
                 control.mark_ready()
                 await self._ending.wait()
                 if not self._keep_apps:
                     await self._stop_apps(gateway)
+        return self._exit_code
 
     def end(self, keep_apps: bool = False) -> None:
         """Begin the orderly end.  Asked twice: cut what is in flight.  Asked again: leave at once.
@@ -142,6 +153,19 @@ class Daemon:
         self._asked_to_end += 1
         stages = (self._ending, self._impatient, self._desperate)
         stages[min(self._asked_to_end, len(stages)) - 1].set()
+
+    def _end_with(self, event: Event) -> None:
+        """End if the app whose end is the daemon's has ended by itself, for good."""
+        if event.app != self._exit_with or self._ending.is_set():
+            return
+        app = self._engine.fleet.apps[event.app]
+        ended = app.instances[0].completed is not None or app.phase is Phase.FAILED
+        if ended and app.phase in UNUSED:
+            info = app.instances[0].last_exit
+            self._exit_code = 128 + info.signal if info.signal is not None else info.code or 0
+            if app.phase is Phase.FAILED:
+                self._exit_code = self._exit_code or 1
+            self.end()
 
     async def _stop_apps(self, gateway: Gateway) -> None:
         self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
@@ -207,6 +231,9 @@ class Daemon:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.end)
             stack.callback(loop.remove_signal_handler, number)
+        # A closed terminal ends what was started in it; a daemon without one has nothing to hang up.
+        loop.add_signal_handler(signal.SIGHUP, self.end if sys.stdout.isatty() else _ignore_hangup)
+        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         return stack
 
     def _info(self, gateway: Gateway) -> DaemonInfo:
@@ -226,6 +253,10 @@ class Daemon:
             for route in app.routes:
                 say(f"  {app.name:<14}  {_url(base, route)}")
         say()
+
+
+def _ignore_hangup() -> None:
+    log.info("SIGHUP is ignored: it has no meaning yet to a daemon without a terminal")
 
 
 def _urls(settings: Settings, gateway: Gateway) -> list[str]:

@@ -214,6 +214,11 @@ class Instance:
         """Whether the provider has brought its current generation to life."""
         return self._started_at is not None
 
+    @property
+    def last_exit(self) -> ExitInfo:
+        """How it ended last, as far as anybody knows."""
+        return self._exit
+
     def snapshot(self, now: float) -> InstanceSnapshot:
         """This instance at this moment."""
         upstream = self.upstream
