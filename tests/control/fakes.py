@@ -11,6 +11,7 @@ from torpor.core.model import (
     AppSnapshot,
     AppSpec,
     Cause,
+    Dependency,
     Endpoint,
     Event,
     InstanceId,
@@ -55,6 +56,12 @@ class FakeOperator:
     apps: dict[str, AppSnapshot] = field(default_factory=dict)
     outputs: dict[str, FakeOutput] = field(default_factory=dict)
     commands: list[tuple[Verb, str]] = field(default_factory=list)
+    forced: list[str] = field(default_factory=list)
+    """Apps that were stopped although others need them."""
+    rolled: list[str] = field(default_factory=list)
+    """Apps that were to be restarted one replica after the other."""
+    told: list[tuple[str, int | str]] = field(default_factory=list)
+    """Who got a signal, by its number, or a `reload`."""
     slow: set[str] = field(default_factory=set)
     """Apps whose verbs never come true."""
     broken: set[str] = field(default_factory=set)
@@ -65,6 +72,8 @@ class FakeOperator:
     journal: list[Event] = field(default_factory=list)
     readers: list[Callable[[Event], None]] = field(default_factory=list)
     shutdowns: int = 0
+    keeps_apps: bool = False
+    """Whether the last shutdown was to leave the apps running."""
     on_wait: Callable[[], None] = lambda: None
     on_shutdown: Callable[[], None] = lambda: None
     on_change: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,10 +83,20 @@ class FakeOperator:
         self.apps[name] = snapshot(name, **changes)  # type: ignore[arg-type]
         self.outputs[name] = FakeOutput()
 
-    def announce(self, app: str, kind: str, text: str, **data: object) -> None:
-        """Something happens."""
+    def announce(
+        self,
+        app: str,
+        kind: str,
+        text: str,
+        instance: str | None = None,
+        *,
+        after: float = 1.0,
+        **data: object,
+    ) -> None:
+        """Something happens, `after` that many seconds."""
         number = len(self.journal) + 1
-        event = Event(number, 1_790_000_000.0 + number, app, kind, text, app, data)
+        at = (self.journal[-1].at if self.journal else 1_790_000_000.0) + after
+        event = Event(number, at, app, kind, text, instance or app, data)
         self.journal.append(event)
         for reader in list(self.readers):
             reader(event)
@@ -93,12 +112,20 @@ class FakeOperator:
             hint = f"Did you mean {near[0]}?" if near else None
             raise UnknownApp(f"no app is called {name!r}", hint=hint) from None
 
-    def command(self, verb: Verb, app: str, by: str = "operator") -> None:
+    def command(
+        self, verb: Verb, app: str, by: str = "operator", *, force: bool = False, rolling: bool = False
+    ) -> None:
         before = self.app(app)
+        if verb in {Verb.STOP, Verb.SLEEP} and before.held_by and not force:
+            raise NotAllowed(f"{app} is needed by {', '.join(before.held_by)}", hint="Stop them first.")
+        if force:
+            self.forced.append(app)
         if app in self.forbidden:
             raise NotAllowed(f"{app} is down", hint=f"`torpor start {app}` lifts that.")
         self.commands.append((verb, app))
-        if verb in {Verb.STOP, Verb.SLEEP}:
+        if rolling:
+            self._roll(before)
+        elif verb in {Verb.STOP, Verb.SLEEP}:
             want = Want.DOWN if verb is Verb.STOP else before.want
             self.apps[app] = replace(snapshot(app, phase=Phase.ASLEEP), want=want, spec=before.spec)
         elif app in self.broken:
@@ -108,6 +135,51 @@ class FakeOperator:
             )
         else:
             self.apps[app] = replace(snapshot(app, phase=Phase.READY), spec=before.spec)
+
+    def _roll(self, before: AppSnapshot) -> None:
+        """Each replica is ready in a new generation, but for those of a broken app after the first."""
+        self.rolled.append(before.name)
+        for number, one in enumerate(before.instances):
+            if before.name in self.broken and number > 0:
+                reason = Reason(Cause.EXITED, "exited with code 1 before it was ready")
+                self.apps[before.name] = replace(
+                    before,
+                    instances=(before.instances[0], replace(one, phase=Phase.BACKOFF, reason=reason)),
+                )
+                self.announce(
+                    before.name, "roll-ended", f"rolling restart ended: {one.id} is backoff", str(one.id)
+                )
+                return
+            generation = one.generation + 1
+            self.announce(
+                before.name, "ready", "ready after 1.2 s", str(one.id), seconds=1.2, generation=generation
+            )
+
+    def scale(self, app: str, replicas: int) -> None:
+        before = self.app(app)
+        if not 1 <= replicas <= 100:
+            raise NotAllowed(f"{app} cannot have {replicas} replicas", hint="ask for 1 to 100")
+        (first, *_), reason = before.instances, Reason(Cause.START_FAILED, "no such program")
+        broken = {"phase": Phase.FAILED, "reason": reason, "endpoint": None} if app in self.broken else {}
+        more = [replace(first, id=InstanceId(app, n), **broken) for n in range(1, replicas)]  # type: ignore[arg-type]
+        self.apps[app] = replace(before, instances=(first, *more))
+
+    async def signal(self, app: str, number: int) -> int:
+        return self._tell(app, number)
+
+    async def reload(self, app: str) -> int:
+        if app in self.broken:
+            raise NotAllowed(f"{app} has no way to reload it", hint="set reload_signal or reload_command")
+        return self._tell(app, "reload")
+
+    def _tell(self, app: str, word: int | str) -> int:
+        found = self.app(app)
+        if found.phase is not Phase.READY:
+            raise NotAllowed(
+                f"nothing of {app} is alive: it is {found.phase}", hint=f"`torpor wake {app}` first"
+            )
+        self.told.append((app, word))
+        return len(found.instances)
 
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
         self.waiting += 1
@@ -132,12 +204,19 @@ class FakeOperator:
         seen = [event for event in self.journal if app in {None, event.app}]
         return seen[-count:] if count else []
 
+    def wake_steps(self, app: str) -> Sequence[Event]:
+        steps: list[Event] = []
+        for event in self.events(1000, self.app(app).name):
+            steps = [event] if event.kind == "waking" else [*steps, event]
+        return steps
+
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         self.readers.append(callback)
         return lambda: self.readers.remove(callback)
 
-    def shut_down(self) -> None:
+    def shut_down(self, *, keep_apps: bool = False) -> None:
         self.shutdowns += 1
+        self.keeps_apps = keep_apps
         self.on_shutdown()
 
 
@@ -153,11 +232,16 @@ def snapshot(
     idle_in: float | None = 1500.0,
     uptime: float | None = 75.0,
     port: int = 40123,
+    replicas: int = 1,
+    needs: Sequence[Dependency] = (),
+    held_by: Sequence[str] = (),
+    status: str | None = None,
 ) -> AppSnapshot:
-    """An app with one instance."""
+    """An app whose instances are all alike."""
     alive = phase in {Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING}
     instance = InstanceSnapshot(
         id=InstanceId(name),
+        status=status,
         phase=phase,
         generation=3,
         phase_age=12.0,
@@ -177,6 +261,7 @@ def snapshot(
         waiting=0,
         eta=2.5,
         waking_for=None,
-        instances=(instance,),
-        spec=AppSpec(name, routes=tuple(routes) or (Route(f"{name}.localhost"),)),
+        instances=tuple(replace(instance, id=InstanceId(name, number)) for number in range(replicas)),
+        spec=AppSpec(name, routes=tuple(routes) or (Route(f"{name}.localhost"),), depends_on=tuple(needs)),
+        held_by=tuple(held_by),
     )

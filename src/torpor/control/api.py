@@ -2,15 +2,13 @@
 
 Laws:
 
-1. Asking never wakes an app; only the verbs `start`, `restart` and `wake` do.
+1. Asking never wakes an app; only the verbs `start`, `restart` and `wake` do (`wishes`).
 2. An answer is a document (`render`) or a problem (`problems`), whatever happened.
-3. A client that leaves ends its own wait, never what it set in motion.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from torpor.control.analysis import analyse_boot, analyse_wake
 from torpor.control.follow import Followers
 from torpor.control.lines import (
     json_event,
@@ -37,21 +36,16 @@ from torpor.control.problems import (
     HANDLERS,
     BodyTooLarge,
     NotReady,
-    ShuttingDown,
-    WaitExpired,
     problem_response,
 )
-from torpor.control.query import count, flag, seconds
-from torpor.control.render import (
-    app_detail,
-    app_document,
-    encode,
-)
-from torpor.control.stream import Source, StreamResponse, unless_gone
-from torpor.core.model import AppSnapshot, Event, Phase
-from torpor.errors import BadRequest, StartFailed
+from torpor.control.query import count, flag
+from torpor.control.render import app_detail, app_document, json_response
+from torpor.control.stream import Source, StreamResponse
+from torpor.control.wishes import Wishes
+from torpor.core.model import Event
+from torpor.errors import BadRequest
 from torpor.providers.base import Output
-from torpor.runtime.operator import Operator, Verb
+from torpor.runtime.operator import Operator
 
 MAX_BODY = 64 * 1024
 """Bytes; no request of this API needs a body at all."""
@@ -60,19 +54,11 @@ MAX_LINES = 10_000
 MAX_EVENTS = 10_000
 DEFAULT_LINES = 100
 DEFAULT_EVENTS = 50
-FAILURE_LINES = 10
-"""Log lines that come with the news of a failed start."""
-
-WAKING = frozenset({Verb.START, Verb.RESTART, Verb.WAKE})
-SUCCESS = frozenset({Phase.READY, Phase.DRAINING, Phase.DONE})
-"""Where a waking verb has come true: a one-shot may be done, and a visitor may have left already."""
-
 MEASURED_AT_ONCE = 16
 """Apps; measuring one reads several files of /proc."""
 
 Sink = Callable[[bytes], None]
 
-JSON = "application/json"
 NDJSON = "application/x-ndjson"
 SSE = "text/event-stream"
 
@@ -97,7 +83,7 @@ class Api:
     def __init__(self, operator: Operator, info: DaemonInfo) -> None:
         self._operator = operator
         self._info = info
-        self._waits: set[asyncio.Task[AppSnapshot]] = set()
+        self._wishes = Wishes(operator)
         self.followers = Followers()
         self.ready = False
         """What `/readyz` says."""
@@ -108,13 +94,14 @@ class Api:
             Route("/version", self.version),
             Route("/livez", self.livez),
             Route("/readyz", self.readyz),
+            Route("/analysis", self.analysis),
             Route("/shutdown", self.shutdown, methods=["POST"]),
             Route("/events", self.events),
             Route("/logs", self.logs),
             Route("/apps", self.apps),
             Route("/apps/{name}", self.app),
             Route("/apps/{name}/logs", self.logs),
-            Route("/apps/{name}/{verb}", self.command, methods=["POST"]),
+            *self._wishes.routes(),
         ]
         starlette = Starlette(routes=[Mount("/api/v1", routes=routes)], exception_handlers=HANDLERS)
         return partial(_guard, starlette)
@@ -123,8 +110,7 @@ class Api:
         """End all streams and waits; each client gets a proper end."""
         self.ready = False
         self.followers.close()
-        for task in self._waits:
-            task.cancel()
+        self._wishes.close()
 
     # --- facts --------------------------------------------------------------
 
@@ -135,16 +121,16 @@ class Api:
             piece = snapshots[start : start + MEASURED_AT_ONCE]
             documents += [app_document(snapshot, self._operator.stats) for snapshot in piece]
             await asyncio.sleep(0)  # the apps' own requests get their turn
-        return _json(documents)
+        return json_response(documents)
 
     async def app(self, request: Request) -> Response:
         """One app with all that is known."""
-        return _json(app_detail(self._operator.app(_name(request)), self._operator.stats))
+        return json_response(app_detail(self._operator.app(_name(request)), self._operator.stats))
 
     async def version(self, _request: Request) -> Response:
         """Who answers here."""
         info = self._info
-        return _json(
+        return json_response(
             {
                 "name": "torpor",
                 "version": info.version,
@@ -158,79 +144,28 @@ class Api:
 
     async def livez(self, _request: Request) -> Response:
         """200: the daemon's loop turns."""
-        return _json({"live": True})
+        return json_response({"live": True})
 
     async def readyz(self, _request: Request) -> Response:
         """200: everything is open; 503 before that and from the shutdown on."""
         if not self.ready:
             raise NotReady("torpor does not serve yet, or is shutting down")
-        return _json({"ready": True})
+        return json_response({"ready": True})
 
-    # --- wishes -------------------------------------------------------------
+    async def analysis(self, request: Request) -> Response:
+        """What made the last boot take as long as it did, or with `?app=` an app's last wake."""
+        name = request.query_params.get("app")
+        apps, steps = self._operator.snapshot(), self._operator.wake_steps
+        if name is None:
+            return json_response(analyse_boot(apps, steps))
+        return json_response(analyse_wake(self._operator.app(name).name, apps, steps))
 
-    async def shutdown(self, _request: Request) -> Response:
-        """Begin the orderly end of the daemon."""
+    async def shutdown(self, request: Request) -> Response:
+        """Begin the orderly end of the daemon; with `keep_apps`, without an end of the apps."""
+        keep_apps = flag(request, "keep_apps")
         self.ready = False
-        self._operator.shut_down()
-        return _json({"shutting_down": True, "pid": self._info.pid}, status=202)
-
-    async def command(self, request: Request) -> Response:
-        """Carry out a verb; with `wait`, answer when it has come true."""
-        name, verb = _name(request), _verb(request)
-        wait, timeout = flag(request, "wait", default=True), seconds(request, "timeout")
-        before = self._operator.app(name).phase
-        self._operator.command(verb, name)
-        if not wait:
-            return self._outcome(verb, before, self._operator.app(name), None, 202)
-        started = time.monotonic()
-        after = await unless_gone(request.receive, self._settle(verb, name, timeout))
-        took = time.monotonic() - started
-        if verb in WAKING and after.phase not in SUCCESS:
-            return self._failed(verb, after)
-        return self._outcome(verb, before, after, took, 200)
-
-    async def _settle(self, verb: Verb, name: str, timeout: float | None) -> AppSnapshot:
-        """Wait for the verb to come true.  Raises `WaitExpired`, `ShuttingDown`."""
-        task = asyncio.ensure_future(self._operator.settle(verb, name))
-        self._waits.add(task)
-        try:
-            done, _ = await asyncio.wait((task,), timeout=timeout)
-            if not done:
-                phase = self._operator.app(name).phase.value
-                raise WaitExpired(
-                    f"{name} is {phase} {timeout:g} s after {verb.value}",
-                    hint="It goes on in the background; `torpor status` shows where it stands.",
-                )
-            if task.cancelled():
-                raise ShuttingDown("torpor is shutting down")
-            return task.result()
-        finally:
-            self._waits.discard(task)
-            task.cancel()
-
-    def _outcome(
-        self, verb: Verb, before: Phase, after: AppSnapshot, took: float | None, status: int
-    ) -> Response:
-        document = {
-            "verb": verb.value,
-            "name": after.name,
-            "before": before.value,
-            "done": took is not None,
-            "took": None if took is None else round(took, 3),
-            "app": app_document(after, self._operator.stats),
-        }
-        return _json(document, status=status)
-
-    def _failed(self, verb: Verb, after: AppSnapshot) -> Response:
-        """The news of an attempt that failed, with its reason and the app's last words."""
-        document = app_document(after, self._operator.stats)
-        output = self._operator.output(after.name)
-        lines = output.tail(FAILURE_LINES) or output.tail(FAILURE_LINES, previous=True)
-        because = f": {document.reason}" if document.reason else ""
-        error = StartFailed(f"{after.name} did not become ready{because}")
-        return problem_response(
-            error, verb=verb.value, name=after.name, reason=document.reason, app=document, output=lines
-        )
+        self._operator.shut_down(keep_apps=keep_apps)
+        return json_response({"shutting_down": True, "pid": self._info.pid}, status=202)
 
     # --- streams ------------------------------------------------------------
 
@@ -327,18 +262,5 @@ def _name(request: Request) -> str:
     return unquote(request.path_params["name"])
 
 
-def _verb(request: Request) -> Verb:
-    text = request.path_params["verb"]
-    try:
-        return Verb(text)
-    except ValueError:
-        verbs = ", ".join(verb.value for verb in Verb)
-        raise BadRequest(f"there is no verb {text!r}", hint=f"Verbs are {verbs}.") from None
-
-
 def _accepts(request: Request, media_type: str) -> bool:
     return media_type in request.headers.get("accept", "")
-
-
-def _json(document: object, status: int = 200) -> Response:
-    return Response(encode(document), status_code=status, media_type=JSON)

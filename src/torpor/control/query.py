@@ -32,6 +32,22 @@ def count(request: Request, name: str, *, default: int, limit: int) -> int:
     return min(int(text[:18]), limit)
 
 
+def required(request: Request, name: str) -> str:
+    """`?name=TEXT`, which must be given.  Raises `BadRequest`."""
+    text = request.query_params.get(name)
+    if not text:
+        raise BadRequest(f"{name} is missing", hint=f"Add ?{name}=… to the address.")
+    return text
+
+
+def whole_number(request: Request, name: str) -> int:
+    """`?name=N` with 0 <= N, which must be given.  Raises `BadRequest`."""
+    text = required(request, name)
+    if not (text.isascii() and text.isdigit()):
+        raise BadRequest(f"{name}={text!r} is not a whole number")
+    return int(text[:18])
+
+
 def seconds(request: Request, name: str) -> float | None:
     """`?name=SECONDS`; None if it is not given.  Raises `BadRequest`."""
     text = request.query_params.get(name)

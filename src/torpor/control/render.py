@@ -7,9 +7,10 @@ A field that does not apply now is null, never absent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import msgspec
+from starlette.responses import Response
 
 from torpor.core.model import AppSnapshot, Event, InstanceId, InstanceSnapshot, Phase
 from torpor.providers.base import Stats
@@ -40,6 +41,16 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     state_age: float
     cause: str | None
     reason: str | None
+    status: str | None
+    """Its own words on what it is doing."""
+
+
+class DependencyDocument(msgspec.Struct, frozen=True):
+    """An app that another one needs."""
+
+    app: str
+    condition: str
+    optional: bool
 
 
 class AppDocument(msgspec.Struct, frozen=True):
@@ -65,12 +76,16 @@ class AppDocument(msgspec.Struct, frozen=True):
     routes: list[str]
     cause: str | None
     reason: str | None
+    status: str | None
+    depends_on: list[DependencyDocument]
+    held_by: list[str]
+    """Apps that need it now."""
+    instances: list[InstanceDocument]
 
 
 class AppDetail(AppDocument, frozen=True):
     """One app with all that is known of it."""
 
-    instances: list[InstanceDocument]
     idle_timeout: float | None
     wake_timeout: float
     always_on: bool
@@ -99,7 +114,6 @@ def app_detail(snapshot: AppSnapshot, stats_of: StatsOf) -> AppDetail:
     lifecycle = snapshot.spec.lifecycle
     return AppDetail(
         **msgspec.structs.asdict(_summary(snapshot, instances)),
-        instances=instances,
         idle_timeout=lifecycle.idle_timeout,
         wake_timeout=lifecycle.wake_timeout,
         always_on=lifecycle.always_on,
@@ -128,6 +142,7 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
         state_age=round(instance.phase_age, 3),
         cause=reason.cause.value if reason else None,
         reason=reason.text if reason else None,
+        status=instance.status,
     )
 
 
@@ -149,7 +164,12 @@ def encode(document: object) -> bytes:
     return msgspec.json.encode(document, enc_hook=str)
 
 
-def _summary(snapshot: AppSnapshot, instances: Sequence[InstanceDocument]) -> AppDocument:
+def json_response(document: object, status: int = 200) -> Response:
+    """The answer that carries a document."""
+    return Response(encode(document), status_code=status, media_type="application/json")
+
+
+def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDocument:
     shown = next((one for one in instances if one.state == snapshot.phase.value), None)
     measured = [one.rss for one in instances if one.rss is not None]
     return AppDocument(
@@ -173,6 +193,13 @@ def _summary(snapshot: AppSnapshot, instances: Sequence[InstanceDocument]) -> Ap
         routes=[str(route) for route in snapshot.spec.routes],
         cause=shown.cause if shown else None,
         reason=shown.reason if shown else None,
+        status=shown.status if shown else None,
+        depends_on=[
+            DependencyDocument(needed.app, needed.condition.value, needed.optional)
+            for needed in snapshot.spec.depends_on
+        ],
+        held_by=list(snapshot.held_by),
+        instances=instances,
     )
 
 

@@ -1,0 +1,182 @@
+"""What operators wish of apps: the endpoints that change something, and word of how it went.
+
+Laws:
+
+1. A wish is granted or refused at once; waiting for it to come true is extra.
+2. A client that leaves ends its own wait, never what it set in motion.
+3. Success is told only of what has come true for every instance that was meant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from torpor.config.scalars import Signal
+from torpor.control.problems import ShuttingDown, WaitExpired, problem_response
+from torpor.control.query import flag, required, seconds, whole_number
+from torpor.control.render import app_document, json_response
+from torpor.control.stream import unless_gone
+from torpor.core.model import AppSnapshot, InstanceSnapshot, Phase
+from torpor.errors import BadRequest, StartFailed
+from torpor.runtime.operator import Operator, Verb
+
+FAILURE_LINES = 10
+"""Log lines that come with the news of a failed start."""
+
+WAKING = frozenset({Verb.START, Verb.RESTART, Verb.WAKE})
+SUCCESS = frozenset({Phase.READY, Phase.DRAINING, Phase.DONE})
+"""Where a waking verb has come true: a one-shot may be done, and a visitor may have left already."""
+TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED})
+OTHER_WISHES = ("scale", "signal", "reload")
+
+
+class Wishes:
+    """The endpoints below `/apps/{name}/` that take a POST."""
+
+    def __init__(self, operator: Operator) -> None:
+        self._operator = operator
+        self._waits: set[asyncio.Task[AppSnapshot]] = set()
+
+    def routes(self) -> list[Route]:
+        """Their addresses."""
+        return [
+            Route("/apps/{name}/scale", self.scale, methods=["POST"]),
+            Route("/apps/{name}/signal", self.signal, methods=["POST"]),
+            Route("/apps/{name}/reload", self.reload, methods=["POST"]),
+            Route("/apps/{name}/{verb}", self.command, methods=["POST"]),
+        ]
+
+    def close(self) -> None:
+        """End all waits; each client gets a proper end."""
+        for task in self._waits:
+            task.cancel()
+
+    async def command(self, request: Request) -> Response:
+        """Carry out a verb; with `wait`, answer when it has come true."""
+        name, verb = _name(request), _verb(request)
+        wait, timeout = flag(request, "wait", default=True), seconds(request, "timeout")
+        force, rolling = flag(request, "force"), flag(request, "rolling")
+        if force and verb is not Verb.STOP:
+            raise BadRequest(f"{verb.value} cannot be forced", hint="`stop` can.")
+        if rolling and verb is not Verb.RESTART:
+            raise BadRequest(f"{verb.value} cannot be rolling", hint="`restart` can.")
+        before = self._operator.app(name)
+        self._operator.command(verb, name, force=force, rolling=rolling)
+        if not wait:
+            return self._outcome(verb.value, before, self._operator.app(name), None)
+        after, took = await self._come_true(request, verb, verb.value, name, timeout)
+        if (verb in WAKING and after.phase not in SUCCESS) or (rolling and _trouble(after)):
+            return self._failed(verb.value, after)
+        return self._outcome(verb.value, before, after, took)
+
+    async def scale(self, request: Request) -> Response:
+        """Have `replicas` instances of an app; with `wait`, answer when nothing is under way any more."""
+        name, replicas = _name(request), whole_number(request, "replicas")
+        wait, timeout = flag(request, "wait", default=True), seconds(request, "timeout")
+        before = self._operator.app(name)
+        self._operator.scale(name, replicas)
+        if not wait:
+            return self._outcome("scale", before, self._operator.app(name), None, replicas=replicas)
+        after, took = await self._come_true(request, Verb.START, "scale", name, timeout)
+        if _trouble(after):
+            return self._failed("scale", after)
+        return self._outcome("scale", before, after, took, replicas=replicas)
+
+    async def signal(self, request: Request) -> Response:
+        """Send a signal to the main process of every instance."""
+        name, number = _name(request), _signal(required(request, "signal"))
+        before = self._operator.app(name)
+        reached = await self._operator.signal(name, number)
+        after = self._operator.app(name)
+        return self._outcome("signal", before, after, 0.0, signal=number, reached=reached)
+
+    async def reload(self, request: Request) -> Response:
+        """Let every instance read its own configuration again."""
+        name = _name(request)
+        before, started = self._operator.app(name), time.monotonic()
+        reached = await self._operator.reload(name)
+        took = time.monotonic() - started
+        return self._outcome("reload", before, self._operator.app(name), took, reached=reached)
+
+    async def _come_true(
+        self, request: Request, verb: Verb, word: str, name: str, timeout: float | None
+    ) -> tuple[AppSnapshot, float]:
+        """What has become of it, and after how many seconds."""
+        started = time.monotonic()
+        after = await unless_gone(request.receive, self._settle(verb, word, name, timeout))
+        return after, time.monotonic() - started
+
+    async def _settle(self, verb: Verb, word: str, name: str, timeout: float | None) -> AppSnapshot:
+        """Wait for a wish to come true.  Raises `WaitExpired`, `ShuttingDown`."""
+        task = asyncio.ensure_future(self._operator.settle(verb, name))
+        self._waits.add(task)
+        try:
+            done, _ = await asyncio.wait((task,), timeout=timeout)
+            if not done:
+                phase = self._operator.app(name).phase.value
+                raise WaitExpired(
+                    f"{name} is {phase} {timeout:g} s after {word}",
+                    hint="It goes on in the background; `torpor status` shows where it stands.",
+                )
+            if task.cancelled():
+                raise ShuttingDown("torpor is shutting down")
+            return task.result()
+        finally:
+            self._waits.discard(task)
+            task.cancel()
+
+    def _outcome(
+        self, word: str, before: AppSnapshot, after: AppSnapshot, took: float | None, **more: object
+    ) -> Response:
+        """The news of a wish; one that nobody waited for took None."""
+        document = {
+            "verb": word,
+            "name": after.name,
+            "before": before.phase.value,
+            "done": took is not None,
+            "took": None if took is None else round(took, 3),
+            **more,
+            "app": app_document(after, self._operator.stats),
+        }
+        return json_response(document, status=202 if took is None else 200)
+
+    def _failed(self, word: str, after: AppSnapshot) -> Response:
+        """The news of an attempt that failed, with its reason and the app's last words."""
+        document = app_document(after, self._operator.stats)
+        output = self._operator.output(after.name)
+        lines = output.tail(FAILURE_LINES) or output.tail(FAILURE_LINES, previous=True)
+        trouble = _trouble(after)
+        reason = document.reason or (trouble[0].reason.text if trouble and trouble[0].reason else None)
+        who = after.name if after.phase not in SUCCESS or not trouble else str(trouble[0].id)
+        error = StartFailed(f"{who} did not become ready{f': {reason}' if reason else ''}")
+        return problem_response(error, verb=word, name=after.name, reason=reason, app=document, output=lines)
+
+
+def _trouble(app: AppSnapshot) -> list[InstanceSnapshot]:
+    return [instance for instance in app.instances if instance.phase in TROUBLED]
+
+
+def _name(request: Request) -> str:
+    return unquote(request.path_params["name"])
+
+
+def _verb(request: Request) -> Verb:
+    text = request.path_params["verb"]
+    try:
+        return Verb(text)
+    except ValueError:
+        verbs = ", ".join([*Verb, *OTHER_WISHES])
+        raise BadRequest(f"there is no verb {text!r}", hint=f"Verbs are {verbs}.") from None
+
+
+def _signal(text: str) -> int:
+    try:
+        return int(Signal.parse(int(text[:18]) if text.isascii() and text.isdigit() else text))
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
