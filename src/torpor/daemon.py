@@ -161,7 +161,7 @@ class Daemon:
         app = self._engine.fleet.apps[event.app]
         ended = app.instances[0].completed is not None or app.phase is Phase.FAILED
         if ended and app.phase in UNUSED:
-            info = app.instances[0].last_exit
+            info = app.instances[0].exit
             self._exit_code = 128 + info.signal if info.signal is not None else info.code or 0
             if app.phase is Phase.FAILED:
                 self._exit_code = self._exit_code or 1

@@ -8,7 +8,7 @@ import pytest
 
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
-from torpor.core import machine
+from torpor.core import machine, moves
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.messages import BecameReady, Exited, WakeRequested
@@ -33,24 +33,24 @@ def test_no_history_breaks_a_law(block: int) -> None:
 
 
 def _never_kill(patch: pytest.MonkeyPatch) -> None:
-    _cell(patch, Phase.STOPPING, DeadlineReached, Instance.ignore)
+    _cell(patch, Phase.STOPPING, DeadlineReached, moves.ignore)
 
 
 def _forget_the_start_deadline(patch: pytest.MonkeyPatch) -> None:
-    enter = Instance._enter
+    enter = Instance.enter
 
     def without(self: Instance, phase: Phase, limit: float | None) -> None:
         enter(self, phase, None if phase is Phase.STARTING else limit)
 
-    patch.setattr(Instance, "_enter", without)
+    patch.setattr(Instance, "enter", without)
 
 
 def _start_beside_the_living(patch: pytest.MonkeyPatch) -> None:
-    _cell(patch, Phase.STOPPING, WakeRequested, Instance.wake)
+    _cell(patch, Phase.STOPPING, WakeRequested, moves.wake)
 
 
 def _finish_despite_leftovers(patch: pytest.MonkeyPatch) -> None:
-    _cell(patch, Phase.STOPPING, Exited, Instance.gone)
+    _cell(patch, Phase.STOPPING, Exited, moves.gone)
 
 
 def _forget_who_waits(patch: pytest.MonkeyPatch) -> None:
@@ -58,11 +58,11 @@ def _forget_who_waits(patch: pytest.MonkeyPatch) -> None:
 
 
 def _leave_the_gate_open(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Instance, "_close_gate", lambda _self: None)
+    patch.setattr(Instance, "close_gate", lambda _self: None)
 
 
 def _ignore_an_exit(patch: pytest.MonkeyPatch) -> None:
-    _cell(patch, Phase.READY, Exited, Instance.ignore)
+    _cell(patch, Phase.READY, Exited, moves.ignore)
 
 
 def _believe_old_news(patch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def _wake_what_is_to_be_down(patch: pytest.MonkeyPatch) -> None:
 
 
 def _ready_again_while_stopping(patch: pytest.MonkeyPatch) -> None:
-    _cell(patch, Phase.STOPPING, BecameReady, Instance.open)
+    _cell(patch, Phase.STOPPING, BecameReady, moves.open_gate)
 
 
 def _start_before_the_needed(patch: pytest.MonkeyPatch) -> None:

@@ -416,7 +416,7 @@ class World:
                     f"{app.spec.name} fell asleep although {holders} need it",
                 )
                 if instance.phase in WAITING:
-                    law(instance.next_deadline() is not None, f"{instance.phase} waits without a deadline")
+                    law(instance.deadline is not None, f"{instance.phase} waits without a deadline")
                 upstream = instance.upstream
                 if instance.phase is Phase.READY:
                     law(upstream is not None and upstream.open, "ready, but the gate is closed")

@@ -17,15 +17,7 @@ from itertools import count, islice
 from types import MappingProxyType
 
 from torpor.core import policy
-from torpor.core.instance import (
-    UNUSED,
-    CloseGate,
-    DeadlineReached,
-    Instance,
-    OpenGate,
-    Outcome,
-    RefuseWaiting,
-)
+from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
 from torpor.core.messages import (
     Adopted,
@@ -63,6 +55,7 @@ from torpor.core.model import (
     Standing,
     Want,
 )
+from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.upstream import Upstream
 
 USEFULNESS = (
@@ -208,14 +201,14 @@ class App:
             del self._tickets[ticket]
             self._out.append(RefuseTicket(ticket, self._too_late(now)))
         for instance in self.instances:
-            due = instance.next_deadline()
+            due = instance.deadline
             if due is not None and due <= now:
                 self._tell(instance, DeadlineReached(), now)
         return self._done(now)
 
     def next_deadline(self) -> float | None:
         """When something is due at the earliest; None: only when an input comes."""
-        due = [at for instance in self.instances if (at := instance.next_deadline()) is not None]
+        due = [at for instance in self.instances if (at := instance.deadline) is not None]
         # All tickets wait equally long, so the oldest is due first.
         due.extend(deadline for _, deadline in zip(range(1), self._tickets.values(), strict=False))
         return min(due, default=None)

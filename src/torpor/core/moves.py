@@ -1,0 +1,354 @@
+"""The moves that the table in `core.machine` names: one function per reaction to an input.
+
+A move changes its instance and appends to `out` what is to be done; it does nothing else.
+"""
+
+from __future__ import annotations
+
+from torpor.core import policy, transitions
+from torpor.core.instance import DeadlineReached, Ending, Instance
+from torpor.core.messages import (
+    Adopted,
+    BecameReady,
+    ConnectRefused,
+    DependenciesMet,
+    DependencyLost,
+    EndAnnounced,
+    Exited,
+    FoundUnhealthy,
+    Gone,
+    KillInstance,
+    Pinged,
+    ProbeInstance,
+    Reboot,
+    Released,
+    RestartRequested,
+    SleepRequested,
+    Started,
+    StartRefused,
+    StartRequested,
+    StatusChanged,
+    StopProblem,
+    StopRequested,
+    TimeExtended,
+    Vacated,
+    WakeRequested,
+    WatchdogChanged,
+)
+from torpor.core.model import Cause, OnStartTimeout, Phase, Reason, Refusal, Want
+from torpor.core.outcomes import RefuseWaiting
+
+KILL_AGAIN = 2.0
+"""Seconds between two attempts to end by force what survived the first."""
+
+GOODBYE = 2.0
+"""Seconds that upgraded connections get to close after a patient drain."""
+
+_PUT_TO_SLEEP = Reason(Cause.OPERATOR, "put to sleep by the operator")
+
+
+def ignore(it: Instance, _message: object) -> None:
+    """Nothing changes."""
+
+
+def wake(it: Instance, message: WakeRequested) -> None:
+    """Start, because somebody knocked."""
+    it.woken_at = it.now
+    it.say("waking", f"woken by {message.by}", by=message.by)
+    transitions.start(it)
+
+
+def start_fresh(it: Instance, _message: object) -> None:
+    """Start with a clean slate, because an operator said so."""
+    it.failures.clear()
+    it.woken_at = it.now
+    it.say("waking", "started by the operator", by="operator")
+    transitions.start(it)
+
+
+def unblock(it: Instance, _message: DependenciesMet) -> None:
+    """Everything it needs is there: start."""
+    transitions.launch(it)
+
+
+def lose_dependency(it: Instance, message: DependencyLost) -> None:
+    """What it needs will not come by itself: tell whoever waits."""
+    transitions.stay_blocked(it, message.reason)
+
+
+def blocked_late(it: Instance, _message: DeadlineReached) -> None:
+    """What it needs does not come: tell whoever waits."""
+    assert it.needs is not None
+    transitions.stay_blocked(it, it.needs)
+
+
+def adopt(it: Instance, message: Adopted) -> None:
+    """It outlived the daemon that started it: take it on, once its readiness is proven."""
+    it.endpoint = message.endpoint
+    it.started_at = it.now - message.age
+    it.reason = None
+    it.ending = Ending.ASKED
+    it.was_stable = message.age >= it.lifecycle.stable_after
+    it.say("adopted", f"process {message.pid} goes on", pid=message.pid)
+    if it.want is Want.DOWN:
+        it.reason = Reason(Cause.DOWN, "stopped by the operator")
+        transitions.stop(it)
+        return
+    it.enter(Phase.STARTING, it.lifecycle.start_timeout)
+    it.out.append(ProbeInstance(it.id, it.generation))
+
+
+def note_started(it: Instance, message: Started) -> None:
+    """It lives; its readiness is still awaited."""
+    it.endpoint = message.endpoint
+    it.started_at = it.now
+    if message.pid is not None:
+        it.say("started", f"process {message.pid} started", pid=message.pid)
+
+
+def open_gate(it: Instance, _message: BecameReady) -> None:
+    """Ready: open the gate for everybody who waits."""
+    transitions.open_gate(it)
+
+
+def ready_due(it: Instance, _message: DeadlineReached) -> None:
+    """Stable for long enough, or idle for long enough, or not yet after all."""
+    if it.stable_at is not None and it.now >= it.stable_at:
+        it.stable_at = None
+        it.was_stable = True
+        it.failures.clear()
+    if it.watched_until is not None and it.now >= it.watched_until:
+        transitions.miss_heartbeat(it)
+        return
+    idle_in = it.idle_in(it.now)
+    if idle_in is not None and idle_in <= 0:
+        assert it.lifecycle.idle_timeout is not None
+        text = f"no request for {policy.span(it.lifecycle.idle_timeout)}"
+        transitions.drain(it, Reason(Cause.IDLE, text))
+    else:
+        it.deadline = it.ready_deadline()
+
+
+def touch(it: Instance, _message: WakeRequested) -> None:
+    """An operator's wake of a ready instance is activity."""
+    if it.upstream is not None:
+        it.upstream.last_active = it.now
+
+
+def ping(it: Instance, _message: Pinged) -> None:
+    """A sign of life: the next one is due an interval from now."""
+    it.watch()
+    it.deadline = it.ready_deadline()
+
+
+def set_watchdog(it: Instance, message: WatchdogChanged) -> None:
+    """It knows best how often it can send a sign of life."""
+    it.watch_interval = message.interval
+    if it.phase is Phase.READY:
+        it.watch()
+        it.deadline = it.ready_deadline()
+
+
+def unhealthy(it: Instance, message: FoundUnhealthy) -> None:
+    """It does not do its work any more: end it, and start it again as after a crash."""
+    transitions.end_unhealthy(it, message.text)
+
+
+def note_status(it: Instance, message: StatusChanged) -> None:
+    """Its own words on what it is doing."""
+    it.status = message.text
+
+
+def extend(it: Instance, message: TimeExtended) -> None:
+    """It is alive and needs longer."""
+    assert it.deadline is not None
+    it.deadline = max(it.deadline, it.now + message.seconds)
+
+
+def let_end(it: Instance, _message: EndAnnounced) -> None:
+    """It is about to end by itself: send it nobody, and see to it that it does end."""
+    it.ending = Ending.CRASHED
+    it.close_gate()
+    it.enter(Phase.STOPPING, it.lifecycle.stop_timeout)
+    it.say("stopping", "announced its own end")
+
+
+def released(it: Instance, _message: Released) -> None:
+    """Nobody holds it any more: from now on it may become idle."""
+    if it.upstream is not None:
+        it.upstream.last_active = it.now
+    it.deadline = it.ready_deadline()
+
+
+def prove_again(it: Instance, _message: ConnectRefused) -> None:
+    """A connection was refused: close the gate until the readiness probes hold again."""
+    it.close_gate()
+    it.demand = True
+    it.enter(Phase.STARTING, it.lifecycle.start_timeout)
+    it.say("unready", "refused a connection, checking its readiness")
+    it.out.append(ProbeInstance(it.id, it.generation))
+
+
+def drain_for_sleep(it: Instance, _message: SleepRequested) -> None:
+    """Finish what is in flight, then sleep."""
+    transitions.drain(it, _PUT_TO_SLEEP)
+
+
+def drain_for_down(it: Instance, message: StopRequested) -> None:
+    """Finish what is in flight, then stop."""
+    transitions.drain(it, Reason(Cause.DOWN, message.why))
+
+
+def drain_for_restart(it: Instance, message: RestartRequested) -> None:
+    """Finish what is in flight, then start a new generation."""
+    it.failures.clear()
+    transitions.drain(it, Reason(Cause.OPERATOR, "restarted by the operator"), patient=message.rolling)
+    it.demand = True
+
+
+def stop_when_vacant(it: Instance, _message: Vacated) -> None:
+    """Nobody uses it any more: stop."""
+    transitions.stop_when_vacant(it)
+
+
+def reopen(it: Instance, _message: object) -> None:
+    """Somebody came before it was stopped: ready again."""
+    if it.demand:  # a restart drains for a new generation, which serves whoever came
+        return
+    it.reason = None
+    transitions.open_gate(it)
+
+
+def drain_late(it: Instance, _message: DeadlineReached) -> None:
+    """Out of patience: close upgraded connections if they are still open, else stop."""
+    if it.patient:
+        it.patient = False
+        it.deadline = it.now + GOODBYE
+        it.close_upgraded()
+    else:
+        transitions.stop(it)
+
+
+def abandon_for_sleep(it: Instance, _message: SleepRequested) -> None:
+    """Give up the start: the operator wants it asleep."""
+    transitions.abandon(it, _PUT_TO_SLEEP, retry_after=1.0)
+
+
+def abandon_for_down(it: Instance, message: StopRequested) -> None:
+    """Give up the start: the operator wants it down."""
+    transitions.abandon(it, Reason(Cause.DOWN, message.why), retry_after=None)
+
+
+def start_over(it: Instance, _message: RestartRequested) -> None:
+    """Give up this start for a new one; whoever waits goes on waiting."""
+    it.failures.clear()
+    transitions.stop(it)
+    it.demand = True
+
+
+def kill(it: Instance, _message: DeadlineReached) -> None:
+    """It outlived its stop signal: end it by force, and again until it is gone."""
+    it.deadline = it.now + KILL_AGAIN
+    it.say("killing", "did not end in time, killing it")
+    it.out.append(KillInstance(it.id, it.generation))
+
+
+def note_stop_problem(it: Instance, message: StopProblem) -> None:
+    """Report it; the deadline tries again."""
+    it.say("stop-problem", message.text)
+
+
+def want_again(it: Instance, message: WakeRequested | StartRequested | RestartRequested) -> None:
+    """Start a new generation as soon as that may be."""
+    if not it.demand:
+        it.demand = True
+        it.woken_at = it.now
+        by = message.by if isinstance(message, WakeRequested) else "the operator"
+        it.say("waking", f"woken by {by}", by=by)
+
+
+def want_no_more(it: Instance, message: SleepRequested | StopRequested) -> None:
+    """Do not start again after this end."""
+    it.demand = False
+    it.woken_at = None
+    if isinstance(message, StopRequested):
+        it.reason, retry_after = Reason(Cause.DOWN, message.why), None
+    else:
+        it.reason, retry_after = _PUT_TO_SLEEP, 1.0
+    it.ending = Ending.ASKED
+    it.out.append(RefuseWaiting(Refusal(it.reason, retry_after)))
+
+
+def start_refused(it: Instance, message: StartRefused) -> None:
+    """It could not be brought to life."""
+    it.say("start-failed", message.text)
+    transitions.never_ready(it, Reason(Cause.START_FAILED, message.text))
+    transitions.finish(it)
+
+
+def start_exited(it: Instance, message: Exited) -> None:
+    """It ended before it was ready: whoever waits learns so at once."""
+    if it.upstream is not None:  # it had been ready, and was to prove it again
+        transitions.crash(it, message)
+        return
+    it.exit = message.info
+    it.say("exited", f"{message.info} before it was ready")
+    transitions.never_ready(it, Reason(Cause.START_FAILED, f"{message.info} before it was ready"))
+    transitions.end(it, message)
+
+
+def start_late(it: Instance, _message: DeadlineReached) -> None:
+    """Not ready in time: what the configuration says, as a rule a failed attempt."""
+    text = f"not ready within {policy.span(it.lifecycle.start_timeout)}"
+    then = it.lifecycle.on_start_timeout
+    if then is OnStartTimeout.ACCEPT and it.started:
+        it.say("accepted", f"{text}, taken for ready")
+        transitions.open_gate(it)
+        return
+    if then is OnStartTimeout.REBOOT:
+        it.out.append(Reboot(it.id.app, text))
+    it.say("start-failed", text)
+    transitions.never_ready(it, Reason(Cause.START_TIMEOUT, text))
+    it.demand = then is OnStartTimeout.RESTART
+    transitions.stop(it)
+
+
+def crashed(it: Instance, message: Exited) -> None:
+    """It ended by itself while it was ready."""
+    transitions.crash(it, message)
+
+
+def ended(it: Instance, message: Exited) -> None:
+    """The end that was asked for."""
+    it.exit = message.info
+    transitions.end(it, message)
+
+
+def gone(it: Instance, _message: Gone | StartRefused) -> None:
+    """Nothing of it is alive any more."""
+    transitions.finish(it)
+
+
+def retry(it: Instance, _message: DeadlineReached) -> None:
+    """The backoff is over: start if anybody still wants it."""
+    if it.demand or it.held or it.want is Want.UP:
+        it.restarts += 1
+        transitions.start(it)
+    else:
+        transitions.sleep(it)
+
+
+def cool_off_over(it: Instance, _message: DeadlineReached) -> None:
+    """Tried often enough and rested long enough: the next one may try again."""
+    it.failures.clear()
+    if it.held or it.want is Want.UP:
+        it.restarts += 1
+        transitions.start(it)
+    else:
+        transitions.sleep(it)
+
+
+def give_up(it: Instance, message: SleepRequested | StopRequested) -> None:
+    """Stop retrying: the operator wants it asleep or down."""
+    want_no_more(it, message)
+    transitions.sleep(it)
