@@ -8,7 +8,7 @@ import pytest
 
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
-from torpor.core import machine, moves
+from torpor.core import dependencies, machine, moves
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.messages import BecameReady, Exited, WakeRequested
@@ -84,7 +84,7 @@ def _ready_again_while_stopping(patch: pytest.MonkeyPatch) -> None:
 
 
 def _start_before_the_needed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(app_module.App, "_needs", lambda _self: None)
+    patch.setattr(dependencies, "missing", lambda _needed, _standings: None)
 
 
 def _hold_nobody(patch: pytest.MonkeyPatch) -> None:

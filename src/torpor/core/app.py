@@ -16,7 +16,7 @@ from dataclasses import replace
 from itertools import count, islice
 from types import MappingProxyType
 
-from torpor.core import policy
+from torpor.core import dependencies, policy
 from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
 from torpor.core.messages import (
@@ -76,13 +76,7 @@ MOST_REPLICAS = 100
 UNDER_WAY = frozenset({Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING})
 """Phases that an instance is only passing through."""
 
-_WORDS = {
-    Condition.STARTED: "started",
-    Condition.HEALTHY: "ready",
-    Condition.COMPLETED: "completed",
-    Condition.COMPLETED_SUCCESSFULLY: "completed successfully",
-}
-_DOWN = Refusal(Reason(Cause.DOWN, "stopped by the operator"), None)
+_DOWN = Refusal(dependencies.DOWN, None)
 _SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
 
 
@@ -257,9 +251,8 @@ class App:
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
         self._out = []
-        needs = self._needs()
-        lost = self._lost()
-        if needs is None:
+        lost = dependencies.lost(self.spec.depends_on, self._standings)
+        if dependencies.missing(self.spec.depends_on, self._standings) is None:
             self._tell_all(DependenciesMet(self.spec.name), now)
         elif lost is not None:
             self._tell_all(DependencyLost(self.spec.name, lost), now)
@@ -273,35 +266,7 @@ class App:
     @property
     def standing(self) -> Standing:
         """What this app is to those that depend on it."""
-        met = set()
-        for instance in self.instances:
-            if instance.phase is Phase.READY:
-                met |= {Condition.STARTED, Condition.HEALTHY}
-            elif instance.phase is Phase.STARTING and instance.started:
-                met.add(Condition.STARTED)
-            if instance.completed is not None:
-                met.add(Condition.COMPLETED)
-                if policy.succeeded(self.spec.lifecycle, instance.completed):
-                    met.add(Condition.COMPLETED_SUCCESSFULLY)
-        failed = None
-        if self.want is Want.DOWN:
-            failed = _DOWN.reason
-        elif self.phase is Phase.FAILED:
-            failed = self.instances[0].reason
-        return Standing(frozenset(met), failed)
-
-    def _needs(self) -> Reason | None:
-        for needed in self.spec.depends_on:
-            if not needed.optional and needed.condition not in self._standings[needed.app].met:
-                return Reason(Cause.DEPENDENCY, f"waiting for {needed.app} to be {_WORDS[needed.condition]}")
-        return None
-
-    def _lost(self) -> Reason | None:
-        for needed in self.spec.depends_on:
-            standing = self._standings[needed.app]
-            if not needed.optional and needed.condition not in standing.met and standing.failed is not None:
-                return Reason(Cause.DEPENDENCY, f"needs {needed.app}: {standing.failed}")
-        return None
+        return dependencies.standing(self.spec.lifecycle, self.want, self.instances)
 
     # --- questions -----------------------------------------------------------
 
@@ -470,7 +435,7 @@ class App:
     def _tell(self, instance: Instance, message: object, now: float) -> None:
         before = (instance.generation, instance.restarts)
         instance.held = bool(self.held_by)
-        instance.needs = self._needs() if self.spec.depends_on else None
+        instance.needs = dependencies.missing(self.spec.depends_on, self._standings)
         for outcome in step(instance, message, now):
             self._settle(outcome)
             if isinstance(outcome, OpenGate) and self.spec.liveness is not None:
