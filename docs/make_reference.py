@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from torpor.config.declarations import Privileges, Program, Requests, Supervision
 from torpor.config.schema import json_schema
 from torpor.config.template import PLACEHOLDERS
 
@@ -68,18 +72,34 @@ SECTIONS = {
     "Tls": ("gateway.listen.tls", ""),
     "GatewayLimits": ("gateway.limits", ""),
     "App": ("apps.NAME and defaults", ""),
+    "HookCommand": ("pre_start, post_start, pre_stop, post_stop, stop_command, reload_command", "As a map:"),
+    "Log": ("log", ""),
+    "Rlimits": (
+        "rlimits",
+        "One value is both the soft limit and the hard one. Bytes and times need a unit; 0 needs none.",
+    ),
+    "Capabilities": ("capabilities", ""),
     "Route": ("routes", "As a map:"),
+    "WaitingPage": ("loading_page", "As a map:"),
+    "Websocket": ("websocket", ""),
+    "Needed": ("depends_on", "As a map from names to maps:"),
     "Readiness": (
         "readiness",
         "As a map. All that is named must hold; `tcp: false` alone means ready at once.",
     ),
-    "WaitingPage": ("loading_page", "As a map:"),
-    "Websocket": ("websocket", ""),
-    "Log": ("log", ""),
+    "Liveness": ("liveness", "As a map. Exactly one of `http`, `tcp` and `exec`:"),
     "RestartPause": ("backoff", ""),
     "GiveUp": ("start_limit", ""),
 }
 """The maps of the file: the class that declares each, its heading, and a sentence before the table."""
+
+GROUPS = {
+    "Program": Program,
+    "Rights and limits": Privileges,
+    "Requests and sleep": Requests,
+    "Supervision": Supervision,
+}
+"""The parts of an app's keys, each declared upon the one before."""
 
 ENV_FILES = """
 An env file has lines of `NAME=value`; blank lines, `#` comments and a leading `export` are allowed. Values in 'single quotes'
@@ -96,19 +116,33 @@ def configuration_page() -> str:
     assert not unknown, f"no heading for {unknown}"
     parts = [HEAD]
     for name, (heading, sentence) in SECTIONS.items():
-        parts.append(
-            _section(heading, sentence or maps[name]["description"], maps[name], schema["definitions"])
-        )
+        parts.append(f"\n## {heading}\n\n{sentence or maps[name]['description']}\n")
         if name == "App":
-            parts.append(ENV_FILES)
+            parts += _groups(maps[name], schema["definitions"])
+            continue
+        parts.append(_table(maps[name], maps[name]["properties"], schema["definitions"]))
         if name == "WaitingPage":
             parts.append(_placeholders())
     return "".join(parts)
 
 
-def _section(heading: str, sentence: str, declared: dict[str, Any], definitions: dict[str, Any]) -> str:
-    rows = [f"\n## {heading}\n\n{sentence}\n\n| key | value | default | |\n|---|---|---|---|\n"]
-    for key, schema in declared["properties"].items():
+def _groups(app: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
+    """The keys of an app, by what they are about."""
+    shown: set[str] = set()
+    for heading, part in GROUPS.items():
+        keys = [field.encode_name for field in msgspec.structs.fields(part) if field.encode_name not in shown]
+        shown |= set(keys)
+        yield f"\n### {heading}\n"
+        yield _table(app, keys, definitions)
+        if part is Program:
+            yield ENV_FILES
+    assert shown == set(app["properties"])
+
+
+def _table(declared: dict[str, Any], keys: Iterable[str], definitions: dict[str, Any]) -> str:
+    rows = ["\n| key | value | default | |\n|---|---|---|---|\n"]
+    for key in keys:
+        schema = declared["properties"][key]
         text = schema["description"]
         if key in declared["required"]:
             text += " Required."
@@ -157,7 +191,7 @@ def _placeholders() -> str:
 def _yaml(value: object) -> str:
     """The value in YAML's one-line form."""
     if isinstance(value, str):
-        return value
+        return f'"{value}"' if value.isdigit() else value
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):

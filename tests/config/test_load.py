@@ -177,6 +177,7 @@ def test_every_key_arrives_in_its_value(home: Path) -> None:
                 "PASSED": "on",
             },
             stop_signal=2,
+            notify=True,
             log=LogSpec(1_000_000, 0),
         ),
     )

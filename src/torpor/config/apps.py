@@ -7,33 +7,23 @@ by name.  Paths are relative to the file that names them.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
 
 from msgspec import UNSET
 
 from torpor.config import declarations as declared
 from torpor.config import template
-from torpor.config.command import build_command
-from torpor.config.layers import Layer, Layers, given
-from torpor.config.problems import Problems
-from torpor.config.readiness import build_readiness
+from torpor.config.dependencies import build_dependencies
+from torpor.config.layers import Layers, given
+from torpor.config.lifecycle import build_lifecycle
+from torpor.config.process import build_process
+from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import parse_path, parse_route
-from torpor.config.settings import LogSpec, ProcessSpec
-from torpor.config.variables import build_environment
 from torpor.core.model import (
     AppSpec,
-    Backoff,
-    Lifecycle,
     LoadingPage,
     Route,
     SocketPolicy,
-    StartLimit,
     WakeOn,
 )
 
@@ -41,29 +31,26 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 MAX_ROUTES = 1000
 
 
-def build_app(name: str, layers: Sequence[Layer], environ: Mapping[str, str], problems: Problems) -> AppSpec:
-    """The app.  What is wrong goes to `problems`; the result then holds defaults in its place."""
-    keys = Layers(name, layers, environ, problems)
+def build_app(keys: Layers) -> AppSpec:
+    """The app.  What is wrong goes to the problems; the result then holds defaults in its place."""
     _check_name(keys)
     routes = _routes(keys)
     port = keys.get("port", None)
+    lifecycle = build_lifecycle(keys)
+    readiness = build_readiness(keys, listens=bool(routes) or port is not None)
     return AppSpec(
         name=keys.name,
-        lifecycle=_lifecycle(keys),
+        lifecycle=lifecycle,
         routes=routes,
-        readiness=build_readiness(keys, listens=bool(routes) or port is not None),
+        readiness=readiness,
+        liveness=build_liveness(keys),
         loading_page=_loading_page(keys),
         wake_on=keys.get("wake_on", WakeOn.ANY),
         websocket=_websocket(keys),
         port=port,
-        workload=ProcessSpec(
-            command=build_command(keys),
-            working_dir=_working_dir(keys),
-            shell=keys.get("shell", False),
-            environment=MappingProxyType(build_environment(keys)),
-            stop_signal=int(keys.get("stop_signal", signal.SIGTERM)),
-            log=_filled(LogSpec(), keys.get("log", None)),
-        ),
+        replicas=_replicas(keys, port),
+        depends_on=build_dependencies(keys),
+        workload=build_process(keys, lifecycle, readiness),
     )
 
 
@@ -77,39 +64,11 @@ def _check_name(keys: Layers) -> None:
     )
 
 
-def _lifecycle(keys: Layers) -> Lifecycle:
-    default = Lifecycle()
-    always_on = keys.get("always_on", default.always_on)
-    own = keys.own.keys
-    if always_on and own.idle_timeout is not UNSET and own.idle_timeout.limit is not None:
-        keys.report(
-            "idle_timeout", "has no effect: an app that is always_on never sleeps; remove one of them"
-        )
-    backoff = _filled(default.backoff, keys.get("backoff", None))
-    if backoff.max < backoff.initial:
-        keys.report("backoff", "the longest pause (max) is shorter than the first (initial)")
-    idle = keys.get("idle_timeout", None)
-    return Lifecycle(
-        idle_timeout=default.idle_timeout if idle is None else idle.limit,
-        wake_timeout=float(keys.get("wake_timeout", default.wake_timeout)),
-        start_timeout=float(keys.get("start_timeout", default.start_timeout)),
-        drain_timeout=float(keys.get("drain_timeout", default.drain_timeout)),
-        stop_timeout=float(keys.get("stop_timeout", default.stop_timeout)),
-        always_on=always_on,
-        restart=keys.get("restart", default.restart),
-        max_waiting=keys.get("max_waiting", default.max_waiting),
-        backoff=backoff,
-        start_limit=_filled(default.start_limit, keys.get("start_limit", None)),
-        stable_after=float(keys.get("stable_after", default.stable_after)),
-    )
-
-
-def _working_dir(keys: Layers) -> Path:
-    layer = keys.find("working_dir")
-    path = (layer or keys.own).absolute(keys.get("working_dir", "."))
-    if layer is not None and not _is_dir(path):
-        keys.report("working_dir", f"there is no such directory: {path}")
-    return Path(path)
+def _replicas(keys: Layers, port: int | None) -> int:
+    replicas: int = keys.get("replicas", AppSpec("").replicas)
+    if replicas > 1 and port is not None:
+        keys.report("port", f"{replicas} replicas cannot share one port; let Torpor allot the ports")
+    return replicas
 
 
 def _routes(keys: Layers) -> tuple[Route, ...]:
@@ -181,22 +140,3 @@ def _websocket(keys: Layers) -> SocketPolicy:
             activity = given(short, given(named, activity))
             break
     return SocketPolicy(activity, max_age)
-
-
-Filled = TypeVar("Filled", LogSpec, Backoff, StartLimit)
-
-
-def _filled(default: Filled, keys: Any) -> Filled:
-    """`default` with what `keys` names.  Both have the same field names."""
-    if keys is None:
-        return default
-    values = {name: given(getattr(keys, name), getattr(default, name)) for name in keys.__struct_fields__}
-    plain = {name: type(getattr(default, name))(value) for name, value in values.items()}
-    return type(default)(**plain)
-
-
-def _is_dir(path: str) -> bool:
-    try:
-        return os.path.isdir(path)
-    except ValueError:  # a NUL character
-        return False

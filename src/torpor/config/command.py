@@ -1,13 +1,32 @@
-"""The command line of an app, or of a probe."""
+"""The command line of an app, of a probe, or of a hook."""
 
 from __future__ import annotations
 
 import shlex
 from typing import Any
 
-from torpor.config.layers import Layers
+from torpor.config.layers import Layers, given
+from torpor.config.settings import Hook
 
 _SHELL_WORDS = frozenset({"&&", "||", "|", ">", ">>", "<", ";", "&", "2>&1"})
+
+
+def build_hook(keys: Layers, key: str) -> Hook | None:
+    """The command that `key` names, as text, list or map; None without one."""
+    value = keys.get(key, None)
+    if value is None:
+        return None
+    default = Hook(())
+    if isinstance(value, str | list):
+        return Hook(split_words(keys, key, value), default.timeout)
+    shell = given(value.shell, default.shell)
+    return Hook(
+        shell_text(keys, key, value.command, "command")
+        if shell
+        else split_words(keys, key, value.command, "command"),
+        float(given(value.timeout, default.timeout)),
+        shell,
+    )
 
 
 def build_command(keys: Layers) -> tuple[str, ...]:
@@ -21,29 +40,37 @@ def build_command(keys: Layers) -> tuple[str, ...]:
     value = named.keys.command
     if not keys.get("shell", False):
         return split_words(keys, "command", value)
+    return shell_text(keys, "command", value)
+
+
+def shell_text(keys: Layers, key: str, value: Any, *inner: str) -> tuple[str, ...]:
+    """What is given to a shell, as the only element."""
     if isinstance(value, list):
-        keys.report("command", "is a list, but `shell: true` wants the shell's text in one string")
-    elif isinstance(value, str) and not value.strip():
-        keys.report("command", "is empty")
-    return (value,) if isinstance(value, str) else ()
+        keys.report(key, "is a list, but `shell: true` wants the shell's text in one string", *inner)
+        return ()
+    if not value.strip():
+        keys.report(key, "is empty", *inner)
+    return (value,)
 
 
 def split_words(keys: Layers, key: str, value: Any, *inner: str) -> tuple[str, ...]:
     """An argument vector from a string or a list."""
+    return keys.attempt(lambda: parse_words(value), key, *inner) or ()
+
+
+def parse_words(value: str | list[str]) -> tuple[str, ...]:
+    """An argument vector from a string or a list.  Raises `ValueError`."""
     try:
         words = tuple(shlex.split(value)) if isinstance(value, str) else tuple(value)
     except ValueError as error:
-        keys.report(key, f"cannot be split into words: {str(error).lower()}", *inner)
-        return ()
+        raise ValueError(f"cannot be split into words: {str(error).lower()}") from error
     if isinstance(value, str) and (shell := _SHELL_WORDS.intersection(words)):
-        keys.report(
-            key,
+        raise ValueError(
             f"holds '{min(shell)}', which only a shell understands: add `shell: true`, or write the command "
-            "as a list",
-            *inner,
+            "as a list"
         )
     if not words or not words[0]:
-        keys.report(key, "is empty", *inner)
+        raise ValueError("is empty")
     if any("\0" in word for word in words):
-        keys.report(key, "holds a NUL character, which no program can be given", *inner)
+        raise ValueError("holds a NUL character, which no program can be given")
     return words

@@ -63,10 +63,13 @@ class Layers:
         layer = self.find(key)
         return otherwise if layer is None else given(getattr(layer.keys, key), otherwise)
 
-    def report(self, key: str, message: str, *inner: str | int) -> None:
+    def report(
+        self, key: str, message: str, *inner: str | int, suggestion: str | None = None, at_key: bool = False
+    ) -> None:
         """A problem of `key`, or of what lies inside of its value."""
         layer = self.find(key) or self.own
-        self.problems.add(layer.document.problem((*layer.path, key, *inner), message))
+        path = (*layer.path, key, *inner)
+        self.problems.add(layer.document.problem(path, message, suggestion=suggestion, at_key=at_key))
 
     def report_app(self, message: str, suggestion: str | None = None) -> None:
         """A problem of the app as a whole."""

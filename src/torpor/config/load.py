@@ -10,7 +10,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,19 @@ from msgspec import UNSET
 
 from torpor.config import declarations as declared
 from torpor.config.apps import build_app
+from torpor.config.command import parse_words
 from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
-from torpor.config.layers import Layer
+from torpor.config.layers import Layer, Layers
 from torpor.config.problems import KeyPath, Problem, Problems
 from torpor.config.scalars import parse_scalar
-from torpor.config.settings import GatewaySpec, Settings
-from torpor.core.model import AppSpec
+from torpor.config.settings import Settings
+from torpor.config.together import check_together
 from torpor.errors import ConfigInvalid
 
 MAX_FILES = 1000
+_MAIN_ONLY = ("gateway", "allow_reboot", "reboot_command")
 _SECTIONS = ("gateway", "defaults", "apps", "include")
 
 
@@ -64,13 +66,33 @@ class _Loader:
 
     def load(self, path: str) -> Settings:
         self._file(path, (), ())
-        gateway = GatewaySpec()
-        if self._sources and self._sources[0].keys.gateway is not UNSET:
-            main = self._sources[0]
-            assert not isinstance(main.keys.gateway, msgspec.UnsetType)
+        settings = self._front(Settings(source=Path(os.path.abspath(path))))
+        keys = self._apps()
+        apps = {name: build_app(each) for name, each in keys.items()}
+        check_together(apps, keys, settings, self._refused_apps())
+        return replace(settings, apps=tuple(apps.values()))
+
+    def _front(self, settings: Settings) -> Settings:
+        """`settings` with what only the main file says."""
+        if not self._sources:
+            return settings
+        main = self._sources[0]
+        if main.keys.gateway is not UNSET:
             gateway = build_gateway(main.keys.gateway, main.document, self.problems)
-        apps = self._apps(gateway)
-        return Settings(source=Path(os.path.abspath(path)), gateway=gateway, apps=apps)
+            settings = replace(settings, gateway=gateway)
+        if main.keys.allow_reboot is not UNSET:
+            settings = replace(settings, allow_reboot=main.keys.allow_reboot)
+        if main.keys.reboot_command is not UNSET:
+            words = self._reboot_command(main.keys.reboot_command, main.document)
+            settings = replace(settings, reboot_command=words)
+        return settings
+
+    def _reboot_command(self, value: str | list[str], document: Document) -> tuple[str, ...]:
+        try:
+            return parse_words(value)
+        except ValueError as error:
+            self.problems.add(document.problem(("reboot_command",), str(error)))
+            return ()
 
     # --- files ---
 
@@ -87,10 +109,11 @@ class _Loader:
         if keys.defaults is not UNSET:
             defaults = (Layer(document, ("defaults",), keys.defaults), *inherited)
         self._sources.append(_Source(document, keys, defaults))
-        if parents and keys.gateway is not UNSET:
-            self.problems.add(
-                document.problem(("gateway",), f"belongs into the main file, {parents[0]}", at_key=True)
-            )
+        for key in _MAIN_ONLY if parents else ():
+            if getattr(keys, key) is not UNSET:
+                self.problems.add(
+                    document.problem((key,), f"belongs into the main file, {parents[0]}", at_key=True)
+                )
         includes = [] if keys.include is UNSET else keys.include
         for position, pattern in enumerate([includes] if isinstance(includes, str) else includes):
             where: KeyPath = ("include",) if isinstance(includes, str) else ("include", position)
@@ -171,59 +194,28 @@ class _Loader:
 
     # --- apps ---
 
-    def _apps(self, gateway: GatewaySpec) -> tuple[AppSpec, ...]:
-        apps: dict[str, AppSpec] = {}
-        places: dict[str, Layer] = {}
+    def _apps(self) -> dict[str, Layers]:
+        """The keys of each app, in the order of the files."""
+        apps: dict[str, Layers] = {}
         for source in self._sources:
-            keys = {} if isinstance(source.keys.apps, msgspec.UnsetType) else source.keys.apps
-            for name, own in keys.items():
+            named = {} if isinstance(source.keys.apps, msgspec.UnsetType) else source.keys.apps
+            for name, own in named.items():
                 layer = Layer(source.document, ("apps", name), own)
-                if name in places:
-                    first = places[name].document.place(("apps", name))
+                if name in apps:
+                    first = apps[name].own.document.place(("apps", name))
                     self.problems.add(
                         source.document.problem(
                             layer.path, f"there is an app of this name at {first}", at_key=True
                         )
                     )
                     continue
-                places[name] = layer
-                apps[name] = build_app(name, (layer, *source.defaults), self._environ, self.problems)
-        self._check_routes(apps, places)
-        self._check_ports(apps, places, gateway)
-        return tuple(apps.values())
+                apps[name] = Layers(name, (layer, *source.defaults), self._environ, self.problems)
+        return apps
 
-    def _check_routes(self, apps: Mapping[str, AppSpec], places: Mapping[str, Layer]) -> None:
-        taken: dict[tuple[str | None, str], str] = {}
-        for app in apps.values():
-            for route in app.routes:
-                owner = taken.setdefault((route.host, route.path), app.name)
-                if owner != app.name:
-                    first = places[owner].document.place(("apps", owner, "routes"))
-                    self._complain(
-                        places[app.name], "routes", f"'{route}' leads to the app '{owner}' already ({first})"
-                    )
-            if len({(route.host, route.path) for route in app.routes}) < len(app.routes):
-                self._complain(places[app.name], "routes", "names the same route twice")
-
-    def _check_ports(
-        self, apps: Mapping[str, AppSpec], places: Mapping[str, Layer], gateway: GatewaySpec
-    ) -> None:
-        taken: dict[int, str] = {}
-        listening = {listen.port for listen in gateway.listen}
-        for app in apps.values():
-            if app.port is None:
-                continue
-            if app.port in listening:
-                self._complain(places[app.name], "port", f"{app.port} is where the gateway listens")
-            owner = taken.setdefault(app.port, app.name)
-            if owner != app.name:
-                first = places[owner].document.place(("apps", owner, "port"))
-                self._complain(
-                    places[app.name], "port", f"{app.port} is the port of the app '{owner}' already ({first})"
-                )
-
-    def _complain(self, layer: Layer, key: str, message: str) -> None:
-        self.problems.add(layer.document.problem((*layer.path, key), message))
+    def _refused_apps(self) -> frozenset[str]:
+        """Names of apps that are written, but not as a map."""
+        broken = (path for source in self._sources for path in source.document.broken)
+        return frozenset(str(path[1]) for path in broken if len(path) == 2 and path[0] == "apps")
 
 
 def _prepared(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Settings that are one word but more than a string: signals and regular expressions.
+"""Settings that are one word but more than a string: signals, regular expressions, permissions.
 
 Like `Duration` and `Size`, each class has `parse`, which raises `ValueError` with
 words for people, and `schema`.
@@ -11,9 +11,11 @@ import signal
 from typing import Any, Self
 
 from torpor.config.problems import near_miss
+from torpor.config.rlimits import LimitPair
 from torpor.config.units import Duration, Size
 
 _SIGNALS = {name.removeprefix("SIG"): int(value) for name, value in signal.Signals.__members__.items()}
+_UMASK = re.compile(r"0?[0-7]{1,3}")
 MAX_REGEX = 1000
 
 
@@ -71,15 +73,40 @@ class Regex(str):
         return {"title": "regular expression", "type": "string", "format": "regex", "minLength": 1}
 
 
+class Umask(int):
+    """Permissions that new files do not get, written as octal text: `"022"`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The permissions.  Raises `ValueError`."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            raise ValueError(  # noqa: TRY004 - msgspec reports a ValueError
+                f"must be octal text in quotes, e.g. '022'; without them it is the number {value} to YAML"
+            )
+        if not isinstance(value, str) or _UMASK.fullmatch(value) is None:
+            raise ValueError("must be up to three octal digits in quotes, e.g. '022'")
+        return cls(value, 8)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Its JSON Schema."""
+        return {"title": "octal text", "type": "string", "pattern": f"^{_UMASK.pattern}$"}
+
+
+_SCALARS = (Duration, Size, Signal, Regex, Umask, LimitPair)
+
+
 def parse_scalar(kind: type, value: object) -> Any:
     """What msgspec calls for a type that it does not know.  Raises `ValueError`."""
-    if issubclass(kind, (Duration, Size, Signal, Regex)):
+    if issubclass(kind, _SCALARS):
         return kind.parse(value)
     raise NotImplementedError(kind)
 
 
 def scalar_schema(kind: type) -> dict[str, Any]:
     """The JSON Schema of such a type."""
-    if issubclass(kind, (Duration, Size, Signal, Regex)):
+    if issubclass(kind, _SCALARS):
         return kind.schema()
     raise NotImplementedError(kind)

@@ -1,0 +1,51 @@
+"""Every key of a configuration, declared once.
+
+From these classes come validation, the JSON Schema for editors and the reference
+page.  A default that the core decides by is taken from there, never repeated.
+What one key alone can tell is declared here; what needs another key or the world
+outside (a file, a directory) is checked where the value is built.
+
+The keys of an app are declared in four steps, each upon the one before: what it is
+(`program`), as whom (`privileges`), how it wakes (`requests`), how it is kept
+running (`supervision`).  msgspec cannot join several bases, hence the chain.
+"""
+
+from torpor.config.declarations.file import SYNONYMS, App, File
+from torpor.config.declarations.gateway import Gateway, GatewayLimits, Listener, Tls
+from torpor.config.declarations.privileges import Capabilities, Privileges, Rlimits
+from torpor.config.declarations.program import HookCommand, Log, Program
+from torpor.config.declarations.requests import Requests, Route, WaitingPage, Websocket
+from torpor.config.declarations.supervision import (
+    GiveUp,
+    Liveness,
+    Needed,
+    Readiness,
+    RestartPause,
+    Supervision,
+)
+
+__all__ = [
+    "SYNONYMS",
+    "App",
+    "Capabilities",
+    "File",
+    "Gateway",
+    "GatewayLimits",
+    "GiveUp",
+    "HookCommand",
+    "Listener",
+    "Liveness",
+    "Log",
+    "Needed",
+    "Privileges",
+    "Program",
+    "Readiness",
+    "Requests",
+    "RestartPause",
+    "Rlimits",
+    "Route",
+    "Supervision",
+    "Tls",
+    "WaitingPage",
+    "Websocket",
+]

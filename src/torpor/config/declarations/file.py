@@ -1,0 +1,120 @@
+"""A whole configuration file, and what neighbours call its keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import UNSET, UnsetType
+
+from torpor.config.declarations.gateway import Gateway
+from torpor.config.declarations.keys import Keys, about
+from torpor.config.declarations.supervision import Supervision
+from torpor.config.settings import Settings
+
+_SETTINGS = Settings(Path())
+
+
+class App(Supervision, frozen=True):
+    """One app."""
+
+
+class File(Keys, frozen=True):
+    """A configuration file.  Top-level keys that begin with `x-` are ignored."""
+
+    gateway: Annotated[Gateway, about("The front door. Only in the main file.")] | UnsetType = UNSET
+    include: (
+        Annotated[
+            str | list[str],
+            about(
+                "Further files, as paths or globs relative to this file. Their `defaults` hold for their own apps and "
+                "win over this file's.",
+                "apps/*.yaml",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    defaults: (
+        Annotated[
+            App, about("Any key of an app, for all apps that do not say otherwise.", {"idle_timeout": "15m"})
+        ]
+        | UnsetType
+    ) = UNSET
+    apps: (
+        Annotated[
+            dict[str, App],
+            about(
+                "The apps by name.",
+                {"web": {"command": "python -m http.server $PORT", "routes": "web.localhost"}},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    allow_reboot: (
+        Annotated[
+            bool,
+            about(
+                "Whether an app may reboot the machine (`on_start_timeout`, `on_watchdog`). Only in the main file.",
+                True,
+                False,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    reboot_command: (
+        Annotated[
+            str | list[str],
+            about(
+                "The command that reboots. Only in the main file.",
+                "shutdown -r now",
+                " ".join(_SETTINGS.reboot_command),
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+SYNONYMS = {
+    "cmd": "command",
+    "exec": "command",
+    "env": "environment",
+    "cwd": "working_dir",
+    "dir": "working_dir",
+    "directory": "working_dir",
+    "workdir": "working_dir",
+    "host": "routes",
+    "hosts": "routes",
+    "domain": "routes",
+    "domains": "routes",
+    "healthcheck": "readiness",
+    "health": "readiness",
+    "idle": "idle_timeout",
+    "ttl": "idle_timeout",
+    "autostart": "always_on",
+    "after": "depends_on",
+    "needs": "depends_on",
+    "requires": "depends_on",
+    "wants": "depends_on",
+    "instances": "replicas",
+    "numprocs": "replicas",
+    "scale": "replicas",
+    "exitcodes": "exit_codes",
+    "success_exit_status": "exit_codes",
+    "heartbeat_timeout": "watchdog",
+    "watchdog_sec": "watchdog",
+    "mem_limit": "memory_max",
+    "memory": "memory_max",
+    "cpu": "cpus",
+    "pids_limit": "pids_max",
+    "tasks_max": "pids_max",
+    "ulimits": "rlimits",
+    "limits": "rlimits",
+    "cap_drop": "capabilities",
+    "group_add": "groups",
+    "supplementary_groups": "groups",
+    "services": "apps",
+    "programs": "apps",
+    "bind": "listen",
+    "address": "listen",
+}
+"""What neighbours call a key.  A guess is made only where the key exists."""

@@ -1,0 +1,165 @@
+"""The keys that say how requests reach an app, wake it and keep it awake."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import UNSET, UnsetType
+
+from torpor.config.declarations.keys import Keys, about
+from torpor.config.declarations.privileges import Privileges
+from torpor.config.units import Duration, Patience, PositiveDuration, duration_text
+from torpor.core.model import Lifecycle, LoadingPage, SocketActivity, SocketPolicy, WakeOn
+
+_LIFECYCLE = Lifecycle()
+_PAGE = LoadingPage()
+_SOCKETS = SocketPolicy()
+
+
+class Route(Keys, frozen=True):
+    """A route with its options."""
+
+    host: Annotated[str, about("Host name, `*.wildcard` or `default`.", "notes.localhost")]
+    path: Annotated[str, about("Path prefix, matched on whole segments.", "/api", "/")] | UnsetType = UNSET
+    strip_prefix: (
+        Annotated[bool, about("Take the path prefix off before the request is passed on.", True, False)]
+        | UnsetType
+    ) = UNSET
+
+
+class WaitingPage(Keys, frozen=True):
+    """The page that a browser sees while the app wakes."""
+
+    enabled: (
+        Annotated[
+            bool,
+            about("Whether a browser gets the page; otherwise its request is held.", False, _PAGE.enabled),
+        ]
+        | UnsetType
+    ) = UNSET
+    title: (
+        Annotated[str, about("Title instead of the app's name.", "My notes", max_length=200)] | UnsetType
+    ) = UNSET
+    template: (
+        Annotated[
+            str,
+            about("HTML file with `{{placeholders}}` to show instead of the built-in page.", "./page.html"),
+        ]
+        | UnsetType
+    ) = UNSET
+    show_logs: (
+        Annotated[
+            bool,
+            about(
+                "Whether the page may show the app's last log lines when it failed.", True, _PAGE.show_logs
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Websocket(Keys, frozen=True):
+    """How upgraded connections count for idleness."""
+
+    activity: (
+        Annotated[
+            SocketActivity,
+            about(
+                "`data`: data from the client keeps the app awake, pings and an open socket do not; `open`: an open "
+                "socket keeps it awake; `ignore`: sockets do not count.",
+                "open",
+                _SOCKETS.activity.value,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    max_age: (
+        Annotated[
+            Patience, about("Close a connection that is older.", "12h", duration_text(_SOCKETS.max_age))
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class Requests(Privileges, frozen=True):
+    """How requests reach it, wake it and keep it awake."""
+
+    routes: (
+        Annotated[
+            str | Route | list[str | Route],
+            about(
+                "What leads to the app: `host`, `host/path`, `*.wildcard`, `default` for hosts that nobody names, or "
+                "a map with `host`, `path`, `strip_prefix`; one or a list.",
+                ["notes.localhost"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    port: (
+        Annotated[int, about("A fixed port for `$PORT`; otherwise Torpor allots one.", 8501, ge=1, le=65535)]
+        | UnsetType
+    ) = UNSET
+    idle_timeout: (
+        Annotated[
+            Patience,
+            about("Sleep after that long without a request.", "10m", duration_text(_LIFECYCLE.idle_timeout)),
+        ]
+        | UnsetType
+    ) = UNSET
+    wake_timeout: (
+        Annotated[
+            PositiveDuration,
+            about(
+                "How long a request is held while the app wakes.",
+                "1m",
+                duration_text(_LIFECYCLE.wake_timeout),
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    drain_timeout: (
+        Annotated[
+            Duration,
+            about(
+                "How long requests in flight may hold up a stop.",
+                "10s",
+                duration_text(_LIFECYCLE.drain_timeout),
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    loading_page: (
+        Annotated[
+            bool | WaitingPage,
+            about("What a browser sees while the app wakes; `false` holds its request instead.", False, True),
+        ]
+        | UnsetType
+    ) = UNSET
+    wake_on: (
+        Annotated[
+            WakeOn,
+            about(
+                "`any` request may wake the app, or only a page load (`navigation`): a forgotten tab's reconnect may not.",
+                "navigation",
+                WakeOn.ANY.value,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    websocket: Annotated[Websocket, about("How upgraded connections count.")] | UnsetType = UNSET
+    websocket_activity: (
+        Annotated[SocketActivity, about("Short for `websocket: {activity: …}`.", "open")] | UnsetType
+    ) = UNSET
+    max_waiting: (
+        Annotated[
+            int,
+            about(
+                "Most requests held at once; one more is refused.",
+                100,
+                _LIFECYCLE.max_waiting,
+                ge=1,
+                le=1_000_000,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET

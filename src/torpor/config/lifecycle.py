@@ -1,0 +1,82 @@
+"""The settings of an app that the core decides by."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from msgspec import UNSET
+
+from torpor.config.layers import Layers, given
+from torpor.config.scalars import Signal
+from torpor.config.settings import LogSpec
+from torpor.core.model import Backoff, Lifecycle, StartLimit
+
+
+def build_lifecycle(keys: Layers) -> Lifecycle:
+    """The app's lifecycle.  What is wrong goes to the problems."""
+    default = Lifecycle()
+    always_on = keys.get("always_on", default.always_on)
+    own = keys.own.keys
+    if always_on and own.idle_timeout is not UNSET and own.idle_timeout.limit is not None:
+        keys.report(
+            "idle_timeout", "has no effect: an app that is always_on never sleeps; remove one of them"
+        )
+    backoff = filled(default.backoff, keys.get("backoff", None))
+    if backoff.max < backoff.initial:
+        keys.report("backoff", "the longest pause (max) is shorter than the first (initial)")
+    idle, watchdog = keys.get("idle_timeout", None), keys.get("watchdog", None)
+    if own.on_watchdog is not UNSET and (watchdog is None or watchdog.limit is None):
+        keys.report("on_watchdog", "has no effect without `watchdog`; say how often the app must speak")
+    return Lifecycle(
+        idle_timeout=default.idle_timeout if idle is None else idle.limit,
+        wake_timeout=float(keys.get("wake_timeout", default.wake_timeout)),
+        start_timeout=float(keys.get("start_timeout", default.start_timeout)),
+        drain_timeout=float(keys.get("drain_timeout", default.drain_timeout)),
+        stop_timeout=float(keys.get("stop_timeout", default.stop_timeout)),
+        always_on=always_on,
+        restart=keys.get("restart", default.restart),
+        max_waiting=keys.get("max_waiting", default.max_waiting),
+        backoff=backoff,
+        start_limit=filled(default.start_limit, keys.get("start_limit", None)),
+        stable_after=float(keys.get("stable_after", default.stable_after)),
+        exit_codes=_exit_codes(keys, default.exit_codes),
+        on_start_timeout=keys.get("on_start_timeout", default.on_start_timeout),
+        watchdog=default.watchdog if watchdog is None else watchdog.limit,
+        on_watchdog=keys.get("on_watchdog", default.on_watchdog),
+    )
+
+
+Filled = TypeVar("Filled", LogSpec, Backoff, StartLimit)
+
+
+def filled(default: Filled, keys: Any) -> Filled:
+    """`default` with what `keys` names.  Both have the same field names."""
+    if keys is None:
+        return default
+    values = {name: given(getattr(keys, name), getattr(default, name)) for name in keys.__struct_fields__}
+    plain = {name: type(getattr(default, name))(value) for name, value in values.items()}
+    return type(default)(**plain)
+
+
+def _exit_codes(keys: Layers, default: tuple[int, ...]) -> tuple[int, ...]:
+    value = keys.get("exit_codes", None)
+    if value is None:
+        return default
+    if value == []:
+        keys.report("exit_codes", "is empty: no end would ever be a success")
+    found: set[int] = set()
+    for position, item in enumerate(value if isinstance(value, list) else [value]):
+        inner = (position,) if isinstance(value, list) else ()
+        code = keys.attempt(lambda item=item: _exit_code(item), "exit_codes", *inner)  # type: ignore[misc]
+        if code is not None:
+            found.add(code)
+    return tuple(sorted(found))
+
+
+def _exit_code(item: int | str) -> int:
+    """An exit code, or -N for the signal N.  Raises `ValueError`."""
+    if isinstance(item, int) and 0 <= item <= 255:
+        return item
+    if isinstance(item, str) and not item.lstrip("-").isdigit():
+        return -Signal.parse(item)
+    raise ValueError(f"{item} is no exit code; they are from 0 to 255, and signals are named, e.g. TERM")

@@ -1,0 +1,63 @@
+"""What only all apps together can tell: names, routes and ports that collide, and needs that cannot be met."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from torpor.config.dependencies import check_dependencies
+from torpor.config.layers import Layers
+from torpor.config.settings import Settings
+from torpor.core.model import AppSpec, OnStartTimeout, OnWatchdog
+
+
+def check_together(
+    apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings, refused: Collection[str]
+) -> None:
+    """Report what does not go together.  `refused` are names of apps of which nothing is known."""
+    _check_routes(apps, keys)
+    _check_ports(apps, keys, settings)
+    _check_reboots(apps, keys, settings)
+    check_dependencies(apps, keys, refused)
+
+
+def _check_routes(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:
+    taken: dict[tuple[str | None, str], str] = {}
+    for app in apps.values():
+        for route in app.routes:
+            owner = taken.setdefault((route.host, route.path), app.name)
+            if owner != app.name:
+                first = _place(keys[owner], "routes")
+                keys[app.name].report("routes", f"'{route}' leads to the app '{owner}' already ({first})")
+        if len({(route.host, route.path) for route in app.routes}) < len(app.routes):
+            keys[app.name].report("routes", "names the same route twice")
+
+
+def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:
+    taken: dict[int, str] = {}
+    listening = {listen.port for listen in settings.gateway.listen}
+    for app in apps.values():
+        if app.port is None:
+            continue
+        if app.port in listening:
+            keys[app.name].report("port", f"{app.port} is where the gateway listens")
+        owner = taken.setdefault(app.port, app.name)
+        if owner != app.name:
+            first = _place(keys[owner], "port")
+            keys[app.name].report("port", f"{app.port} is the port of the app '{owner}' already ({first})")
+
+
+def _check_reboots(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:
+    if settings.allow_reboot:
+        return
+    message = "may not reboot the machine; write `allow_reboot: true` at the top of the main file to allow it"
+    for app in apps.values():
+        if app.lifecycle.on_start_timeout is OnStartTimeout.REBOOT:
+            keys[app.name].report("on_start_timeout", message)
+        if app.lifecycle.on_watchdog is OnWatchdog.REBOOT:
+            keys[app.name].report("on_watchdog", message)
+
+
+def _place(keys: Layers, key: str) -> str:
+    """Where the key of an app is written."""
+    layer = keys.find(key) or keys.own
+    return layer.document.place((*layer.path, key))
