@@ -117,6 +117,7 @@ async def test_ready_before_the_browser_asked() -> None:
         ({"phase": Phase.STOPPING, "want": Want.DOWN}, "down", None),
         ({"phase": Phase.ASLEEP, "reason": Reason(Cause.OPERATOR, "put to sleep")}, "asleep", None),
         ({"phase": Phase.ASLEEP, "reason": Reason(Cause.START_FAILED, "exited")}, "failed", 2.0),
+        ({"phase": Phase.ASLEEP, "reason": Reason(Cause.DEPENDENCY, "needs db: no program")}, "failed", 2.0),
         ({"phase": Phase.ASLEEP, "reason": Reason(Cause.IDLE, "no request for 30m")}, "asleep", 0.5),
         ({"phase": Phase.ASLEEP}, "asleep", 0.5),
     ],

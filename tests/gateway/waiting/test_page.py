@@ -163,6 +163,15 @@ def test_everything_foreign_is_escaped() -> None:
     [
         ({"phase": Phase.ASLEEP}, "starting", "waking", "2", "2", "Waking up"),
         ({"phase": Phase.STARTING}, "starting", "waking", "2", "2", "Waking up"),
+        ({"phase": Phase.BLOCKED}, "blocked", "waking", "2", "2", "Waiting for what it needs"),
+        (
+            {"phase": Phase.BLOCKED, "reason": Reason(Cause.DEPENDENCY, "waiting for db to be ready")},
+            "blocked",
+            "waking",
+            "2",
+            "2",
+            "Waiting for db to be ready",
+        ),
         ({"phase": Phase.STOPPING}, "stopping", "waking", "2", "2", "The previous run is still stopping"),
         ({"phase": Phase.DRAINING}, "stopping", "waking", "2", "2", "The previous run is still stopping"),
         (

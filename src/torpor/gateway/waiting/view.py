@@ -30,6 +30,7 @@ STEPS = 40
 
 _STATES = {
     Phase.ASLEEP: "asleep",
+    Phase.BLOCKED: "blocked",
     Phase.STARTING: "starting",
     Phase.READY: "ready",
     Phase.DRAINING: "stopping",
@@ -39,6 +40,7 @@ _STATES = {
     Phase.DONE: "asleep",
 }
 _SENTENCES = {
+    "blocked": "Waiting for what it needs",
     "starting": "Waking up",
     "ready": "Ready",
     "stopping": "The previous run is still stopping",
@@ -55,7 +57,9 @@ _STEP_TEXTS = {
     "stop-problem": "Stopping takes longer than it should",
 }
 _ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED})
-_BY_ACCIDENT = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED})
+_BY_ACCIDENT = frozenset(
+    {Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.DEPENDENCY, Cause.UNHEALTHY}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class View:
     """One look at an app.  Durations in seconds."""
 
     state: str
-    """starting, ready, stopping, backoff, failed, down or asleep."""
+    """blocked, starting, ready, stopping, backoff, failed, down or asleep."""
     reason: str
     """One sentence that says what is going on, or what went wrong."""
     final: bool
@@ -177,7 +181,7 @@ def _say(state: str, reason: Reason | None) -> str:
     why = text.sentence(reason.text) if reason else ""
     if why and state == "backoff":
         return f"Restarting: {why}"
-    if why and state in {"failed", "down", "asleep"}:
+    if why and state in {"blocked", "failed", "down", "asleep"}:
         return _capital(why)
     return _SENTENCES[state]
 
