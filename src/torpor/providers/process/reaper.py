@@ -1,9 +1,9 @@
-"""Reaping: orphans that the daemon adopts as the subreaper of its apps' trees.
+"""Reaping: orphans that the daemon adopts as the subreaper of its apps' trees, or as PID 1.
 
-The kernel does not tell who was adopted, and a SIGCHLD handler cannot be had on every
-loop.  So zombies are collected whenever something happens that can have made them (a
-start, an exit, a stop), and now and then besides, because an app may leave orphans
-for months while nothing happens to it.
+The kernel does not tell who was adopted; it only tells, by SIGCHLD, that some child has
+ended.  The exits of the daemon's own children are noticed by their pidfds; the signal
+means no more than: look whether an orphan is among the dead.  It is taken by the
+interpreter, because uvloop keeps the loop's own way to itself.
 
 Only children in a session of their own that the daemon did not start are orphans.
 Whoever else starts a child in a new session within this process claims it first.
@@ -16,15 +16,16 @@ import contextlib
 import ctypes
 import logging
 import os
+import signal
 from collections.abc import Iterator
+from types import FrameType
+from typing import cast
 
 from torpor.providers.process.procfs import read_children, read_process
 
 logger = logging.getLogger(__name__)
 
 _PR_SET_CHILD_SUBREAPER = 36
-_INTERVAL = 60.0
-"""Seconds between two looks while nothing happens."""
 
 
 def become_subreaper() -> bool:
@@ -45,18 +46,24 @@ class Reaper:
     def __init__(self) -> None:
         self.ours: set[int] = set()
         """Pids that somebody else reaps."""
+        self.watched: set[int] = set()
+        """Pids whose end somebody wants to see before they are reaped here."""
         self._spawning = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._missed = False
+        self._expected = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._handler_before: object = signal.SIG_DFL
 
     def open(self) -> None:
-        """Begin the occasional look."""
-        self._timer = asyncio.get_running_loop().call_later(_INTERVAL, self._look)
+        """Begin to look whenever a child has ended.  Call it on the main thread."""
+        self._loop = asyncio.get_running_loop()
+        self._handler_before = signal.signal(signal.SIGCHLD, self._child_ended)
 
     def close(self) -> None:
         """End it."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._loop is not None:
+            self._loop = None
+            signal.signal(signal.SIGCHLD, cast("signal.Handlers", self._handler_before))
 
     @contextlib.contextmanager
     def spawning(self) -> Iterator[None]:
@@ -66,25 +73,31 @@ class Reaper:
             yield
         finally:
             self._spawning -= 1
+            if self._missed and not self._spawning:
+                self.sweep()
 
     def sweep(self) -> None:
         """Reap what has ended."""
+        self._expected = False
+        self._missed = bool(self._spawning)
         # Without descriptors nobody can look; the next time will do.
         with contextlib.suppress(OSError):
             if not self._spawning:
                 self._sweep()
 
+    def _child_ended(self, _number: int, _frame: FrameType | None) -> None:
+        # One look serves all that end until it comes.
+        if not self._expected and self._loop is not None:
+            self._expected = True
+            self._loop.call_soon_threadsafe(self.sweep)
+
     def _sweep(self) -> None:
         session = os.getsid(0)
         for pid in read_children(os.getpid()):
-            if pid in self.ours:
+            if pid in self.ours or pid in self.watched:
                 continue
             process = read_process(pid)
             if process is None or process.alive or process.session == session:
                 continue
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
-
-    def _look(self) -> None:
-        self.sweep()
-        self.open()
