@@ -30,7 +30,8 @@ def environment(socket: Path, **more: str) -> dict[str, str]:
 class Daemon:
     """`control/daemon.py` from `with` to its end."""
 
-    def __init__(self, directory: Path, apps: int = 6) -> None:
+    def __init__(self, directory: Path, apps: int | str = 6) -> None:
+        """`apps`: how many, or `family` for some that need each other."""
         self.socket = directory / "torpor.sock"
         self._apps = apps
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torpor.cli.status import COLUMNS, row
+from torpor.cli.status import COLUMNS, rows
 from torpor.cli.table import render
 from torpor.cli.terminal import width
 
@@ -14,6 +14,7 @@ def app(name: str, state: str, **changes: Any) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": name, "state": state, "want": "auto", "pid": None, "port": None, "idle_in": None, "uptime": None,
         "restarts": 0, "rss": None, "routes": [f"{name}.localhost"], "cause": None, "reason": None, "retry_in": None,
+        "status": None, "instances": [],
     }  # fmt: skip
     return {**document, **changes}
 
@@ -28,7 +29,9 @@ APPS = [
 
 def table(room: int | None = None, *, headers: bool = True, colour: bool = False) -> str:
     """The table of all four."""
-    return render(COLUMNS, [row(one) for one in APPS], room=room, headers=headers, colour=colour)
+    return render(
+        COLUMNS, [row for one in APPS for row in rows(one)], room=room, headers=headers, colour=colour
+    )
 
 
 def test_the_whole_table() -> None:
@@ -74,7 +77,42 @@ def test_who_ended_by_itself_says_so() -> None:
     """An app that sleeps because it exited has a note; one that was idle or put to sleep has none."""
     exited = app("web", "asleep", cause="exited", reason="exited with code 1")
     idle = app("api", "asleep", cause="idle", reason="idle for 30m")
-    assert ("exited with code 1", None) == (row(exited).note, row(idle).note)
+    lost = app("shop", "asleep", cause="dependency", reason="needs db: no such program")
+    ((first,), (second,), (third,)) = rows(exited), rows(idle), rows(lost)
+    assert ("exited with code 1", None, "needs db: no such program") == (first.note, second.note, third.note)
+
+
+def test_who_waits_says_for_what() -> None:
+    """A blocked app names what it waits for, without the colour of a failure."""
+    (row,) = rows(app("web", "blocked", cause="dependency", reason="waiting for db to be ready"))
+    assert ("waiting for db to be ready", "dim") == (row.note, row.note_colour)
+
+
+def test_an_apps_own_words() -> None:
+    """They are shown while it is awake; a reason has precedence, and what steers a terminal is taken out."""
+    (ready,) = rows(app("web", "ready", status="42 visitors\x1b[2J"))
+    (failed,) = rows(app("web", "failed", status="42 visitors", reason="exited"))
+    (asleep,) = rows(app("web", "asleep", status="42 visitors"))
+    assert ("42 visitors\ufffd[2J", "exited", None) == (ready.note, failed.note, asleep.note)
+
+
+def test_each_replica_has_a_line() -> None:
+    """With its own state and trouble; the route stands once, and `down` is the app's."""
+    both = [
+        {**app("web", "ready", pid=7), "id": "web"},
+        {**app("web", "backoff", reason="exited with code 3", retry_in=4), "id": "web/1"},
+    ]
+    text = render(COLUMNS, rows(app("web", "ready", instances=both)), room=None, headers=False, colour=False)
+    assert (
+        """\
+web    ready    7  -  -  -  0  -  web.localhost
+web/1  backoff  -  -  -  -  0  -  -
+  └ exited with code 3; next try in 4s
+"""
+        == text
+    )
+    down = rows(app("web", "stopping", want="down", instances=both))
+    assert ["ready (down)", "backoff (down)"] == [row.cells[1] for row in down]
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:

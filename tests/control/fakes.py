@@ -128,6 +128,8 @@ class FakeOperator:
         elif verb in {Verb.STOP, Verb.SLEEP}:
             want = Want.DOWN if verb is Verb.STOP else before.want
             self.apps[app] = replace(snapshot(app, phase=Phase.ASLEEP), want=want, spec=before.spec)
+            for name, other in self.apps.items():
+                self.apps[name] = replace(other, held_by=tuple(by for by in other.held_by if by != app))
         elif app in self.broken:
             reason = Reason(Cause.EXITED, "exited with code 1 while starting")
             self.apps[app] = replace(

@@ -50,9 +50,14 @@ VERBS = {
     "start": ("torpor.cli.verbs:start", "Run apps, and let requests wake them again."),
     "stop": ("torpor.cli.verbs:stop", "Stop apps; requests are refused until they are started."),
     "restart": ("torpor.cli.verbs:restart", "Stop apps and start them afresh."),
+    "reload": ("torpor.cli.reload:reload", "Let apps read their own configuration again, without a restart."),
+    "scale": ("torpor.cli.scale:scale", "Change how many replicas an app has."),
+    "signal": ("torpor.cli.signal:signal", "Send a signal to the main processes of apps."),
     "wake": ("torpor.cli.verbs:wake", "Wake apps, as a request would."),
     "sleep": ("torpor.cli.verbs:sleep", "Put apps to sleep; the next request wakes them."),
     "logs": ("torpor.cli.logs:logs", "Show what apps write, and follow it."),
+    "graph": ("torpor.cli.graph:graph", "Show which apps need which, and how they are."),
+    "analyze": ("torpor.cli.analyze:analyze", "Show what made the last boot, or an app's last wake, slow."),
     "events": ("torpor.cli.events:events", "Show what happened to apps, and follow it."),
     "config": ("torpor.cli.config:config", "Check the configuration, or print its schema."),
     "version": ("torpor.cli.version:version", "Print the versions of this program and of the daemon."),
@@ -67,6 +72,7 @@ ALIASES = {
     "describe": "show",
     "info": "show",
     "inspect": "show",
+    "kill": "signal",
 }
 
 

@@ -17,9 +17,10 @@ from torpor.cli.verbs import timeout_option
 
 
 @click.command()
+@click.option("--keep-apps", is_flag=True, help="Leave the apps running, for the next daemon to take on.")
 @timeout_option
 @json_option
-def down(timeout: float | None, as_json: bool) -> int:
+def down(keep_apps: bool, timeout: float | None, as_json: bool) -> int:
     """End the daemon and all of its apps in an orderly way.
 
     Returns when it is gone.  Requests and apps get their time to finish; each app stays as it was wanted for the
@@ -33,7 +34,7 @@ def down(timeout: float | None, as_json: bool) -> int:
     except ProcessLookupError:
         handle = -1
     started = time.monotonic()
-    client.post("shutdown")
+    client.post("shutdown", **({"keep_apps": "true"} if keep_apps else {}))
     if handle >= 0 and not _wait(handle, timeout):
         fail(
             f"torpor (pid {pid}) still runs {timeout:g} s after it was told to end",
@@ -44,7 +45,8 @@ def down(timeout: float | None, as_json: bool) -> int:
     if as_json:
         print_json({"pid": pid, "took": round(took, 3)})
     else:
-        sys.stdout.write(f"torpor (pid {pid}) is down after {lapse(took)}\n")
+        kept = "; its apps go on" if keep_apps else ""
+        sys.stdout.write(f"torpor (pid {pid}) is down after {lapse(took)}{kept}\n")
     return 0
 
 

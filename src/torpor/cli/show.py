@@ -10,7 +10,7 @@ import click
 from torpor.cli.connection import app_argument, connect, json_option, print_json
 from torpor.cli.events import line as event_line
 from torpor.cli.figures import NONE, duration, lapse, size
-from torpor.cli.status import note, state_colour, state_words
+from torpor.cli.status import state_colour, state_words
 from torpor.cli.terminal import has_colour, pad, paint, printable
 from torpor.config.units import duration_text
 
@@ -49,8 +49,12 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         ("state", f"{state} for {duration(app['state_age'])}"),
         ("want", app["want"]),
     ]
-    if reason := note(app) or app["reason"]:
+    if reason := app["reason"]:
         rows.append(("reason", printable(reason)))
+    if app["retry_in"] is not None:
+        rows.append(("next try", f"in {duration(app['retry_in'])}"))
+    if app["status"]:
+        rows.append(("says", printable(app["status"])))
     idle = (
         "never by itself"
         if app["idle_timeout"] is None
@@ -65,13 +69,24 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         ("requests", f"{app['inflight']} running, {app['waiting']} waiting, {app['parked']} idle sockets"),
         ("restarts", str(app["restarts"])),
     ]
+    if app["depends_on"]:
+        rows.append(("needs", ", ".join(map(need, app["depends_on"]))))
+    if app["held_by"]:
+        rows.append(("needed by", printable(", ".join(app["held_by"]))))
     for instance in app["instances"]:
-        rows.append((f"instance {instance['id']}", instance_facts(instance)))
+        several = len(app["instances"]) > 1
+        rows.append((f"instance {instance['id']}", printable(instance_facts(instance, alone=not several))))
     return rows
 
 
-def instance_facts(instance: dict[str, Any]) -> str:
-    """One instance in a line."""
+def need(needed: dict[str, Any]) -> str:
+    """An app that is needed, and as what."""
+    optional = ", optional" if needed["optional"] else ""
+    return f"{printable(needed['app'])} ({needed['condition']}{optional})"
+
+
+def instance_facts(instance: dict[str, Any], *, alone: bool) -> str:
+    """One instance in a line; `alone`: its troubles and words are told as those of the app."""
     parts = [f"{instance['state']}, start {instance['generation']}"]
     if instance["pid"]:
         parts.append(f"pid {instance['pid']}")
@@ -83,4 +98,10 @@ def instance_facts(instance: dict[str, Any]) -> str:
         parts.append(f"{size(instance['rss'])} memory")
     if instance["cpu"] is not None:
         parts.append(f"{lapse(instance['cpu'])} CPU")
+    if instance["reason"] and not alone:
+        parts.append(instance["reason"])
+    if instance["retry_in"] is not None and not alone:
+        parts.append(f"next try in {duration(instance['retry_in'])}")
+    if instance["status"] and not alone:
+        parts.append(f"says {instance['status']}")
     return ", ".join(parts)

@@ -37,8 +37,10 @@ COLOURS = {
 }
 """Everything else is on its way somewhere, and yellow."""
 TROUBLED = frozenset({"failed", "backoff"})
-MISHAPS = frozenset({"exited", "start-failed", "start-timeout", "failed"})
+MISHAPS = frozenset({"exited", "start-failed", "start-timeout", "failed", "dependency", "unhealthy"})
 """Causes for which nobody asked: an app that sleeps for one of them has something to tell."""
+AWAKE = frozenset({"starting", "ready", "draining", "stopping"})
+"""States in which an app's own words about itself are not outdated."""
 
 
 @click.command()
@@ -48,6 +50,8 @@ MISHAPS = frozenset({"exited", "start-failed", "start-timeout", "failed"})
 @click.option("--no-headers", is_flag=True, help="Leave the line of titles out.")
 def status(names: Sequence[str], as_json: bool, quiet: bool, no_headers: bool) -> int:
     """List the apps and what they are doing.
+
+    An app with several replicas has a line for each.
 
     With names (or quoted globs) the exit code tells whether they run: 0 if each one runs or
     sleeps until someone knocks, 3 if one is stopped or failed, 4 if there is no such app.
@@ -65,7 +69,7 @@ def status(names: Sequence[str], as_json: bool, quiet: bool, no_headers: bool) -
         sys.stdout.write(
             render(
                 COLUMNS,
-                [row(app) for app in apps],
+                [row for app in apps for row in rows(app)],
                 room=columns(sys.stdout),
                 headers=not no_headers,
                 colour=has_colour(sys.stdout),
@@ -74,13 +78,23 @@ def status(names: Sequence[str], as_json: bool, quiet: bool, no_headers: bool) -
     return NOT_RUNNING if names and not all(map(serves, apps)) else 0
 
 
-def row(app: dict[str, Any]) -> Row:
-    """The table's row of an app's document."""
-    state = state_words(app)
-    routes = app["routes"]
+def rows(app: dict[str, Any]) -> list[Row]:
+    """The table's rows of an app's document: one, or where it has several instances one for each."""
+    instances = app["instances"]
+    if len(instances) < 2:
+        return [_row(app["name"], app, app["routes"])]
+    want = app["want"]
+    return [
+        _row(instance["id"], {**instance, "want": want}, [] if number else app["routes"])
+        for number, instance in enumerate(instances)
+    ]
+
+
+def _row(name: str, app: dict[str, Any], routes: Sequence[str]) -> Row:
+    """The row of an app, or of one instance with the app's want."""
     cells = (
-        printable(app["name"]),
-        state,
+        printable(name),
+        state_words(app),
         str(app["pid"] or NONE),
         str(app["port"] or NONE),
         duration(app["idle_in"]),
@@ -103,8 +117,11 @@ def state_colour(app: dict[str, Any]) -> str:
 
 
 def note(app: dict[str, Any]) -> str | None:
-    """Why an app is in trouble or ended by itself, and when it will be tried again."""
-    if app["state"] not in TROUBLED and (app["state"] != "asleep" or app["cause"] not in MISHAPS):
+    """Why an app is in trouble, waits or ended by itself, and when it will be tried again; else its own words."""
+    state = app["state"]
+    if state in AWAKE and app["status"]:
+        return printable(app["status"])
+    if state not in TROUBLED and state != "blocked" and (state != "asleep" or app["cause"] not in MISHAPS):
         return None
     reason = printable(app["reason"] or "no reason is known")
     return reason + (f"; next try in {duration(app['retry_in'])}" if app["retry_in"] is not None else "")

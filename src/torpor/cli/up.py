@@ -34,20 +34,29 @@ START_LIMIT = 60.0
 @click.command()
 @click.option("-c", "--config", metavar="FILE", type=click.Path(), help="The configuration.")
 @click.option("-d", "--detach", is_flag=True, help="Leave the daemon running behind, once it is ready.")
+@click.option(
+    "--exit-with",
+    metavar="APP",
+    help="End once that app has ended by itself and is not to be restarted, with its exit code.",
+)
 @timeout_option
-def up(config: str | None, detach: bool, timeout: float | None) -> int:
+def up(config: str | None, detach: bool, exit_with: str | None, timeout: float | None) -> int:
     """Run the daemon: in the foreground, or with -d behind it.
 
     In the foreground it tells what happens, until Ctrl-C.
     Without -c the configuration is $TORPOR_CONFIG, ./torpor.yaml,
     ~/.config/torpor/torpor.yaml or /etc/torpor/torpor.yaml: the first that there is.
     """
+    if detach and exit_with is not None:
+        raise click.UsageError(
+            "--exit-with is for a daemon in the foreground: nobody hears the code of one behind"
+        )
     if detach:
         return _detach(config, START_LIMIT if timeout is None else timeout)
     from torpor.daemon import main  # noqa: PLC0415  # the whole daemon, for this verb alone
 
     try:
-        return main(config)
+        return main(config, exit_with=exit_with)
     except ConfigInvalid as error:
         sys.stderr.write(error.message + "\n")
         return CONFIG_ERROR

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,13 @@ from torpor.control.client import Answer, Client, Problem
 
 AT_ONCE = 32
 """Apps that are waited for at the same time; the daemon takes more connections than that."""
+EVENTS = 1000
+"""Events that are looked through for those of the replicas: as many as the daemon keeps."""
+ENDING = frozenset({"stop", "sleep"})
+"""Verbs that are refused for what others need."""
+
+Outcome = tuple[str, dict[str, Any] | Problem]
+"""An app, and what came of the wish."""
 
 
 def _parse_timeout(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
@@ -38,22 +46,44 @@ timeout_option = click.option(
 )
 
 
-def _verb(name: str, text: str) -> click.Command:
+wait_option = click.option(
+    "--wait/--no-wait", default=True, help="Wait until it has come true (the default)."
+)
+all_option = click.option("--all", "all_apps", is_flag=True, help="All apps.")
+
+
+def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command:
+    """A verb for some apps; each of the `options` is a flag that the API knows by the same name."""
+
     def carry_out(
-        names: Sequence[str], all_apps: bool, wait: bool, timeout: float | None, as_json: bool
+        names: Sequence[str],
+        all_apps: bool,
+        wait: bool,
+        timeout: float | None,
+        as_json: bool,
+        **flags: bool,
     ) -> int:
-        if names and all_apps:
-            raise click.UsageError("--all and names exclude each other")
-        if not names and not all_apps:
-            raise click.UsageError(f"say which apps to {name}: names, quoted globs, or --all")
+        check_selection(name, names, all_apps=all_apps)
         client = connect()
-        return _report(name, _outcomes(client, name, _chosen(client, names), wait, timeout), as_json)
+        params = {flag: "true" for flag, given in flags.items() if given}
+        chosen = waves(client, names) if name in ENDING else [chosen_names(client, names)]
+        tell = _Replicas(client) if flags.get("rolling") and not as_json else None
+        found = (
+            outcome
+            for number, wave in enumerate(chosen, 1)
+            # What is still needed cannot be stopped: each wave but the last has to be waited for.
+            for outcome in outcomes(
+                client, name, wave, wait=wait or number < len(chosen), timeout=timeout, **params
+            )
+        )
+        return report(name, found, as_json, _sentence, tell)
 
     decorators: list[Callable[[Any], Any]] = [
         click.command(name, help=text),
         app_argument(),
-        click.option("--all", "all_apps", is_flag=True, help="All apps."),
-        click.option("--wait/--no-wait", default=True, help="Wait until it has come true (the default)."),
+        all_option,
+        *options,
+        wait_option,
         timeout_option,
         json_option,
     ]
@@ -68,25 +98,64 @@ start = _verb("start", "Run apps, and let requests wake them again.\n\nThe oppos
 stop = _verb(
     "stop",
     "Stop apps; requests are refused until they are started.\n\n"
+    "Of several apps those that need others are stopped first. What an app that keeps running needs is not stopped "
+    "without --force.\n\n"
     "To free their memory and let the next request wake them, use `sleep`.",
+    click.option("--force", is_flag=True, help="Stop them also if other apps need them."),
 )
-restart = _verb("restart", "Stop apps and start them afresh.")
+restart = _verb(
+    "restart",
+    "Stop apps and start them afresh.",
+    click.option(
+        "--rolling", is_flag=True, help="One replica after the other, so that no request is refused."
+    ),
+)
 wake = _verb("wake", "Wake apps, as a request would.\n\nAn app that `stop` took down stays down.")
 sleep = _verb("sleep", "Put apps to sleep; the next request wakes them.\n\nTo keep them down, use `stop`.")
 
 
-def _chosen(client: Client, names: Sequence[str]) -> list[str]:
+def check_selection(verb: str, names: Sequence[str], *, all_apps: bool) -> None:
+    """Refuse to guess which apps are meant.  Raises `UsageError`."""
+    if names and all_apps:
+        raise click.UsageError("--all and names exclude each other")
+    if not names and not all_apps:
+        raise click.UsageError(f"say which apps to {verb}: names, quoted globs, or --all")
+
+
+def chosen_names(client: Client, names: Sequence[str]) -> list[str]:
+    """The apps that are meant, each once; without names all.  Raises `UnknownApp` for a glob without match."""
     if names and not any(map(is_glob, names)):
         return list(dict.fromkeys(names))
     apps = client.get("apps")
     return [app["name"] for app in (select(apps, names) if names else apps)]
 
 
-def _outcomes(
-    client: Client, verb: str, names: Sequence[str], wait: bool, timeout: float | None
-) -> Iterator[tuple[str, dict[str, Any] | Problem]]:
+def waves(client: Client, names: Sequence[str]) -> list[list[str]]:
+    """The apps that are meant, in groups to be ended one after the other: nobody before those that need it."""
+    chosen = chosen_names(client, names)
+    if len(chosen) < 2:
+        return [chosen]
+    from torpor.core.graph import levels  # noqa: PLC0415  # one app alone does not pay for it
+
+    graph = {app["name"]: [needed["app"] for needed in app["depends_on"]] for app in client.get("apps")}
+    depth = {name: number for number, level in enumerate(levels(graph)) for name in level}
+    groups: dict[int, list[str]] = {}
+    for name in chosen:
+        groups.setdefault(depth.get(name, 0), []).append(name)
+    return [groups[number] for number in sorted(groups, reverse=True)]
+
+
+def outcomes(
+    client: Client,
+    verb: str,
+    names: Sequence[str],
+    *,
+    wait: bool = True,
+    timeout: float | None = None,
+    **more: str | float,
+) -> Iterator[Outcome]:
     """What came of each app, in the order of the names, while many are under way."""
-    params: dict[str, str | float] = {"wait": "true" if wait else "false"}
+    params: dict[str, str | float] = {"wait": "true" if wait else "false", **more}
     if wait and timeout is not None:
         params["timeout"] = timeout
     patience = None if wait else -1
@@ -105,11 +174,36 @@ def _outcomes(
                 yield name, problem
 
 
-def _report(verb: str, outcomes: Iterator[tuple[str, dict[str, Any] | Problem]], as_json: bool) -> int:
-    """Print what happened; the exit code is that of the first failure."""
+class _Replicas:
+    """Tells what became of each replica, from the events since it was made."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._seen = max((event["seq"] for event in self._events(n=1)), default=0)
+
+    def __call__(self, name: str) -> None:
+        for event in self._events(n=EVENTS, app=name):
+            if event["kind"] == "ready" and event["seq"] > self._seen:
+                sys.stdout.write(printable(f"{event['instance']}: {event['text']}") + "\n")
+
+    def _events(self, **params: str | int) -> Iterator[dict[str, Any]]:
+        with self._client.send("GET", "events", params=params) as answer:
+            yield from map(json.loads, answer.lines())
+
+
+def report(
+    verb: str,
+    outcomes: Iterator[Outcome],
+    as_json: bool,
+    sentence: Callable[[str, dict[str, Any]], str],
+    tell: Callable[[str], None] | None = None,
+) -> int:
+    """Print what happened; the exit code is that of the first failure.  `tell` says more about an app, before."""
     code = 0
     documents: list[object] = []
     for name, outcome in outcomes:
+        if tell is not None:
+            tell(name)
         if isinstance(outcome, Problem):
             code = code or exit_code(outcome)
             documents.append({"name": name, "verb": verb, "done": False, "error": outcome.document})
@@ -117,7 +211,7 @@ def _report(verb: str, outcomes: Iterator[tuple[str, dict[str, Any] | Problem]],
         else:
             documents.append({**outcome, "error": None})
             if not as_json:
-                sys.stdout.write(_sentence(verb, outcome) + "\n")
+                sys.stdout.write(sentence(verb, outcome) + "\n")
                 sys.stdout.flush()
     if as_json:
         print_json(documents)
@@ -131,11 +225,16 @@ def _explain(problem: Problem) -> None:
         sys.stderr.write("last lines of its log:\n" + "".join(f"  {line}\n" for line in lines))
 
 
+def under_way(verb: str, outcome: dict[str, Any]) -> str:
+    """What there is to say about what nobody waited for."""
+    return f"{printable(outcome['name'])}: {verb} is under way, now {outcome['app']['state']}"
+
+
 def _sentence(verb: str, outcome: dict[str, Any]) -> str:
     """What happened, and what follows from it."""
     name, app = printable(outcome["name"]), outcome["app"]
     if not outcome["done"]:
-        return f"{name}: {verb} is under way, now {app['state']}"
+        return under_way(verb, outcome)
     after = f" after {lapse(outcome['took'])}"
     if verb == "stop":
         return f"{name} is down{after}; requests are refused until `torpor start {name}`"

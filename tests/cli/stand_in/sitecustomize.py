@@ -7,14 +7,16 @@ import sys
 import types
 
 
-def main(config: str | None) -> int:
-    """Serve invented apps, or fail in the way that the config's name asks for."""
+def main(config: str | None, *, exit_with: str | None = None) -> int:
+    """Serve invented apps, or fail in the way that the config's name asks for; with `exit_with` just exit."""
     import asyncio
     import os
 
     from control.daemon import main as serve
     from torpor.errors import ConfigInvalid, ListenFailed
 
+    if exit_with is not None:
+        return len(exit_with)
     if config and config.endswith("invalid.yaml"):
         raise ConfigInvalid(("torpor.yaml:3:5: apps.web.prot: unknown setting", "torpor.yaml:9:1: oh no"))
     if config and config.endswith("taken.yaml"):
