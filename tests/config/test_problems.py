@@ -80,6 +80,10 @@ ONE_PROBLEM = {
         APP + "    routes: {path: /x}\n",
         "t.yaml:4:5: apps.a.routes: 'host' is missing",
     ),
+    "missing value of a key that must be there": (
+        APP + "    routes:\n      - {host: 5}\n      - a.org\n",
+        "t.yaml:5:16: apps.a.routes.0.host: must be text, not a number; put it in quotes",
+    ),
     "app is a string": ("apps:\n  a: x\n", "t.yaml:2:6: apps.a: must be a map, not the text 'x'"),
     "no value": (
         APP + "    idle_timeout:\n",

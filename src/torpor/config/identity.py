@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from functools import partial
 
 from torpor.config.layers import Layers
 from torpor.config.problems import near_miss
@@ -86,7 +87,7 @@ def _groups(keys: Layers, value: str | int | list[str | int]) -> frozenset[int] 
     found: set[int] = set()
     for position, item in enumerate(items):
         inner = (position,) if isinstance(value, list) else ()
-        gid = keys.attempt(lambda item=item: _gid(item), "groups", *inner)  # type: ignore[misc]
+        gid = keys.attempt(partial(_gid, item), "groups", *inner)
         if gid is not None:
             found.add(gid)
     return frozenset(found)

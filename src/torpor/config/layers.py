@@ -54,7 +54,9 @@ class Layers:
     def find(self, key: str) -> Layer | None:
         """The layer that decides `key`; None if nobody wrote it."""
         for layer in self.layers:
-            if getattr(layer.keys, key) is not UNSET or layer.refused(key):
+            if getattr(layer.keys, key) is not UNSET:
+                return layer
+            if layer.document.broken and layer.refused(key):  # hardly ever: asked for every key of every app
                 return layer
         return None
 

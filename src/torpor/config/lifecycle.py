@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import UNSET
@@ -67,7 +68,7 @@ def _exit_codes(keys: Layers, default: tuple[int, ...]) -> tuple[int, ...]:
     found: set[int] = set()
     for position, item in enumerate(value if isinstance(value, list) else [value]):
         inner = (position,) if isinstance(value, list) else ()
-        code = keys.attempt(lambda item=item: _exit_code(item), "exit_codes", *inner)  # type: ignore[misc]
+        code = keys.attempt(partial(_exit_code, item), "exit_codes", *inner)
         if code is not None:
             found.add(code)
     return tuple(sorted(found))

@@ -174,7 +174,6 @@ class _Loader:
         except msgspec.ValidationError as error:
             first = str(error)
         wrong: set[KeyPath] = set()
-        written = document.as_written
 
         def report(path: KeyPath, message: str, suggestion: str | None, at_key: bool) -> None:
             self.problems.add(document.problem(path, message, suggestion=suggestion, at_key=at_key))
@@ -183,13 +182,18 @@ class _Loader:
                 wrong.add((*path[:-1], suggestion))
 
         explain(declared_type(declared.File), data, (), report)
-        _remove(data, wrong)
-        document.broken |= {written(path) for path in wrong}
+        found = bool(wrong)
+        while wrong:
+            _remove(data, wrong)
+            document.broken |= set(map(document.as_written, wrong))
+            # A map that lost a key which it must have is no use either; its problem is told already.
+            wrong.clear()
+            explain(declared_type(declared.File), data, (), lambda path, *_: wrong.add(path))
         try:
             return msgspec.convert(data, declared.File, dec_hook=parse_scalar)
         except msgspec.ValidationError as error:
             # The walk overlooked something: say it in msgspec's words rather than not at all.
-            self.problems.add(document.problem((), str(error) if wrong else first))
+            self.problems.add(document.problem((), str(error) if found else first))
             return declared.File()
 
     # --- apps ---

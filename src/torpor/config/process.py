@@ -67,6 +67,8 @@ CAPABILITIES = frozenset(
 )
 ALL = "all"
 _MICROSECONDS = 1_000_000
+_DEFAULT = ProcessSpec((), Path())
+"""Its parts are shared by all apps that say nothing of them."""
 
 
 def build_process(keys: Layers, lifecycle: Lifecycle, readiness: Readiness) -> ProcessSpec:
@@ -123,7 +125,8 @@ def _stdin(keys: Layers) -> Path | None:
 
 
 def _hooks(keys: Layers) -> Hooks:
-    return Hooks(*(build_hook(keys, key) for key in ("pre_start", "post_start", "pre_stop", "post_stop")))
+    hooks = [build_hook(keys, key) for key in ("pre_start", "post_start", "pre_stop", "post_stop")]
+    return Hooks(*hooks) if any(hooks) else _DEFAULT.hooks
 
 
 def _attributes(keys: Layers) -> Attributes:
@@ -131,7 +134,9 @@ def _attributes(keys: Layers) -> Attributes:
     if os.geteuid() != 0:
         _check_priority(keys, nice)
         _check_oom_score(keys, oom)
-    return Attributes(None if umask is None else int(umask), nice, oom, MappingProxyType(_rlimits(keys)))
+    rlimits = MappingProxyType(_rlimits(keys))
+    found = Attributes(None if umask is None else int(umask), nice, oom, rlimits)
+    return _DEFAULT.attributes if found == _DEFAULT.attributes else found
 
 
 def _check_priority(keys: Layers, nice: int | None) -> None:
@@ -167,20 +172,22 @@ def _rlimits(keys: Layers) -> dict[str, tuple[int | None, int | None]]:
 
 def _resources(keys: Layers) -> Resources:
     memory = keys.get("memory_max", None)
-    return Resources(
+    found = Resources(
         memory_max=None if memory is None else int(memory),
         cpus=keys.get("cpus", None),
         pids_max=keys.get("pids_max", None),
     )
+    return _DEFAULT.resources if found == _DEFAULT.resources else found
 
 
 def _sandbox(keys: Layers) -> Sandbox:
-    return Sandbox(
+    found = Sandbox(
         no_new_privileges=keys.get("no_new_privileges", False),
         drop_capabilities=_dropped(keys, keys.get("capabilities", None)),
         read_only=keys.get("read_only", False),
         private_tmp=keys.get("private_tmp", False),
     )
+    return _DEFAULT.sandbox if found == _DEFAULT.sandbox else found
 
 
 def _dropped(keys: Layers, value: Any) -> tuple[str, ...]:
