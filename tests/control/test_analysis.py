@@ -122,6 +122,19 @@ def test_a_one_shot_counts_by_its_end() -> None:
     assert [("web", 2.5), ("migrate", 0.0)] == [(link.app, link.blocked) for link in boot(operator).chain]
 
 
+def test_replicas_are_no_further_attempts() -> None:
+    """Each instance counts its own starts; the app is ready with its first one."""
+    operator = FakeOperator()
+    operator.add("web", replicas=2)
+    operator.announce("web", "waking", "woken by boot", by="boot")
+    for instance in ("web", "web/1", "web/1"):
+        operator.announce("web", "starting", "starting", instance)
+    operator.announce("web", "ready", "ready", "web/1")
+    operator.announce("web", "ready", "ready", "web", after=9.0)
+    (link,) = boot(operator).chain
+    assert (2, 4.0) == (link.attempts, link.ready_at)
+
+
 def test_a_clock_set_back_makes_nothing_negative() -> None:
     """Figures may be wrong then, but no nonsense."""
     operator = FakeOperator()

@@ -11,6 +11,7 @@ falsifies its figures.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class Link(msgspec.Struct, frozen=True):
     ready_at: float | None
     """When it was ready, from the beginning of the boot or wake."""
     attempts: int
+    """How often it was started; of several replicas the one that needed most."""
     waited_for: str | None
     """What the start itself waited for in the end, in its own words."""
     reason: str | None
@@ -199,10 +201,11 @@ def _wake(app: AppSnapshot, steps: Sequence[Event]) -> _Wake | None:
     if not steps or steps[0].kind != "waking":
         return None
     wake = _Wake(steps[0].at, str(steps[0].data.get("by", "")))
+    attempts: Counter[str] = Counter()
     for event in steps:
         match event.kind:
             case "starting":
-                wake.attempts += 1
+                attempts[event.instance] += 1
                 wake.starting = event.at if wake.starting is None else wake.starting
                 wake.waited_for = None
             case "started" if wake.started is None:
@@ -212,6 +215,7 @@ def _wake(app: AppSnapshot, steps: Sequence[Event]) -> _Wake | None:
             case "ready":
                 wake.ready = event.at
                 break
+    wake.attempts = max(attempts.values(), default=0)
     if wake.ready is not None or app.phase is Phase.DONE:
         ends = [event.at for event in steps if event.kind == "exited"]
         wake.ended = ends[-1] if ends else None
