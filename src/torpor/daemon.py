@@ -27,14 +27,14 @@ from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
 from torpor.core.instance import UNUSED
 from torpor.core.messages import (
+    Adopted,
     Announce,
     CloseUpgraded,
     DropUpstream,
     Effect,
-    Exited,
-    Gone,
     GrantTicket,
     Input,
+    InstanceInput,
     KillInstance,
     ProbeInstance,
     Reboot,
@@ -46,9 +46,9 @@ from torpor.core.messages import (
     WatchInstance,
 )
 from torpor.core.model import AppSpec, Event, Phase, Route
-from torpor.errors import UnknownApp
+from torpor.errors import TorporError, UnknownApp
 from torpor.gateway.gateway import Gateway
-from torpor.providers.base import Provider
+from torpor.providers.base import Provider, Survivor
 from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
 from torpor.runtime import clock
@@ -122,6 +122,7 @@ class Daemon:
                 lambda name: fleet.apps[name].spec, self._provider, self._post, self._journal.announce
             )
             stack.push_async_callback(self._actions.close)
+            survivors = await self._find_survivors(fleet)
             self._seam = LocalSeam(self._engine, self._journal, self._provider)
             gateway = Gateway(self._settings.gateway, self._seam)
             await gateway.open()
@@ -136,7 +137,10 @@ class Daemon:
                 self._journal.subscribe(self._console.tell)
                 self._journal.subscribe(self._end_with)
                 self._greet(gateway)
-                self._engine.open(self._perform)
+                # No await between the two: an end that comes now is told to an engine that knows of it.
+                adopted, refused = self._adopt(survivors)
+                self._engine.open(self._perform, adopted)
+                await self._discard(refused)
                 control.mark_ready()
                 await self._ending.wait()
                 if not self._keep_apps:
@@ -167,6 +171,36 @@ class Daemon:
                 self._exit_code = self._exit_code or 1
             self.end()
 
+    async def _find_survivors(self, fleet: Fleet) -> list[Survivor]:
+        """What an earlier daemon left alive, once that which is not configured any more has been ended."""
+        wanted: list[Survivor] = []
+        unwanted: list[Survivor] = []
+        for survivor in await self._process.survivors():
+            app = fleet.apps.get(survivor.id.app)
+            known = app is not None and any(survivor.id == instance.id for instance in app.instances)
+            if not known:
+                log.warning("%s runs, but is not configured any more: ending it", survivor.id)
+            (wanted if known else unwanted).append(survivor)
+        await self._discard(unwanted)
+        return wanted
+
+    def _adopt(self, survivors: list[Survivor]) -> tuple[list[Adopted], list[Survivor]]:
+        """Take them on; the second list holds those for which that is not possible."""
+        adopted, refused = [], []
+        for survivor in survivors:
+            try:
+                adopted.append(self._actions.adopt(survivor))
+            except TorporError as error:
+                log.error("%s: %s; ending it", survivor.id, error)
+                refused.append(survivor)
+        return adopted, refused
+
+    async def _discard(self, survivors: list[Survivor]) -> None:
+        ends = (self._process.discard(survivor.id, survivor.generation) for survivor in survivors)
+        for error in await asyncio.gather(*ends, return_exceptions=True):
+            if error is not None:
+                log.error("%s", error)
+
     async def _stop_apps(self, gateway: Gateway) -> None:
         self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
         settled = asyncio.Event()
@@ -195,7 +229,7 @@ class Daemon:
     def _post(self, message: Input) -> None:
         self._engine.post(message)
 
-    def _report(self, message: Exited | Gone) -> None:
+    def _report(self, message: InstanceInput) -> None:
         self._actions.report(message)
 
     def _provider(self, _spec: AppSpec) -> Provider:

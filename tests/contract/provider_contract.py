@@ -13,9 +13,9 @@ from typing import Protocol
 
 import pytest
 
-from torpor.core.messages import Exited, Gone
+from torpor.core.messages import Exited, Gone, InstanceInput
 from torpor.core.model import ExitInfo, InstanceId
-from torpor.errors import NotAllowed, StartFailed
+from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import Launch, Provider
 
 ID = InstanceId("app")
@@ -47,10 +47,10 @@ class Facts:
     """Takes a provider's reports and waits for them."""
 
     def __init__(self) -> None:
-        self.all: list[Exited | Gone] = []
+        self.all: list[InstanceInput] = []
         self._news = asyncio.Event()
 
-    def __call__(self, fact: Exited | Gone) -> None:
+    def __call__(self, fact: InstanceInput) -> None:
         self.all.append(fact)
         self._news.set()
 
@@ -86,6 +86,10 @@ class Subject(Protocol):
 
     def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
         """A launch of `ID` that behaves so."""
+        ...
+
+    async def succeed(self) -> None:
+        """The daemon is gone; `provider` and `facts` are those of the next one."""
         ...
 
     def alive(self) -> int:
@@ -267,3 +271,69 @@ class ProviderContract:
         await subject.provider.close()
         assert subject.alive() > 0
         assert subject.facts.all == []
+
+    async def test_a_survivor_is_adopted(self, subject: Subject) -> None:
+        """What an earlier daemon left is found as it is, and is after its adoption like what was started."""
+        launch = subject.launch(Behaviour.STEADY, 7)
+        running = await subject.provider.start(launch)
+        await wait_for_line(subject, "up")
+        before = subject.alive()
+        await subject.succeed()
+        (survivor,) = await subject.provider.survivors()
+        assert (ID, 7, running, launch.port) == (
+            survivor.id,
+            survivor.generation,
+            survivor.running,
+            survivor.port,
+        )
+        assert survivor.age >= 0
+        subject.provider.adopt(launch)
+        assert before == subject.alive()
+        assert subject.provider.output(ID).tail(5) == ["up"]
+        stats = subject.provider.stats(ID)
+        assert stats is not None
+        assert running.pid == stats.pid
+        with pytest.raises(StartFailed):
+            await subject.provider.start(subject.launch(Behaviour.STEADY, 8))
+        await subject.provider.stop(ID, 7)
+        fact = await subject.facts.exited(7)
+        assert fact.leftovers or subject.alive() == 0
+        assert [] == await subject.provider.survivors()
+
+    async def test_a_survivor_that_nobody_decided_on_is_silent(self, subject: Subject) -> None:
+        """Nothing is started beside it, and of another generation nothing is adopted."""
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 7))
+        await wait_for_line(subject, "up")
+        await subject.succeed()
+        assert len(await subject.provider.survivors()) == 1
+        with pytest.raises(StartFailed):
+            await subject.provider.start(subject.launch(Behaviour.STEADY, 8))
+        with pytest.raises(ProviderFailed):
+            subject.provider.adopt(subject.launch(Behaviour.STEADY, 8))
+        await subject.provider.stop(ID, 7)
+        assert subject.alive() > 0
+        assert subject.facts.all == []
+
+    async def test_a_survivor_that_nobody_wants_is_discarded(self, subject: Subject) -> None:
+        """It is ended with all of its tree, nothing is reported, and another start may follow."""
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 7))
+        await wait_for_line(subject, "up")
+        await subject.succeed()
+        await subject.provider.survivors()
+        await subject.provider.discard(ID, 6)
+        assert subject.alive() > 0
+        await subject.provider.discard(ID, 7)
+        assert subject.alive() == 0
+        await subject.provider.discard(ID, 7)
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 8))
+        assert subject.facts.all == []
+
+    async def test_readiness_outlives_the_daemon(self, subject: Subject) -> None:
+        """READY=1 that was said to an earlier daemon counts for the next one."""
+        launch = subject.launch(Behaviour.NOTIFYING, 2)
+        await subject.provider.start(launch)
+        await subject.provider.wait_for_notify(ID, 2)
+        await subject.succeed()
+        await subject.provider.survivors()
+        subject.provider.adopt(launch)
+        await subject.provider.wait_for_notify(ID, 2)

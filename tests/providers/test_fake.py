@@ -36,6 +36,14 @@ class FakeWorld:
         self.provider.plans[ID.app] = PLANS[behaviour]
         return Launch(ID, generation, AppSpec(ID.app), 18000)
 
+    async def succeed(self) -> None:
+        """A second provider finds what the first one leaves."""
+        before = self.provider
+        self.facts = Facts()
+        self.provider = FakeProvider(self.facts)
+        self.provider.plans = before.plans
+        self.provider.succeed(before)
+
     def alive(self) -> int:
         """One while anything is alive."""
         return int(self.provider.alive(ID))

@@ -4,8 +4,8 @@ Laws for every provider (``tests/contract`` runs them against each one):
 
 1. It reports facts by calling `report` on the engine's loop, and decides nothing.
 2. Each fact carries the generation that it is about.
-3. After `start` returned, and not before, exactly one `Exited` follows some day; with `leftovers`
-   exactly one `Gone` follows that.  After `start` raised, nothing follows and
+3. After `start` or `adopt` returned, and not before, exactly one `Exited` follows some day; with
+   `leftovers` exactly one `Gone` follows that.  After `start` raised, nothing follows and
    nothing of the attempt is alive.
 4. `stop` and `kill` reach the whole instance, descendants included, and nothing else.
    They return when the request was made, not when the instance is gone, and are
@@ -19,10 +19,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from torpor.core.messages import Exited, Gone
+from torpor.core.messages import InstanceInput
 from torpor.core.model import AppSpec, Endpoint, InstanceId
 
-Report = Callable[[Exited | Gone], None]
+Report = Callable[[InstanceInput], None]
+"""Takes a fact: an `Exited` or `Gone`, or what the instance said of itself."""
 Unsubscribe = Callable[[], None]
 
 
@@ -43,6 +44,18 @@ class Running:
 
     endpoint: Endpoint | None
     pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Survivor:
+    """What an earlier daemon started and left alive."""
+
+    id: InstanceId
+    generation: int
+    running: Running
+    port: int | None
+    age: float
+    """Seconds since it was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,29 @@ class Provider(Protocol):
 
     async def start(self, launch: Launch) -> Running:
         """Start it.  Raises `StartFailed`; then nothing of the attempt is alive."""
+        ...
+
+    async def survivors(self) -> list[Survivor]:
+        """What an earlier daemon left alive.  Asked once, before anything is started.
+
+        Nothing is reported about any of it before `adopt`.  Each one is to be given to
+        `adopt` or `discard`.
+        """
+        ...
+
+    def adopt(self, launch: Launch) -> None:
+        """Take a survivor on as what it is to be now: this launch, of the generation that it has.
+
+        Its log goes on with no line lost, and what it has said of its readiness counts.
+        Raises `ProviderFailed` where that cannot be done, or it is no survivor.
+        """
+        ...
+
+    async def discard(self, id: InstanceId, generation: int) -> None:
+        """End a survivor that nobody wants, first by its stop signal; returns when it is gone.
+
+        Nothing is reported.  No error for what is none.  Raises `ProviderFailed`.
+        """
         ...
 
     async def stop(self, id: InstanceId, generation: int) -> None:

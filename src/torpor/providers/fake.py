@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torpor.core.messages import Exited, Gone
 from torpor.core.model import Endpoint, ExitInfo, InstanceId
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
-from torpor.providers.base import Launch, Report, Running, Stats, Unsubscribe
+from torpor.providers.base import Launch, Report, Running, Stats, Survivor, Unsubscribe
 
 _CLEAN = ExitInfo(code=0)
 _KILLED = ExitInfo(signal=9)
@@ -103,6 +103,8 @@ class FakeProvider:
         self.kills: list[tuple[InstanceId, int]] = []
         self.signals: list[tuple[InstanceId, int, int]] = []
         """Every signal that was delivered: to whom, of which generation, its number."""
+        self.discards: list[tuple[InstanceId, int]] = []
+        """Every survivor that was ended because nobody wanted it."""
         self.probe_answer = True
         """What `run_probe` finds."""
         self._report = report
@@ -111,6 +113,37 @@ class FakeProvider:
         self._outputs: defaultdict[InstanceId, FakeOutput] = defaultdict(FakeOutput)
         self._held: defaultdict[InstanceId, asyncio.Event] = defaultdict(asyncio.Event)
         self._closed = False
+        self._found: dict[InstanceId, _Life] = {}
+
+    def succeed(self, before: FakeProvider) -> None:
+        """Find alive what `before` leaves: it is closed, or its daemon was killed."""
+        before._closed = True
+        self._found.update(before._lives)
+        self._outputs.update(before._outputs)
+        before._lives = {}
+
+    async def survivors(self) -> list[Survivor]:
+        """See `Provider.survivors`."""
+        return [
+            Survivor(id, life.launch.generation, self._running(life), life.launch.port, age=60.0)
+            for id, life in self._found.items()
+            if life.main
+        ]
+
+    def adopt(self, launch: Launch) -> None:
+        """See `Provider.adopt`."""
+        life = self._found.get(launch.id)
+        if life is None or life.launch.generation != launch.generation:
+            raise ProviderFailed(f"there is no survivor of {launch.id}, generation {launch.generation}")
+        del self._found[launch.id]
+        self._lives[launch.id] = replace(life, launch=launch)
+
+    async def discard(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.discard`."""
+        life = self._found.get(id)
+        if life is not None and life.launch.generation == generation:
+            del self._found[id]
+            self.discards.append((id, generation))
 
     async def start(self, launch: Launch) -> Running:
         """See `Provider.start`."""
@@ -121,13 +154,13 @@ class FakeProvider:
             self._held[launch.id].clear()
         if plan.refuse is not None:
             raise StartFailed(plan.refuse)
-        if launch.id in self._lives:
+        if self.alive(launch.id):
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
         life = _Life(launch, plan, pid=1000 + len(self.starts))
         self._lives[launch.id] = life
         self._outputs[launch.id].begin()
         asyncio.get_running_loop().call_soon(self._begin, life)
-        return Running(None if launch.port is None else Endpoint(self._host, launch.port), life.pid)
+        return self._running(life)
 
     async def stop(self, id: InstanceId, generation: int) -> None:
         """See `Provider.stop`."""
@@ -183,7 +216,7 @@ class FakeProvider:
 
     def alive(self, id: InstanceId) -> bool:
         """Whether anything of it is alive, leftovers included."""
-        return id in self._lives
+        return id in self._lives or id in self._found
 
     def let_start(self, id: InstanceId) -> None:
         """Let the start that hangs, or the next one, go on."""
@@ -211,6 +244,10 @@ class FakeProvider:
         life = self._lives.pop(id)
         if not self._closed:
             self._report(Gone(id, life.launch.generation))
+
+    def _running(self, life: _Life) -> Running:
+        port = life.launch.port
+        return Running(None if port is None else Endpoint(self._host, port), life.pid)
 
     def _begin(self, life: _Life) -> None:
         id = life.launch.id

@@ -13,12 +13,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from torpor.core.messages import (
+    Adopted,
     Announce,
     BecameReady,
     Exited,
     FoundUnhealthy,
     Gone,
     Input,
+    InstanceInput,
     KillInstance,
     ProbeInstance,
     Started,
@@ -30,7 +32,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import AppSpec, HttpProbe, InstanceId, TcpProbe
 from torpor.errors import StartFailed, TorporError
-from torpor.providers.base import Launch, Provider, Running
+from torpor.providers.base import Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
 from torpor.runtime.probes import wait_until_ready, wait_until_unhealthy
 
@@ -75,9 +77,21 @@ class Actions:
             case KillInstance():
                 self._spawn(self._stop(id, generation, kill=True))
 
-    def report(self, message: Exited | Gone) -> None:
+    def adopt(self, survivor: Survivor) -> Adopted:
+        """Take on what an earlier daemon left alive; the result is for the engine.  Raises `TorporError`."""
+        id, running = survivor.id, survivor.running
+        spec = self._specs(id.app)
+        launch = Launch(id, survivor.generation, spec, survivor.port)
+        self._provider(spec).adopt(launch)
+        if survivor.port is not None:
+            self._ports.keep(id, survivor.port)
+        self._launched[id] = launch, running
+        return Adopted(id, survivor.generation, running.endpoint, running.pid, survivor.age)
+
+    def report(self, message: InstanceInput) -> None:
         """Take a provider's report."""
-        self._end_probe(message.id)
+        if isinstance(message, Exited | Gone):
+            self._end_probe(message.id)
         self._post(message)
 
     async def close(self) -> None:

@@ -18,6 +18,10 @@ class Ports:
     def __init__(self) -> None:
         self._allotted: dict[InstanceId, int] = {}
 
+    def keep(self, id: InstanceId, port: int) -> None:
+        """An instance that is alive already has this port."""
+        self._allotted[id] = port
+
     def allot(self, id: InstanceId, fixed: int | None) -> int:
         """A free port.  Raises `StartFailed` if a fixed one is taken or not permitted.
 

@@ -7,7 +7,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,15 +34,21 @@ def sender() -> Iterator[socket.socket]:
         yield sock
 
 
-async def test_ready_and_status(path: Path, sender: socket.socket) -> None:
-    """READY=1 sets ready; the status is kept, shortened; unknown keys and nonsense are ignored."""
+async def test_assignments(path: Path, sender: socket.socket) -> None:
+    """A message is heard as its assignments; nonsense between them is left out."""
+    heard: list[Mapping[str, str]] = []
+    news = asyncio.Event()
+
+    def hear(said: Mapping[str, str]) -> None:
+        heard.append(said)
+        news.set()
+
     notify = NotifySocket(path)
     notify.open()
-    notify.listen(lambda pid: pid == os.getpid())
-    sender.sendto(b"READY=0\nSTATUS=" + b"x" * 1000 + b"\nX_FOO=1\n\xff\n=\n", str(path))
-    sender.sendto(b"READY=1", str(path))
-    await notify.ready.wait()
-    assert notify.status == "x" * 200
+    notify.listen(lambda pid: pid == os.getpid(), hear)
+    sender.sendto(b"READY=1\nSTATUS=a=b\n\xff\nnonsense\nREADY=2\n", str(path))
+    await news.wait()
+    assert [{"READY": "2", "STATUS": "a=b"}] == heard
     notify.close()
     assert not path.exists()
     notify.close()
@@ -51,6 +57,7 @@ async def test_ready_and_status(path: Path, sender: socket.socket) -> None:
 async def test_strangers_are_not_believed(path: Path, sender: socket.socket) -> None:
     """A message from a process that is not the app's changes nothing."""
     seen: list[int] = []
+    heard: list[object] = []
     news = asyncio.Event()
 
     def belongs(pid: int) -> bool:
@@ -60,11 +67,11 @@ async def test_strangers_are_not_believed(path: Path, sender: socket.socket) -> 
 
     notify = NotifySocket(path)
     notify.open()
-    notify.listen(belongs)
+    notify.listen(belongs, heard.append)
     sender.sendto(b"READY=1", str(path))
     await news.wait()
     assert [os.getpid()] == seen
-    assert not notify.ready.is_set()
+    assert [] == heard
     notify.close()
 
 
@@ -72,7 +79,7 @@ async def test_a_barrier_is_lifted(path: Path, sender: socket.socket) -> None:
     """Descriptors that come along are closed, which is what BARRIER=1 waits for."""
     notify = NotifySocket(path)
     notify.open()
-    notify.listen(lambda _: True)
+    notify.listen(lambda _: True, lambda _: None)
     reader, writer = os.pipe()
     fds = array.array("i", [writer, writer])
     sender.sendmsg([b"BARRIER=1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)], 0, str(path))

@@ -51,10 +51,11 @@ PROGRAMS = {
 class World:
     """A process provider and the state directory it lives on."""
 
-    def __init__(self, folder: Path, provider: ProcessProvider, facts: Facts) -> None:
+    def __init__(self, folder: Path, trees: TreeKind) -> None:
         self.folder = folder
-        self.provider = provider
-        self.facts = facts
+        self.trees = trees
+        self.facts = Facts()
+        self.provider = new_provider(folder, self.facts, trees)
 
     def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
         """A launch of a program that behaves so."""
@@ -108,6 +109,13 @@ class World:
         process = read_process(pid)
         return process if process is not None and process.alive else None
 
+    async def succeed(self) -> None:
+        """Open the next daemon's provider on the same state directory."""
+        await self.provider.close()
+        self.facts = Facts()
+        self.provider = new_provider(self.folder, self.facts, self.trees)
+        await self.provider.open()
+
     def clean_up(self) -> None:
         """End what a test left, and reap what nobody else does."""
         for process in self.processes():
@@ -122,16 +130,19 @@ class World:
 async def world(trees: TreeKind) -> AsyncIterator[World]:
     """A world in a fresh folder, cleaned up at the end."""
     folder = Path(tempfile.mkdtemp(prefix="torpor-test-"))
-    facts = Facts()
-    provider = ProcessProvider(folder / "state", facts, base_environment(os.environ), trees=trees)
-    await provider.open()
-    here = World(folder, provider, facts)
+    here = World(folder, trees)
+    await here.provider.open()
     try:
         yield here
     finally:
-        await provider.close()
+        await here.provider.close()
         here.clean_up()
         shutil.rmtree(folder)
+
+
+def new_provider(folder: Path, facts: Facts, trees: TreeKind) -> ProcessProvider:
+    """A provider, still to be opened, whose state lies in `folder`."""
+    return ProcessProvider(folder / "state", facts, base_environment(os.environ), trees=trees)
 
 
 def _pids() -> list[int]:

@@ -59,26 +59,34 @@ class Capture:
         Returns the descriptor that becomes the app's stdout and stderr; the caller
         closes it.  Raises `OSError`.
         """
-        self._file.spec = spec
-        self._make_fifo()
-        # An end of our own that may also write: reading never sees an end of file.
-        reader = os.open(self._fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        reader = self._open()
         try:
             writer = os.open(self._fifo, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
             os.close(reader)
             raise
-        self._reader = reader
         self._partial = b""
-        self._ring.clear()
-        self._ring_bytes = 0
         self._ring_whole = True
         try:
+            self._file.spec = spec
             self._file.begin(generation)
         except OSError as error:
             self._complain(error)
-        asyncio.get_running_loop().add_reader(reader, self._read)
+        self._listen(reader)
         return writer
+
+    def resume(self, spec: LogSpec) -> None:
+        """Read on where an earlier daemon left off, in the same generation.  Raises `OSError`."""
+        reader = self._open()
+        self._file.spec = spec
+        try:
+            # The line whose beginning that daemon read.
+            self._partial = self._file.unfinished()
+        except OSError:
+            self._partial = b""
+        # What came before is in the file alone.
+        self._ring_whole = False
+        self._listen(reader)
 
     def catch_up(self) -> None:
         """Read what lies in the pipe now: what an ended process wrote is then in the log."""
@@ -124,6 +132,17 @@ class Capture:
             self._listeners.pop(key, None)
 
         return unsubscribe
+
+    def _open(self) -> int:
+        self._make_fifo()
+        # An end of our own that may also write: reading never sees an end of file.
+        return os.open(self._fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def _listen(self, reader: int) -> None:
+        self._reader = reader
+        self._ring.clear()
+        self._ring_bytes = 0
+        asyncio.get_running_loop().add_reader(reader, self._read)
 
     def _ring_whole_for(self, lines: int) -> bool:
         return self._ring_whole or len(self._ring) >= lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -10,21 +11,26 @@ from typing import NamedTuple
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.messages import Exited, Gone
-from torpor.core.model import ExitInfo
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch, Report, Stats
 from torpor.providers.process.capture import Capture
+from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import (
     TICKS_PER_SECOND,
     Process,
     open_verified,
     read_process,
+    read_tag,
     resident_bytes,
 )
 from torpor.providers.process.reaper import Reaper
+from torpor.providers.process.record import Record
 from torpor.providers.process.spawn import Surroundings
 from torpor.providers.process.tree import Mark, Tree, signal_all
+from torpor.providers.process.voice import Voice
+
+logger = logging.getLogger(__name__)
 
 _WATCHED_AT_ONCE = 64
 """Leftover processes whose end is awaited together; the others are looked at after these."""
@@ -53,11 +59,16 @@ class Life:
         tree: Tree,
         capture: Capture,
         notify: NotifySocket | None,
+        record: Record,
+        keep: Callable[[Record], None],
         reaper: Reaper,
         report: Report,
         over: Callable[[Life], None],
     ) -> None:
-        """`over` is called once, when nothing is left and before that is reported."""
+        """`keep` is given the record whenever it changed.
+
+        `over` is called once, when nothing is left and before that is reported.
+        """
         self.id = launch.id
         self.generation = launch.generation
         self.where = where
@@ -67,14 +78,18 @@ class Life:
         self.launch = launch
         self.workload = workload
         self.stop_signal = workload.stop_signal
-        self.main = child.process
-        self.notify = notify
-        self._pidfd = child.pidfd
+        self.voice = Voice(self.id, self.generation, report, self, ready=record.ready)
+        self._main = child
+        self._born = child
+        self._notify = notify
+        self._record = record
+        self._keep = keep
         self._tree = tree
         self._capture = capture
         self._reaper = reaper
         self._report = report
         self._over = over
+        self._exited = False
         self._outliving: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._members: list[Process] = []
@@ -82,9 +97,38 @@ class Life:
 
     def watch(self) -> None:
         """Begin to wait for the end of the main process, and to hear its notifications."""
-        asyncio.get_running_loop().add_reader(self._pidfd, self._main_ended)
-        if self.notify is not None:
-            self.notify.listen(self._is_member)
+        asyncio.get_running_loop().add_reader(self._main.pidfd, self._main_ended)
+        if self._notify is not None:
+            self._notify.listen(self._is_member, self.voice.hear)
+
+    @property
+    def main(self) -> Process:
+        """The process whose end is the instance's."""
+        return self._main.process
+
+    def note_ready(self) -> None:
+        """It has said READY=1."""
+        self._record = self._record.with_ready()
+        self._keep(self._record)
+
+    def follow(self, pid: int) -> None:
+        """From now on its main process is this one, if it belongs to it."""
+        if pid == self.main.pid or self._exited:
+            return
+        member = next((process for process in self._tree.members() if process.pid == pid), None)
+        pidfd = None if member is None else open_verified(member)
+        if member is None or pidfd is None:
+            logger.warning("%s named process %d its main one, which is none of its own", self.id, pid)
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._main.pidfd)
+        self._let_go()
+        self._main = Child(member, pidfd)
+        # It may become our child, and must not be reaped before its status was read.
+        self._reaper.watched.add(pid)
+        self._record = self._record.of(member)
+        self._keep(self._record)
+        loop.add_reader(pidfd, self._main_ended)
 
     def signal(self, number: int) -> None:
         """Signal all of it.  Raises `ProviderFailed`."""
@@ -97,7 +141,7 @@ class Life:
     def signal_main(self, number: int) -> None:
         """Signal the main process alone.  Raises `ProviderFailed`."""
         try:
-            signal.pidfd_send_signal(self._pidfd, number)
+            signal.pidfd_send_signal(self._main.pidfd, number)
         except ProcessLookupError:
             pass  # it has ended, and its exit is on the way
         except OSError as error:
@@ -138,15 +182,21 @@ class Life:
         self._capture.close()
 
     def _is_member(self, pid: int) -> bool:
-        return pid == self.main.pid or any(pid == process.pid for process in self._tree.members())
+        if pid == self.main.pid or (pid and read_tag(pid) == self.mark.number):
+            return True
+        return any(pid == process.pid for process in self._tree.members())
 
     def _main_ended(self) -> None:
+        if self._notify is not None:
+            # Its last words may have named another main process.
+            self._notify.catch_up()
         # Only looked at, not reaped: the zombie keeps the number from being given away.
-        info = wait_for_exit_nowait(self._pidfd, os.WNOWAIT)
+        info = wait_for_exit_nowait(self._main.pidfd, os.WNOWAIT)
         if info is None:
             return
         loop = asyncio.get_running_loop()
-        loop.remove_reader(self._pidfd)
+        loop.remove_reader(self._main.pidfd)
+        self._exited = True
         self._capture.catch_up()
         try:
             leftovers = bool(self._tree.members())
@@ -166,7 +216,7 @@ class Life:
                 members = self._tree.members()
                 if not members:
                     break
-                await _wait_for_end(members[:_WATCHED_AT_ONCE])
+                await wait_for_end(members[:_WATCHED_AT_ONCE])
             except OSError:
                 await asyncio.sleep(_RETRY_WITHOUT_FDS)
             self._reaper.sweep()
@@ -175,8 +225,8 @@ class Life:
 
     def _bury(self) -> None:
         self._capture.end()
-        if self.notify is not None:
-            self.notify.close()
+        if self._notify is not None:
+            self._notify.close()
         self._reaper.sweep()
         if self._tree.moving is None or self._tree.moving.done():
             self._reap()
@@ -186,33 +236,28 @@ class Life:
         self._over(self)
 
     def _reap(self) -> None:
-        wait_for_exit_nowait(self._pidfd)
-        self._reaper.ours.discard(self.main.pid)
-        os.close(self._pidfd)
+        self._let_go()
+        wait_for_exit_nowait(self._born.pidfd)
+        self._reaper.ours.discard(self._born.process.pid)
+        os.close(self._born.pidfd)
         self._tree.close()
 
+    def _let_go(self) -> None:
+        """Close what is held of a main process that was not born as such."""
+        if self._main is not self._born:
+            wait_for_exit_nowait(self._main.pidfd)
+            self._reaper.watched.discard(self.main.pid)
+            os.close(self._main.pidfd)
+
     def _release(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        if self.notify is not None:
-            self.notify.close(unlink=False)
+        asyncio.get_running_loop().remove_reader(self._main.pidfd)
+        for pidfd in {self._main.pidfd, self._born.pidfd}:
+            os.close(pidfd)
+        if self._notify is not None:
+            self._notify.close(unlink=False)
 
 
-def wait_for_exit_nowait(pidfd: int, options: int = 0) -> ExitInfo | None:
-    """Reap a child if it has ended; None if it has not."""
-    try:
-        result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | options)
-    except ChildProcessError:
-        # Somebody in this process waits for children of others.
-        return ExitInfo()
-    if result is None:
-        return None
-    if result.si_code == os.CLD_EXITED:
-        return ExitInfo(code=result.si_status)
-    return ExitInfo(signal=result.si_status)
-
-
-async def _wait_for_end(processes: list[Process]) -> None:
+async def wait_for_end(processes: list[Process]) -> None:
     """Return when all of them have ended.  Raises `OSError` if there are no descriptors left."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()

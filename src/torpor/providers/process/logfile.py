@@ -72,6 +72,17 @@ class LogFile:
             return chunk, error
         return chunk, None
 
+    def unfinished(self) -> bytes:
+        """The end of the file after its last line break, or at most a block of it.  Raises `OSError`."""
+        try:
+            file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - closed below
+        except FileNotFoundError:
+            return b""
+        with file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - _BLOCK))
+            return file.read(_BLOCK).rpartition(b"\n")[2]
+
     def close(self) -> None:
         """Close the file.  The next write opens it again."""
         if self._fd >= 0:

@@ -1,7 +1,11 @@
 """The receiving side of sd_notify, one socket per generation of an instance.
 
-A message counts only if the kernel says that its sender belongs to the instance.
-Keys that are not understood are ignored, as the protocol asks.
+1. A message counts only if the kernel says that its sender belongs to the instance.
+2. What is taken from a message, its size, and the work of one turn of the loop are bounded.
+3. Descriptors that come along are closed when all before has been dealt with, which is
+   what BARRIER=1 waits for.
+4. The socket is known by its path alone: the next daemon binds it again, and the app,
+   which keeps the path, never knows.  What it says while no daemon listens is lost.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -23,21 +27,19 @@ _SO_PASSCRED = getattr(socket, "SO_PASSCRED", 16)
 _SCM_CREDENTIALS = getattr(socket, "SCM_CREDENTIALS", 2)
 _LARGEST = 16 * 1024
 _MOST_FDS = 64
-_PER_TURN = 32
+_PER_TURN = 16
 _LONGEST_PATH = 107
-_LONGEST_STATUS = 200
+
+Hear = Callable[[Mapping[str, str]], None]
 
 
 class NotifySocket:
-    """Collects what an instance says of itself."""
+    """Receives what an instance says of itself."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.ready = asyncio.Event()
-        """Set by READY=1."""
-        self.status = ""
-        """The last STATUS=, for people."""
         self._belongs: Callable[[int], bool] = lambda _: False
+        self._hear: Hear = lambda _: None
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
@@ -56,10 +58,11 @@ class NotifySocket:
             raise
         self._socket = sock
 
-    def listen(self, belongs: Callable[[int], bool]) -> None:
+    def listen(self, belongs: Callable[[int], bool], hear: Hear) -> None:
         """Take messages from now on.  `belongs`: whether a pid is one of the instance's processes."""
         assert self._socket is not None
         self._belongs = belongs
+        self._hear = hear
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
 
     def close(self, *, unlink: bool = True) -> None:
@@ -73,41 +76,45 @@ class NotifySocket:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.path)
 
+    def catch_up(self) -> None:
+        """Take what has been said until now."""
+        self._read()
+
     def _read(self) -> None:
         for _ in range(_PER_TURN):
             if self._socket is None:
                 return
             space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MOST_FDS)
             try:
-                data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, space)
+                data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, space, socket.MSG_CMSG_CLOEXEC)
             except OSError:
                 return
-            pid = _take_ancillary(ancillary)
-            if self._belongs(pid):
-                self._apply(data)
-            else:
-                logger.debug("a message of process %d to %s was ignored: not of that app", pid, self.path)
-
-    def _apply(self, data: bytes) -> None:
-        for line in data.decode("utf-8", "replace").splitlines():
-            key, _, value = line.partition("=")
-            if key == "READY" and value == "1":
-                self.ready.set()
-            elif key == "STATUS":
-                self.status = value[:_LONGEST_STATUS]
+            pid, fds = _take_ancillary(ancillary)
+            try:
+                if self._belongs(pid):
+                    self._hear(_assignments(data))
+                else:
+                    logger.debug("a message of process %d to %s was ignored: not of that app", pid, self.path)
+            finally:
+                for fd in fds:
+                    os.close(fd)
 
 
-def _take_ancillary(messages: list[tuple[int, int, bytes]]) -> int:
-    """The sender's pid, 0 if unknown.  Descriptors are closed: that is what BARRIER=1 waits for."""
+def _assignments(data: bytes) -> Mapping[str, str]:
+    """The last value of each key."""
+    lines = data.decode("utf-8", "replace").split("\n")
+    return {key: value for line in lines for key, equals, value in [line.partition("=")] if equals}
+
+
+def _take_ancillary(messages: list[tuple[int, int, bytes]]) -> tuple[int, list[int]]:
+    """The sender's pid, 0 if unknown, and the descriptors that came along."""
     pid = 0
+    fds = array.array("i")
     for level, kind, data in messages:
         if level != socket.SOL_SOCKET:
             continue
         if kind == _SCM_CREDENTIALS:
             pid = _CREDENTIALS.unpack(data[: _CREDENTIALS.size])[0]
         elif kind == socket.SCM_RIGHTS:
-            fds = array.array("i")
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-            for fd in fds:
-                os.close(fd)
-    return pid
+    return pid, list(fds)

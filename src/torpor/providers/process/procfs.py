@@ -11,6 +11,7 @@ import contextlib
 import os
 import resource
 import signal
+import time
 from typing import NamedTuple
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -92,6 +93,27 @@ def has_environment_entry(pid: int, entry: bytes) -> bool | None:
     except OSError:
         return False
     return False if end else None
+
+
+def has_environment_name(pid: int, name: bytes) -> bool:
+    """Whether the environment that the process was executed with holds this name."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            environment = file.read(2 << 20)
+    except OSError:
+        return False
+    return b"\0" + name + b"=" in b"\0" + environment
+
+
+def read_boot() -> str:
+    """The id of the machine's boot: pids and start times mean nothing across two of them."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def age(process: Process) -> float:
+    """Seconds since it was started."""
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - process.started / TICKS_PER_SECOND)
 
 
 def read_tag(pid: int) -> int | None:

@@ -1,9 +1,10 @@
 """Apps that are plain processes.
 
 1. Each generation leads a session of its own and is watched through a pidfd.
-2. Nothing here takes the loop's subprocess support, and nothing handles SIGCHLD.
+2. Nothing here takes the loop's subprocess support; SIGCHLD only tells that an orphan may have ended.
 3. A process is signalled only through a pidfd whose identity was checked after opening.
-4. Closing the provider, or killing the daemon, harms no app: it keeps its pipe.
+4. Closing the provider, or killing the daemon, harms no app: it keeps its pipe, and
+   the next daemon finds it by its record.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
@@ -23,13 +24,16 @@ from pathlib import Path
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import Endpoint, InstanceId, NotifyProbe
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
-from torpor.providers.base import Launch, Report, Running, Stats
+from torpor.providers.base import Launch, Report, Running, Stats, Survivor
+from torpor.providers.process.adoption import end_leftovers, end_tree, find_main
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
-from torpor.providers.process.life import Child, Life, wait_for_exit_nowait
+from torpor.providers.process.exits import wait_for_exit_nowait
+from torpor.providers.process.life import Child, Life
 from torpor.providers.process.notify import NotifySocket
-from torpor.providers.process.procfs import read_process, tag
+from torpor.providers.process.procfs import age, read_boot, read_process, tag
 from torpor.providers.process.reaper import Reaper, become_subreaper
+from torpor.providers.process.record import Record, Records
 from torpor.providers.process.spawn import (
     Surroundings,
     arguments,
@@ -39,10 +43,13 @@ from torpor.providers.process.spawn import (
     spawn,
     surroundings,
 )
-from torpor.providers.process.tree import Descent, Mark, Tree
+from torpor.providers.process.tree import Descent, Mark, Tree, foster_parent
 
 _SPAWNERS = 4
 """Programs that are executed at once."""
+_HOST = "127.0.0.1"
+_GRACE = 5.0
+"""Seconds that a survivor which nobody wants gets to end by itself."""
 
 
 class TreeKind(StrEnum):
@@ -74,7 +81,11 @@ class ProcessProvider:
         self._name = "torpor-" + hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
         self._cgroups: Path | None = None
         self._reaper = Reaper()
+        self._records = Records(self._run)
+        self._boot = read_boot()
         self._lives: dict[InstanceId, Life] = {}
+        self._found: dict[InstanceId, tuple[Record, Child]] = {}
+        """Survivors that nobody has decided on."""
         self._outputs: dict[InstanceId, Capture] = {}
         self._moves: set[asyncio.Future[None]] = set()
         self._unreaped: dict[int, int] = {}
@@ -103,11 +114,12 @@ class ProcessProvider:
         workload = launch.spec.workload
         if not isinstance(workload, ProcessSpec):
             raise StartFailed(f"{launch.id} is not a process")
-        if launch.id in self._lives:
+        if launch.id in self._lives or launch.id in self._found:
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
         mark = Mark.fresh()
-        notify = self._notify_socket(launch)
-        where = surroundings(launch, workload, self._environment, mark, notify.path if notify else None)
+        notify = self._notify_socket(launch, workload)
+        where = self._surroundings(launch, workload, mark, notify)
+        record = self._record(launch, workload, mark, notify)
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
             try:
@@ -118,28 +130,77 @@ class ProcessProvider:
             except OSError as error:
                 raise StartFailed(f"cannot prepare {launch.id}: {error.strerror or error}") from error
             undo.callback(capture.end)
+            undo.callback(self._records.remove, _file_name(launch.id))
+            argv = arguments(launch, workload)
             try:
-                child = await self._give_birth(arguments(launch, workload), where, writer, mark)
+                child = await self._give_birth(
+                    lambda: self._bear_on_record(record, lambda: _bear(argv, where, writer, mark)), mark
+                )
             finally:
                 os.close(writer)
             undo.pop_all()
-        tree = self._tree(launch, child, mark)
-        life = Life(
-            launch,
-            where=where,
-            mark=mark,
-            child=child,
-            tree=tree,
-            capture=capture,
-            notify=notify,
-            reaper=self._reaper,
-            report=self._report,
-            over=self._forget,
-        )
-        self._lives[launch.id] = life
-        life.watch()
-        endpoint = None if launch.port is None else Endpoint("127.0.0.1", launch.port)
-        return Running(endpoint, child.process.pid)
+        tree = self._tree(record, child)
+        self._live(launch, where, record=record.of(child.process), child=child, tree=tree, notify=notify)
+        return Running(_endpoint(launch.port), child.process.pid)
+
+    async def survivors(self) -> list[Survivor]:
+        """See `Provider.survivors`."""
+        dead = {}
+        for name, record in self._records.read_all().items():
+            child = find_main(record)
+            if child is None:
+                dead[name] = record
+            else:
+                self._found[record.id] = record, child
+        await end_leftovers(self._records, dead)
+        return [
+            Survivor(
+                id,
+                record.generation,
+                Running(_endpoint(record.port), child.process.pid),
+                record.port,
+                age(child.process),
+            )
+            for id, (record, child) in self._found.items()
+        ]
+
+    def adopt(self, launch: Launch) -> None:
+        """See `Provider.adopt`."""
+        workload = launch.spec.workload
+        record, child = self._found.get(launch.id, (None, None))
+        if record is None or child is None or record.generation != launch.generation:
+            raise ProviderFailed(f"there is no survivor of {launch.id}, generation {launch.generation}")
+        if not isinstance(workload, ProcessSpec):
+            raise ProviderFailed(f"{launch.id} is not a process any more")
+        notify = NotifySocket(self._notify_path(launch.id)) if record.notifies else None
+        where = self._surroundings(launch, workload, record.mark, notify)
+        try:
+            if notify is not None:
+                notify.open()
+            self.output(launch.id).resume(workload.log)
+        except OSError as error:
+            if notify is not None:
+                notify.close()
+            raise ProviderFailed(f"cannot adopt {launch.id}: {error.strerror or error}") from error
+        del self._found[launch.id]
+        self._reaper.ours.add(child.process.pid)
+        tree = self._tree_of_survivor(record, child)
+        self._live(launch, where, record=record, child=child, tree=tree, notify=notify)
+
+    async def discard(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.discard`."""
+        record, child = self._found.get(id, (None, None))
+        if record is None or child is None or record.generation != generation:
+            return
+        tree = self._tree_of_survivor(record, child)
+        try:
+            await end_tree(tree, _GRACE, (record.stop_signal,))
+        except (OSError, TimeoutError) as error:
+            raise ProviderFailed(f"cannot end {id}: {error or 'it survives KILL'}") from error
+        del self._found[id]
+        os.close(child.pidfd)
+        tree.close()
+        self._records.remove(_file_name(id))
 
     async def stop(self, id: InstanceId, generation: int) -> None:
         """See `Provider.stop`."""
@@ -183,8 +244,7 @@ class ProcessProvider:
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """See `Provider.wait_for_notify`."""
         life = self._life(id, generation)
-        ready = life.notify.ready if life is not None and life.notify is not None else asyncio.Event()
-        await ready.wait()
+        await (life.voice.ready if life is not None else asyncio.Event()).wait()
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
         """See `Provider.run_probe`."""
@@ -193,7 +253,9 @@ class ProcessProvider:
             return False
         try:
             argv = fill_in(launch, command)
-            child = await self._give_birth(argv, life.where, subprocess.DEVNULL, life.mark)
+            child = await self._give_birth(
+                lambda: _bear(argv, life.where, subprocess.DEVNULL, life.mark), life.mark
+            )
         except StartFailed:
             return False
         ended = self._reap_at_end(child)
@@ -229,6 +291,9 @@ class ProcessProvider:
         self._lives.clear()
         for pidfd in list(self._unreaped):
             self._forget_child(pidfd)
+        for _, child in self._found.values():
+            os.close(child.pidfd)
+        self._found.clear()
         for pool in (self._pool, self._mover):
             if pool is not None:
                 pool.shutdown()
@@ -242,30 +307,107 @@ class ProcessProvider:
 
     def _forget(self, life: Life) -> None:
         del self._lives[life.id]
+        self._records.remove(_file_name(life.id))
 
-    def _notify_socket(self, launch: Launch) -> NotifySocket | None:
+    def _live(
+        self,
+        launch: Launch,
+        where: Surroundings,
+        *,
+        record: Record,
+        child: Child,
+        tree: Tree,
+        notify: NotifySocket | None,
+    ) -> None:
+        """Watch over a generation from now on."""
+        life = Life(
+            launch,
+            where=where,
+            mark=record.mark,
+            child=child,
+            tree=tree,
+            capture=self.output(launch.id),
+            notify=notify,
+            record=record,
+            keep=lambda record: self._records.write(_file_name(launch.id), record),
+            reaper=self._reaper,
+            report=self._report,
+            over=self._forget,
+        )
+        self._lives[launch.id] = life
+        life.watch()
+
+    def _surroundings(
+        self, launch: Launch, workload: ProcessSpec, mark: Mark, notify: NotifySocket | None
+    ) -> Surroundings:
+        where = surroundings(launch, workload, self._environment, mark, notify.path if notify else None)
+        if (watchdog := launch.spec.lifecycle.watchdog) is not None:
+            # Without WATCHDOG_PID, which nobody knows before the fork, it means whoever reads it.
+            where.environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
+        return where
+
+    def _record(
+        self, launch: Launch, workload: ProcessSpec, mark: Mark, notify: NotifySocket | None
+    ) -> Record:
+        """What is written down of a generation that is about to be born."""
+        cgroup = None
+        if self._cgroups is not None:
+            cgroup = str(self._cgroups / f"{_file_name(launch.id)}.{launch.generation}.{mark.text[:8]}")
+        return Record(
+            app=launch.id.app,
+            replica=launch.id.replica,
+            release=launch.id.release,
+            generation=launch.generation,
+            boot=self._boot,
+            invocation=mark.text,
+            number=mark.number,
+            stop_signal=workload.stop_signal,
+            port=launch.port,
+            cgroup=cgroup,
+            notifies=notify is not None,
+        )
+
+    def _notify_socket(self, launch: Launch, workload: ProcessSpec) -> NotifySocket | None:
         # Only for who asked: programs behave differently when they see NOTIFY_SOCKET.
-        if not any(isinstance(probe, NotifyProbe) for probe in launch.spec.readiness.probes):
-            return None
-        return NotifySocket(self._run / f"{_file_name(launch.id)}.notify")
+        spec = launch.spec
+        probed = any(isinstance(probe, NotifyProbe) for probe in spec.readiness.probes)
+        if workload.notify or probed or spec.lifecycle.watchdog is not None:
+            return NotifySocket(self._notify_path(launch.id))
+        return None
 
-    def _tree(self, launch: Launch, child: Child, mark: Mark) -> Tree:
-        descent = Descent(child.process, mark, self._reaper.ours)
-        if self._cgroups is None or self._mover is None:
+    def _notify_path(self, id: InstanceId) -> Path:
+        return self._run / f"{_file_name(id)}.notify"
+
+    def _tree(self, record: Record, child: Child) -> Tree:
+        descent = Descent(child.process, record.mark, self._reaper.ours)
+        if record.cgroup is None or self._mover is None:
             return descent
-        path = self._cgroups / f"{_file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
-        tree = CgroupTree(path, child.process, descent, self._mover)
+        tree = CgroupTree(Path(record.cgroup), child.process, descent, self._mover)
         moving = tree.enrol()
         self._moves.add(moving)
         moving.add_done_callback(self._moves.discard)
         return tree
 
-    async def _give_birth(self, argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -> Child:
+    def _tree_of_survivor(self, record: Record, child: Child) -> Tree:
+        descent = Descent(child.process, record.mark, self._reaper.ours, foster_parent(child.process))
+        if record.cgroup is None or self._mover is None:
+            return descent
+        return CgroupTree(Path(record.cgroup), child.process, descent, self._mover)
+
+    def _bear_on_record(self, record: Record, bear: Callable[[], Child]) -> Child:
+        """Bear a child that the next daemon will find, whenever this one dies.  Called off the loop."""
+        name = _file_name(record.id)
+        self._records.write(name, record)
+        child = bear()
+        self._records.write(name, record.of(child.process))
+        return child
+
+    async def _give_birth(self, bear: Callable[[], Child], mark: Mark) -> Child:
         """Execute a program in the pool.  Cancelling leaves nothing alive.  Raises `StartFailed`."""
         if self._pool is None:
             raise ProviderFailed("the process provider is not open")
         with self._reaper.spawning():
-            birth = asyncio.get_running_loop().run_in_executor(self._pool, _bear, argv, where, output, mark)
+            birth = asyncio.get_running_loop().run_in_executor(self._pool, bear)
             try:
                 child = await asyncio.shield(birth)
             except asyncio.CancelledError:
@@ -313,6 +455,10 @@ def _bear(argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise explain(error, argv[0], where) from error
+
+
+def _endpoint(port: int | None) -> Endpoint | None:
+    return None if port is None else Endpoint(_HOST, port)
 
 
 def _file_name(id: InstanceId) -> str:

@@ -5,14 +5,17 @@ An instance's tree is everything that descends from its main process.  Forking,
 
 1. Descendants whose ancestors live are found from parent to child.
 2. Descendants whose parent died become children of the daemon, because the daemon
-   is their subreaper.  They are told apart by their session, by an unguessable
+   is their subreaper, or of whoever fosters the children of a daemon that died.  They are
+   told apart by their session, by an unguessable
    number in a resource limit, by the same in their environment (which they have
    from the first moment on), or because an earlier look saw them in the tree.
 3. Where the daemon may create cgroups, the whole tree lies in one, and the kernel
    keeps it together whatever the processes do.
 
 The main process is not reaped before its tree is empty: as long as its zombie lies
-there, its number (also as group and session) cannot be given to a stranger.
+there, its number (also as group and session) cannot be given to a stranger.  One that
+an earlier daemon started is not ours to keep so: once it has ended, its session
+proves nothing any more.
 """
 
 from __future__ import annotations
@@ -23,12 +26,13 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple, Protocol
 
 from torpor.providers.process.procfs import (
     Process,
     has_environment_entry,
+    has_environment_name,
     read_children,
     read_process,
     read_tag,
@@ -38,6 +42,8 @@ from torpor.providers.process.procfs import (
 VARIABLE = "TORPOR_INVOCATION"
 """The environment variable that holds the mark of a generation."""
 
+LEAST_MARK = 1 << 61
+"""So large that the limit which carries a mark cannot be one that somebody meant."""
 _LOOKS = 50
 """How often an unsteady tree is looked at again before the answer counts all the same."""
 _EXECUTION = 0.0005
@@ -55,8 +61,11 @@ class Mark(NamedTuple):
     @classmethod
     def fresh(cls) -> Mark:
         """A mark that nobody can guess."""
-        # So large that the limit which carries it cannot be one that somebody meant.
-        return cls(secrets.token_hex(16), 1 << 61 | secrets.randbits(60))
+        return cls(secrets.token_hex(16), LEAST_MARK | secrets.randbits(60))
+
+
+Orphanage = Callable[[], Iterable[int]]
+"""The pids among which orphans are to be looked for."""
 
 
 class Tree(Protocol):
@@ -85,9 +94,17 @@ class Descent:
 
     moving = None
 
-    def __init__(self, main: Process, mark: Mark, ours: Container[int]) -> None:
-        """`ours`: pids that the daemon itself started; they are nobody's orphans."""
+    def __init__(
+        self, main: Process, mark: Mark, ours: Container[int], orphanage: Orphanage | None = None
+    ) -> None:
+        """`ours`: pids that are the main process of somebody; they are nobody's orphans.
+
+        `orphanage`: whose children orphans of this tree become; by default the daemon's,
+        whose children main processes are.
+        """
         self._main = main
+        self._orphanage = orphanage or _our_children
+        self._keeps_session = orphanage is None
         self._number = mark.number
         self._entry = f"{VARIABLE}={mark.text}".encode()
         self._ours = ours
@@ -115,14 +132,15 @@ class Descent:
         found: dict[int, Process] = {}
         main = read_process(self._main.pid)
         steady = self._descend(main, found) if main and main.started == self._main.started else True
-        # The daemon's own children come last: whoever lost its parent meanwhile is here.
-        for pid in read_children(os.getpid()):
+        session = self._keeps_session or self._main.pid in found
+        # Orphans come last: whoever lost its parent meanwhile is here.
+        for pid in self._orphanage():
             if pid in self._ours or pid in found:
                 continue
             orphan = read_process(pid)
             if orphan is None:
                 steady = False
-            elif (adopted := self._adopted(orphan)) is None:
+            elif (adopted := self._adopted(orphan, session=session)) is None:
                 time.sleep(_EXECUTION)
                 steady = False
             elif adopted:
@@ -142,12 +160,39 @@ class Descent:
                     queue.append(child)
         return steady
 
-    def _adopted(self, orphan: Process) -> bool | None:
-        if orphan.session == self._main.pid or self._known.get(orphan.pid) == orphan.started:
+    def _adopted(self, orphan: Process, *, session: bool) -> bool | None:
+        if (session and orphan.session == self._main.pid) or self._known.get(orphan.pid) == orphan.started:
             return True
         if not orphan.alive:
             return False
         return read_tag(orphan.pid) == self._number or has_environment_entry(orphan.pid, self._entry)
+
+
+def foster_parent(main: Process) -> Orphanage:
+    """Where orphans of a tree go whose daemon is gone: to where its main process itself went."""
+
+    def children() -> Iterable[int]:
+        now = read_process(main.pid)
+        parent = (now if now is not None and now.started == main.started else main).parent
+        # 0 is a parent outside our pid namespace, whose children nobody lists.
+        return read_children(parent) if parent else everybody()
+
+    return children
+
+
+def everybody() -> Iterable[int]:
+    """All that carry a mark: where orphans are looked for when nobody knows where they went."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _is_marked(int(name))]
+
+
+def _is_marked(pid: int) -> bool:
+    number = read_tag(pid)
+    # -1 stands for no limit.
+    return (number is not None and number >= LEAST_MARK) or has_environment_name(pid, VARIABLE.encode())
+
+
+def _our_children() -> Iterable[int]:
+    return read_children(os.getpid())
 
 
 def signal_all(processes: Iterable[Process], number: int) -> None:

@@ -1,0 +1,87 @@
+"""Finding what an earlier daemon left alive.
+
+1. A record alone proves nothing: the process must have its pid and its start time, in the
+   same boot, and must not carry the mark of somebody else.  Nothing else is ever signalled.
+2. What a main process left that ended while no daemon looked has no owner and no
+   ports or logs worth keeping: it is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from torpor.providers.process.life import Child, wait_for_end
+from torpor.providers.process.procfs import Process, open_verified, read_boot, read_process, read_tag
+from torpor.providers.process.record import Record, Records
+from torpor.providers.process.tree import LEAST_MARK, Descent, Tree, everybody, signal_all
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE = 10.0
+"""Seconds in which what was killed must have ended."""
+
+_ENDED_TOGETHER = 64
+
+
+def find_main(record: Record) -> Child | None:
+    """The main process that a record speaks of, if it lives.  Whoever gets it closes the pidfd.
+
+    Raises `OSError` if there are no descriptors left.
+    """
+    if not record.pid or record.boot != read_boot():
+        return None
+    process = read_process(record.pid)
+    if process is None or not process.alive or process.started != record.started:
+        return None
+    tag = read_tag(record.pid)
+    if tag is not None and tag >= LEAST_MARK and tag != record.number:
+        return None
+    pidfd = open_verified(process)
+    return None if pidfd is None else Child(process, pidfd)
+
+
+async def end_leftovers(records: Records, dead: dict[str, Record]) -> None:
+    """End what is alive of generations whose main process is gone, and remove their records."""
+    boot = read_boot()
+    await asyncio.gather(*(_end_leftovers(records, name, record, boot) for name, record in dead.items()))
+
+
+async def end_tree(tree: Tree, patience: float, signals: tuple[int, ...] = ()) -> None:
+    """Send `signals`, wait `patience` seconds for its end, then end it by force.
+
+    Raises `OSError` if that could not be done, `TimeoutError` if it survived even that.
+    """
+    for number in signals:
+        signal_all(tree.members(), number)
+    try:
+        async with asyncio.timeout(patience if signals else 0):
+            await _end_of(tree)
+    except TimeoutError:
+        tree.kill()
+        async with asyncio.timeout(_PATIENCE):
+            await _end_of(tree)
+
+
+async def _end_of(tree: Tree) -> None:
+    while members := tree.members():
+        await wait_for_end(members[:_ENDED_TOGETHER])
+
+
+async def _end_leftovers(records: Records, name: str, record: Record, boot: str) -> None:
+    if record.boot == boot:
+        tree = _orphans(record)
+        if members := tree.members():
+            logger.warning("ending what %s left: %s", record.id, ", ".join(str(one.pid) for one in members))
+            try:
+                await end_tree(tree, 0.0)
+            except (OSError, TimeoutError) as error:
+                logger.warning("what %s left could not be ended: %s", record.id, error or "it does not end")
+                return
+    records.remove(name)
+
+
+def _orphans(record: Record) -> Descent:
+    # Nobody has a start time before the boot, so nobody is taken for the main process.
+    nobody = Process(record.pid, -1, 0, -1, alive=False, stopped=False, ticks=0)
+    return Descent(nobody, record.mark, frozenset(), everybody)

@@ -1,0 +1,119 @@
+"""What is written down of each live generation, for the daemon after this one.
+
+1. A record stands before its program does: a daemon that dies between the two leaves
+   at least the mark by which the program is known.
+2. A file is replaced as a whole, never changed.  It is not synced: no record is of any
+   worth once the machine has been off.
+3. A record that cannot be written harms no app; it is said once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+import msgspec
+
+from torpor.core.model import InstanceId
+from torpor.providers.process.procfs import Process
+from torpor.providers.process.tree import Mark
+
+logger = logging.getLogger(__name__)
+
+_VERSION = 1
+_LARGEST = 64 * 1024
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One generation of an instance."""
+
+    app: str
+    replica: int
+    release: int
+    generation: int
+    boot: str
+    """The machine's boot during which it was started."""
+    invocation: str
+    """The mark of its processes: in their environment,"""
+    number: int
+    """and in a resource limit."""
+    stop_signal: int
+    port: int | None = None
+    cgroup: str | None = None
+    notifies: bool = False
+    """Whether it was given a notify socket."""
+    ready: bool = False
+    """Whether it has said READY=1."""
+    pid: int = 0
+    """Its main process; 0 while that is being born."""
+    started: int = 0
+    """The start time of that process, in clock ticks since boot."""
+    version: int = _VERSION
+
+    @property
+    def id(self) -> InstanceId:
+        """Whose record it is."""
+        return InstanceId(self.app, self.replica, self.release)
+
+    @property
+    def mark(self) -> Mark:
+        """What its processes are known by."""
+        return Mark(self.invocation, self.number)
+
+    def of(self, main: Process) -> Record:
+        """The same with this main process."""
+        return msgspec.structs.replace(self, pid=main.pid, started=main.started)
+
+    def with_ready(self) -> Record:
+        """The same once it has said READY=1."""
+        return msgspec.structs.replace(self, ready=True)
+
+
+class Records:
+    """The records of one state directory, a file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._complained = False
+
+    def write(self, name: str, record: Record) -> None:
+        """Put it in place of the one before.  `name`: the instance's, as a file name."""
+        path = f"{self._folder}/{name}.json"
+        fresh = f"{path}.new"
+        try:
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, msgspec.json.encode(record))
+            finally:
+                os.close(fd)
+            os.replace(fresh, path)
+        except OSError as error:
+            if not self._complained:
+                logger.warning(
+                    "cannot write %s: %s; the next daemon may not find what runs now", path, error.strerror
+                )
+            self._complained = True
+        else:
+            self._complained = False
+
+    def remove(self, name: str) -> None:
+        """Nothing of it is alive any more."""
+        with contextlib.suppress(OSError):
+            os.unlink(f"{self._folder}/{name}.json")
+
+    def read_all(self) -> dict[str, Record]:
+        """All of them by name.  What cannot be understood is named in the log and left out."""
+        found = {}
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                with path.open("rb") as file:
+                    record = msgspec.json.decode(file.read(_LARGEST), type=Record)
+                if record.version != _VERSION:
+                    raise ValueError(f"its version is {record.version}, not {_VERSION}")
+            except (OSError, ValueError) as error:
+                logger.warning("cannot understand %s: %s; what it speaks of is not adopted", path, error)
+                continue
+            found[path.name.removesuffix(".json")] = record
+        return found
