@@ -222,6 +222,14 @@ def test_an_ordinary_user_cannot_get_ahead(as_stranger: None) -> None:
     assert expected == problems_of(keys)
 
 
+def test_an_ordinary_user_can_step_back(as_stranger: None) -> None:
+    """What asks for less than Torpor has itself needs no root."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    less = 1024 if files == resource.RLIM_INFINITY else files - 1
+    found = process_of(f"    nice: 19\n    oom_score_adj: 1000\n    rlimits: {{nofile: {less}}}\n")
+    assert Attributes(nice=19, oom_score_adj=1000, rlimits={"nofile": (less, less)}) == found.attributes
+
+
 ONE_PROBLEM = {
     "unknown user": ("user: rooot", "11: apps.a.user: there is no user 'rooot' on this system (did you mean 'root'?)"),
     "unknown number": (f"user: {STRANGER}", f"11: apps.a.user: there is no user '{STRANGER}' on this system"),

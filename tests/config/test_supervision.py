@@ -59,7 +59,7 @@ def test_each_key_of_supervision_arrives_in_its_value(home: Path) -> None:
     backoff: {jitter: 0.5}
     watchdog: 30s
     on_watchdog: reboot
-    liveness: {exec: ./alive.sh --quick, interval: 1m, timeout: 5s, failures: 1}
+    liveness: {exec: ./alive.sh --quick, interval: 1m, timeout: 7s, failures: 1}
     pre_start: ./migrate.sh --all
     post_start: [./announce, "it is up"]
     pre_stop: {command: ./drain.sh, timeout: 5s}
