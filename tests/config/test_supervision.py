@@ -81,7 +81,7 @@ def test_each_key_of_supervision_arrives_in_its_value(home: Path) -> None:
             on_watchdog=OnWatchdog.REBOOT,
         ),
         readiness=Readiness(()),
-        liveness=Liveness(ExecProbe(("./alive.sh", "--quick"), 5.0), 60.0, 5.0, 1),
+        liveness=Liveness(ExecProbe(("./alive.sh", "--quick"), 7.0), 60.0, 7.0, 1),
         replicas=3,
         depends_on=(
             Dependency("b", Condition.COMPLETED_SUCCESSFULLY),
