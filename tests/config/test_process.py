@@ -69,12 +69,12 @@ def test_each_key_of_the_process_arrives_in_its_value(home: Path, as_root: None)
     oom_score_adj: -100
     rlimits:
       nofile: 1024:65536
-      nproc: 500
+      nproc: 4611686018427387903
       core: 0
       as: 1G:unlimited
       stack: unlimited
-      cpu: 1m:1h
-      rttime: 200ms
+      cpu: 500ms:1h
+      rttime: 1.1ms
     memory_max: 512M
     cpus: 2
     pids_max: 100
@@ -96,10 +96,10 @@ def test_each_key_of_the_process_arrives_in_its_value(home: Path, as_root: None)
             rlimits={
                 "as": (2**30, None),
                 "core": (0, 0),
-                "cpu": (60, 3600),
+                "cpu": (1, 3600),
                 "nofile": (1024, 65536),
-                "nproc": (500, 500),
-                "rttime": (200_000, 200_000),
+                "nproc": (2**62 - 1, 2**62 - 1),
+                "rttime": (1_100, 1_100),
                 "stack": (None, None),
             },
         ),

@@ -55,7 +55,7 @@ def test_each_key_of_supervision_arrives_in_its_value(home: Path) -> None:
     replicas: 3
     depends_on: {b: completed_successfully, c: {condition: started, optional: true}, d: {}}
     on_start_timeout: reboot
-    exit_codes: [0, 3, TERM]
+    exit_codes: [0, "3", TERM]
     backoff: {jitter: 0.5}
     watchdog: 30s
     on_watchdog: reboot

@@ -76,8 +76,9 @@ def _exit_codes(keys: Layers, default: tuple[int, ...]) -> tuple[int, ...]:
 
 def _exit_code(item: int | str) -> int:
     """An exit code, or -N for the signal N.  Raises `ValueError`."""
-    if isinstance(item, int) and 0 <= item <= 255:
-        return item
+    text = str(item)
+    if text.isascii() and text.isdigit() and len(text) <= 3 and int(text) <= 255:
+        return int(text)
     if isinstance(item, str) and not item.lstrip("-").isdigit():
         return -Signal.parse(item)
     raise ValueError(f"{item} is no exit code; they are from 0 to 255, and signals are named, e.g. TERM")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import signal
@@ -132,24 +133,24 @@ def _hooks(keys: Layers) -> Hooks:
 def _attributes(keys: Layers) -> Attributes:
     umask, nice, oom = (keys.get(key, None) for key in ("umask", "nice", "oom_score_adj"))
     if os.geteuid() != 0:
-        _check_priority(keys, nice)
-        _check_oom_score(keys, oom)
+        if nice is not None and nice < (first := _first_priority()):
+            keys.report(
+                "nice", f"only root may give a priority above its own; {first} is the first for Torpor"
+            )
+        if oom is not None and oom < (own := _oom_score()):
+            keys.report("oom_score_adj", f"only root may go below Torpor's own value, {own}")
     rlimits = MappingProxyType(_rlimits(keys))
     found = Attributes(None if umask is None else int(umask), nice, oom, rlimits)
     return _DEFAULT.attributes if found == _DEFAULT.attributes else found
 
 
-def _check_priority(keys: Layers, nice: int | None) -> None:
-    """Without root, a process may only step back, unless its rlimit `nice` says how far it may go."""
-    first = min(os.getpriority(os.PRIO_PROCESS, 0), 20 - resource.getrlimit(resource.RLIMIT_NICE)[0])
-    if nice is not None and nice < first:
-        keys.report("nice", f"only root may give a priority above its own; {first} is the first for Torpor")
+def _first_priority() -> int:
+    """How far ahead a process may go without root: its own place, or what its rlimit `nice` says."""
+    return min(os.getpriority(os.PRIO_PROCESS, 0), 20 - resource.getrlimit(resource.RLIMIT_NICE)[0])
 
 
-def _check_oom_score(keys: Layers, score: int | None) -> None:
-    own = int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
-    if score is not None and score < own:
-        keys.report("oom_score_adj", f"only root may go below Torpor's own value, {own}")
+def _oom_score() -> int:
+    return int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
 
 
 def _rlimits(keys: Layers) -> dict[str, tuple[int | None, int | None]]:
@@ -162,12 +163,17 @@ def _rlimits(keys: Layers) -> dict[str, tuple[int | None, int | None]]:
         if pair is UNSET:
             continue
         unit = _MICROSECONDS if name == "rttime" else 1
-        soft, hard = (None if limit is None else round(limit * unit) for limit in pair)
+        soft, hard = (None if limit is None else _whole(limit * unit) for limit in pair)
         most = resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1]
         if os.geteuid() != 0 and most != resource.RLIM_INFINITY and (hard is None or hard > most):
             keys.report("rlimits", f"only root may go beyond Torpor's own hard limit, {most}", name)
         found[name] = (soft, hard)
     return found
+
+
+def _whole(amount: float) -> int:
+    """The next whole number: half a second on the processor must not become none at all."""
+    return math.ceil(round(amount, 3))
 
 
 def _resources(keys: Layers) -> Resources:

@@ -160,7 +160,7 @@ class ProcessSpec:
     """Its standard streams are a terminal of its own."""
     stop_signal: int = 15
     stop_command: Hook | None = None
-    """Run in place of the stop signal; what still runs when it has ended gets the signal."""
+    """Run in place of the stop signal; what still runs when it has ended, or timed out, gets the signal."""
     reload_signal: int | None = None
     reload_command: Hook | None = None
     """At most one of these two is set."""
