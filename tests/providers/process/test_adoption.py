@@ -1,0 +1,258 @@
+"""Adoption by the process provider: whom it believes, and what it never touches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from contract.provider_contract import ID, Behaviour, wait_for_line
+from providers.process.world import World
+from torpor.config.settings import LogSpec
+from torpor.core.messages import Exited
+from torpor.core.model import ExitInfo
+from torpor.providers.process.exits import wait_for_exit_nowait
+from torpor.providers.process.procfs import read_boot, read_process
+from torpor.providers.process.record import Record, Records
+
+pytestmark = pytest.mark.anyio
+
+
+def record_file(world: World) -> Path:
+    """Where the record of `ID` lies."""
+    return world.folder / "state" / "run" / "app.json"
+
+
+def change_record(world: World, **changes: object) -> None:
+    """Forge the record of `ID`."""
+    record = msgspec.json.decode(record_file(world).read_bytes(), type=Record)
+    record_file(world).write_bytes(msgspec.json.encode(msgspec.structs.replace(record, **changes)))
+
+
+@asynccontextmanager
+async def stranger(folder: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """A process that no record may be taken to speak of; it must outlive the block."""
+    process = subprocess.Popen(["sleep", "1000"], cwd=folder, start_new_session=True)  # noqa: ASYNC220
+    try:
+        yield process
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def test_a_record_lies_there_as_long_as_it_lives(subject: World) -> None:
+    """It names the process, nobody else may read it, and it goes with the process."""
+    running = await subject.provider.start(subject.launch(Behaviour.STEADY, 3))
+    path = record_file(subject)
+    record = msgspec.json.decode(path.read_bytes(), type=Record)
+    process = read_process(running.pid or 0)
+    assert process is not None
+    assert (ID, 3, process.pid, process.started) == (record.id, record.generation, record.pid, record.started)
+    assert read_boot() == record.boot
+    assert path.stat().st_mode & 0o777 == 0o600
+    await subject.provider.kill(ID, 3)
+    await subject.facts.exited(3)
+    assert [] == list(path.parent.glob("*.json*"))
+
+
+async def test_a_start_that_fails_leaves_no_record(subject: World) -> None:
+    """Nothing is recorded of what does not live."""
+    with suppress(Exception):
+        await subject.provider.start(subject.launch(Behaviour.MISSING))
+    assert not record_file(subject).exists()
+
+
+async def test_a_recycled_pid_is_never_touched(subject: World) -> None:
+    """A record whose pid belongs to somebody else now is believed in nothing."""
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    async with stranger(Path("/")) as other:
+        running = subject.processes()
+        now = read_process(other.pid)
+        assert now is not None
+        change_record(subject, pid=other.pid, started=now.started - 1)
+        await subject.succeed()
+        assert [] == await subject.provider.survivors()
+        # What carries the mark is a leftover, and ended; the stranger is not.
+        assert running != subject.processes()
+        assert 0 == subject.alive()
+    assert not record_file(subject).exists()
+
+
+async def test_a_process_with_the_mark_of_another_is_not_believed(subject: World) -> None:
+    """Even with the right pid and start time, somebody else's mark speaks against a process."""
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    change_record(subject, number=(1 << 61) + 1, invocation="0" * 32)
+    await subject.succeed()
+    assert [] == await subject.provider.survivors()
+    assert 1 == subject.alive()
+
+
+async def test_another_boot_proves_nothing(subject: World) -> None:
+    """A record of another boot is removed, and nobody is signalled for it, not even who carries the mark."""
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    change_record(subject, boot="00000000-0000-0000-0000-000000000000")
+    await subject.succeed()
+    assert [] == await subject.provider.survivors()
+    assert 1 == subject.alive()
+    assert not record_file(subject).exists()
+
+
+async def test_a_program_whose_pid_was_never_written_down_is_ended(subject: World) -> None:
+    """A daemon that died right after the execution leaves a mark alone; that is enough to end it."""
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    change_record(subject, pid=0, started=0)
+    await subject.succeed()
+    assert [] == await subject.provider.survivors()
+    assert 0 == subject.alive()
+    await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
+
+
+async def test_what_nobody_understands_is_left_out(subject: World, tmp_path: Path) -> None:
+    """A broken record harms neither the daemon nor other records."""
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    folder = record_file(subject).parent
+    (folder / "broken.json").write_text("{", encoding="utf-8")
+    (folder / "future.json").write_bytes(
+        record_file(subject).read_bytes().replace(b'"version":1', b'"version":2')
+    )
+    await subject.succeed()
+    assert [ID] == [survivor.id for survivor in await subject.provider.survivors()]
+    Records(tmp_path / "missing").write(
+        "app", msgspec.json.decode(record_file(subject).read_bytes(), type=Record)
+    )
+
+
+async def test_no_line_is_lost_between_two_daemons(subject: World) -> None:
+    """What is written while no daemon reads, a line that is cut in two included, is in the log once."""
+    text = (
+        "printf 'first\\nsec'; touch half; while [ ! -e go ]; do sleep 0.01; done;"
+        " printf 'ond\\nthird\\n'; touch done; exec sleep 1000"
+    )
+    launch = subject.run((text,), shell=True, log=LogSpec())
+    await subject.provider.start(launch)
+    await _appears(subject.folder / "half")
+    await wait_for_line(subject, "first")
+    await subject.provider.close()
+    (subject.folder / "go").touch()
+    await _appears(subject.folder / "done")
+    await subject.succeed()
+    await subject.provider.survivors()
+    heard: list[str] = []
+    subject.provider.output(ID).subscribe(heard.append)
+    subject.provider.adopt(launch)
+    await wait_for_line(subject, "third")
+    assert ["first", "second", "third"] == subject.provider.output(ID).tail(10)
+    assert ["second", "third"] == heard
+
+
+async def test_orphans_of_a_survivor_belong_to_it(subject: World) -> None:
+    """A daemonized descendant is found and ended with what it came from, under the next daemon too."""
+    text = "setsid sh -c 'sleep 1000 & echo up' & wait; exec sleep 1000"
+    launch = subject.run((text,), shell=True)
+    await subject.provider.start(launch)
+    await wait_for_line(subject, "up")
+    await subject.succeed()
+    await subject.provider.survivors()
+    subject.provider.adopt(launch)
+    assert 2 == subject.alive()
+    await subject.provider.stop(ID, 1)
+    fact = await subject.facts.exited()
+    if fact.leftovers:
+        await subject.facts.gone()
+    assert 0 == subject.alive()
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [("exit 0", ExitInfo(code=0)), ("exit 7", ExitInfo(code=7)), ("kill -KILL $$", ExitInfo(signal=9))],
+)
+@pytest.mark.parametrize("reaped", [False, True])
+async def test_how_a_stranger_ended(command: str, expected: ExitInfo, *, reaped: bool) -> None:
+    """The status of a process that is not our child is known before its parent reaps it, and after."""
+    middle = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-S", "-c", _MIDDLE, command], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert middle.stdin is not None
+    assert middle.stdout is not None
+    with middle, middle.stdin, middle.stdout:
+        pidfd = os.pidfd_open(int(middle.stdout.readline()))
+        assert wait_for_exit_nowait(pidfd) is None
+        middle.stdin.write(b"end\nreap\n" if reaped else b"end\n")
+        middle.stdin.flush()
+        for _ in range(1 + reaped):
+            middle.stdout.readline()
+        if reaped and not _keeps_status():
+            expected = ExitInfo()
+        assert expected == wait_for_exit_nowait(pidfd)
+        os.close(pidfd)
+
+
+async def test_an_adopted_stranger_is_watched(subject: World) -> None:
+    """The whole life under a daemon that is not its parent: found, adopted, its exit told with its status."""
+    world = str(Path(__file__).parents[2])
+    source = str(Path(__file__).parents[3] / "src")
+    earlier = subprocess.Popen(  # noqa: ASYNC220
+        [sys.executable, "-c", _EARLIER, str(subject.folder), subject.trees],
+        env={**os.environ, "PYTHONPATH": f"{source}:{world}"},
+        stdout=subprocess.PIPE,
+    )
+    assert earlier.stdout is not None
+    with earlier, earlier.stdout:
+        pid = int(earlier.stdout.readline())
+        earlier.kill()
+    await subject.succeed()
+    (survivor,) = await subject.provider.survivors()
+    assert pid == survivor.running.pid
+    subject.provider.adopt(subject.run(("unused",)))
+    (subject.folder / "go").touch()
+    assert Exited(ID, 1, ExitInfo(code=5)) == await subject.facts.exited()
+    assert ["up", "over"] == subject.provider.output(ID).tail(5)
+
+
+_MIDDLE = """
+import os, subprocess, sys
+child = subprocess.Popen(["/bin/sh", "-c", "read _;" + sys.argv[1]], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+for line in sys.stdin:
+    if line == "end\\n":
+        child.stdin.close()
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        print("ended", flush=True)
+    else:
+        child.wait()
+        print("reaped", flush=True)
+child.wait()
+"""
+_EARLIER = """
+import asyncio, sys, time
+from pathlib import Path
+from providers.process.world import World
+from torpor.providers.process.provider import TreeKind
+
+async def main():
+    world = World(Path(sys.argv[1]), TreeKind(sys.argv[2]))
+    await world.provider.open()
+    text = "echo up; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 5"
+    running = await world.provider.start(world.run((text,), shell=True))
+    print(running.pid, flush=True)
+    await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+def _keeps_status() -> bool:
+    return tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 15)
+
+
+async def _appears(path: Path) -> None:
+    while not path.exists():
+        await asyncio.sleep(0.01)
