@@ -25,6 +25,7 @@ from torpor.config.paths import socket_path, state_dir
 from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
+from torpor.core.graph import levels
 from torpor.core.instance import UNUSED
 from torpor.core.messages import (
     Adopted,
@@ -182,7 +183,10 @@ class Daemon:
                 log.warning("%s runs, but is not configured any more: ending it", survivor.id)
             (wanted if known else unwanted).append(survivor)
         await self._discard(unwanted)
-        return wanted
+        # Who is needed is taken on before who needs it, or it would be started beside itself.
+        graph = {name: [needed.app for needed in app.spec.depends_on] for name, app in fleet.apps.items()}
+        depth = {name: number for number, level in enumerate(levels(graph)) for name in level}
+        return sorted(wanted, key=lambda survivor: depth[survivor.id.app])
 
     def _adopt(self, survivors: list[Survivor]) -> tuple[list[Adopted], list[Survivor]]:
         """Take them on; the second list holds those for which that is not possible."""
