@@ -251,7 +251,7 @@ ONE_PROBLEM = {
     ),
     "reboot command": ("reboot_command: ''\n", "t.yaml:1:17: reboot_command: is empty"),
     "watchdog in silence": (
-        APP + "    on_watchdog: ignore\n",
+        APP + "    on_watchdog: reboot\n",
         "t.yaml:4:18: apps.a.on_watchdog: has no effect without `watchdog`; say how often the app must speak",
     ),
     "watchdog without a unit": (

@@ -53,7 +53,7 @@ def _check_reboots(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], sett
     for app in apps.values():
         if app.lifecycle.on_start_timeout is OnStartTimeout.REBOOT:
             keys[app.name].report("on_start_timeout", message)
-        if app.lifecycle.on_watchdog is OnWatchdog.REBOOT:
+        if app.lifecycle.on_watchdog is OnWatchdog.REBOOT and app.lifecycle.watchdog is not None:
             keys[app.name].report("on_watchdog", message)
 
 
