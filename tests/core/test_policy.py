@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from torpor.core.model import Backoff, ExitInfo, Lifecycle, Restart
-from torpor.core.policy import restart_wanted, retry_delay, span, usual_wake
+from torpor.core.policy import restart_wanted, retry_delay, span, succeeded, usual_wake
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,16 @@ from torpor.core.policy import restart_wanted, retry_delay, span, usual_wake
 def test_restart_policy(restart: Restart, info: ExitInfo, *, wanted: bool) -> None:
     """Each policy restarts after the exits that its name says."""
     assert wanted is restart_wanted(Lifecycle(restart=restart), info)
+
+
+def test_a_signal_may_be_a_success() -> None:
+    """Signals stand as negative numbers among the exit codes that are no failure."""
+    lifecycle = Lifecycle(exit_codes=(0, 3, -15))
+
+    assert succeeded(lifecycle, ExitInfo(code=3))
+    assert succeeded(lifecycle, ExitInfo(signal=15))
+    assert not succeeded(lifecycle, ExitInfo(signal=9))
+    assert not succeeded(lifecycle, ExitInfo())
 
 
 def test_the_delay_grows_up_to_its_limit() -> None:

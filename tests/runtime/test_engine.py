@@ -305,9 +305,10 @@ async def test_changes_that_must_last_are_announced_as_such() -> None:
     [
         (APP, True),
         (replace(APP, routes=(), port=None, readiness=Readiness((TcpProbe(),))), True),
+        (replace(APP, routes=(), readiness=Readiness(()), liveness=Liveness(TcpProbe())), True),
         (replace(APP, routes=(), port=None, readiness=Readiness(())), False),
     ],
-    ids=["routed", "probed", "worker"],
+    ids=["routed", "probed", "watched", "worker"],
 )
 async def test_a_port_is_allotted_to_what_listens(spec: AppSpec, *, listens: bool) -> None:
     """An app that is routed to or probed at a port gets one; a worker gets none."""

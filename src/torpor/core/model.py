@@ -98,7 +98,7 @@ class Condition(StrEnum):
     COMPLETED = "completed"
     """It has run and ended, however it ended."""
     COMPLETED_SUCCESSFULLY = "completed_successfully"
-    """It has run and ended with exit code 0."""
+    """It has run and ended in a way that its `exit_codes` call a success."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ REMEMBERED_WAKES = 20
 
 def succeeded(lifecycle: Lifecycle, info: ExitInfo) -> bool:
     """Whether that exit is one of those that the configuration calls a success."""
-    return info.code in lifecycle.exit_codes
+    status = info.code if info.signal is None else -info.signal
+    return status in lifecycle.exit_codes
 
 
 def restart_wanted(lifecycle: Lifecycle, info: ExitInfo) -> bool:

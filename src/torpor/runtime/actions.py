@@ -181,5 +181,6 @@ class Actions:
 
 
 def _listens(spec: AppSpec) -> bool:
-    asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in spec.readiness.probes)
+    probes = [*spec.readiness.probes, *([spec.liveness.probe] if spec.liveness else [])]
+    asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in probes)
     return bool(spec.routes) or spec.port is not None or asked
