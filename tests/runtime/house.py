@@ -13,9 +13,8 @@ from torpor.core.messages import (
     CloseUpgraded,
     DropUpstream,
     Effect,
-    Exited,
-    Gone,
     GrantTicket,
+    InstanceInput,
     Reboot,
     RefuseTicket,
     Remember,
@@ -115,7 +114,7 @@ class House:
             case _:
                 self.actions.perform(effect)
 
-    def _report(self, message: Exited | Gone) -> None:
+    def _report(self, message: InstanceInput) -> None:
         self.actions.report(message)
 
     def _shut_down(self, keep_apps: bool) -> None:
