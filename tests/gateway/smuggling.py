@@ -214,6 +214,11 @@ BAD_ANSWERS = [
         502,
         b"HTTP/1.1 200 OK\r\nX-A: b\rSet-Cookie: c\r\nContent-Length: 2\r\n\r\nok",
     ),
+    Case(
+        "Connection names Content-Length",
+        502,
+        b"HTTP/1.1 200 OK\r\nConnection: content-length\r\nContent-Length: 2\r\n\r\nok",
+    ),
     Case("endless head", 502, b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 9000),
     Case("interim for ever", 502, b"HTTP/1.1 102 Busy\r\n\r\n" * 40),
 ]

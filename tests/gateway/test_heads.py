@@ -8,17 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torpor.config.settings import Limits
-from torpor.gateway.heads import (
-    CHUNKED,
-    UNTIL_CLOSE,
-    Malformed,
-    Request,
-    Response,
-    host_name,
-    parse_request,
-    parse_response,
-)
+from torpor.gateway.fields import CHUNKED, UNTIL_CLOSE, Malformed
+from torpor.gateway.heads import Request, host_name, parse_request
 from torpor.gateway.plain import PLAIN_REQUEST, PLAIN_RESPONSE
+from torpor.gateway.response import Response, parse_response
 
 LIMITS = Limits()
 

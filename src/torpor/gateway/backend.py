@@ -15,17 +15,11 @@ import re
 from typing import TYPE_CHECKING, cast
 
 from torpor.core.upstream import Upstream
+from torpor.gateway.fields import CHUNKED, UNTIL_CLOSE, Malformed
 from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
-from torpor.gateway.heads import (
-    CHUNKED,
-    UNTIL_CLOSE,
-    Malformed,
-    Response,
-    parse_response,
-    without_framing,
-)
 from torpor.gateway.phase import BACKEND_FULL
 from torpor.gateway.plain import PLAIN_RESPONSE
+from torpor.gateway.response import Response, parse_response, without_framing
 
 if TYPE_CHECKING:
     from torpor.gateway.forward import Exchange

@@ -22,10 +22,12 @@ from torpor.core.upstream import Upstream
 from torpor.gateway import replies
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.classify import is_navigation
+from torpor.gateway.fields import CHUNKED
 from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
-from torpor.gateway.heads import CHUNKED, Request, Response, host_name, parse_request
+from torpor.gateway.heads import Request, host_name, parse_request
 from torpor.gateway.phase import AWAITING
 from torpor.gateway.pool import IDLE_PER_UPSTREAM
+from torpor.gateway.response import Response
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Refused
 

@@ -21,9 +21,10 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 from torpor.gateway import replies
+from torpor.gateway.fields import Malformed
 from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import Forwarding
-from torpor.gateway.heads import Malformed, Request, check_partial, parse_request
+from torpor.gateway.heads import Request, check_partial, parse_request
 from torpor.gateway.phase import (
     AWAITING,
     BACKEND_FULL,
