@@ -14,6 +14,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torpor.core.model import Cause, Reason, Refusal, SocketActivity, WakeOn
@@ -57,10 +58,12 @@ class Exchange:
     __slots__ = (
         "_deadline",
         "_door",
+        "_enter",
         "_gateway",
         "_host",
         "_idle",
-        "_plain_door",
+        "_leave",
+        "_match",
         "_plain_host",
         "_plain_suffix",
         "_request",
@@ -75,6 +78,7 @@ class Exchange:
         "held",
         "limits",
         "plain",
+        "respond",
         "responding",
         "reusable",
     )
@@ -84,7 +88,11 @@ class Exchange:
         self.client = client
         self.limits = gateway.spec.limits
         self.plain: re.Match[bytes] | None = None
-        """The request, if `PLAIN_REQUEST` matched it and nothing about it became special."""
+        """The request, if `PLAIN_REQUEST` matched it, nothing about it became special, and nothing
+        of an answer came yet."""
+        self._match: re.Match[bytes] | None = None
+        self.respond: Callable[[bytes], None]
+        """Writes to the client."""
         self._request: Request | None = None
         self.backend: BackendConnection | None = None
         self.body: Framer | None = None
@@ -109,7 +117,8 @@ class Exchange:
         self._idle = gateway.pool.idle
         # What the last plain request's host came to; a client hardly ever changes it.
         self._plain_host: bytes | None = None
-        self._plain_door: Door | None = None
+        self._enter: Callable[[], Upstream | None] | None = None
+        self._leave: Callable[[Upstream], None]
         self._plain_suffix = b""
 
     @property
@@ -117,7 +126,7 @@ class Exchange:
         """The request as the careful reader sees it."""
         request = self._request
         if request is None:
-            plain = self.plain
+            plain = self._match
             assert plain is not None
             request = self._request = parse_request(plain.string, plain.end() - 4, self.limits)
         return request
@@ -129,23 +138,21 @@ class Exchange:
 
     # --- the way there ---------------------------------------------------------------------
 
-    def begin_plain(self, plain: re.Match[bytes]) -> None:
-        """Take on what `PLAIN_REQUEST` matched, the whole of what arrived: the hot path.
+    def begin_plain(self, plain: re.Match[bytes], data: bytes) -> None:
+        """Take on `data`, all of which `PLAIN_REQUEST` matched: the hot path.
 
         The match is kept in the request's place; `request` is made of it only if somebody asks.
         Calls into `Pool` and `Forwarding` are avoided here: a call costs 0.1 µs.
         """
-        self.plain = plain
+        self.plain = self._match = plain
         self._request = None
         host = plain[2]
         if host != self._plain_host:
             self._know(host)
-        door = self._plain_door
-        upstream = None if door is None else door.gate.enter()
-        if door is None or upstream is None:
+        enter = self._enter
+        if enter is None or (upstream := enter()) is None:
             self.begin(self._carefully())
             return
-        self._door = door
         self._upstream = upstream
         idle = self._idle.get(upstream)
         if not idle or (backend := idle.pop()).transport.is_closing():
@@ -153,12 +160,11 @@ class Exchange:
             return
         self.backend = backend
         backend.exchange = self
-        data = plain.string
-        start, end = plain.span(3)
-        if start < 0:
-            backend.transport.write(data[:-2] + self._plain_suffix)
+        cut = plain.start(3)
+        if cut < 0:
+            backend.write(data[:-2] + self._plain_suffix)
         else:
-            backend.transport.write(data[:start] + data[end:-2] + self._plain_suffix)
+            backend.write(data[:cut] + data[plain.end(3) : -2] + self._plain_suffix)
 
     def _carefully(self) -> Request:
         """From here on the request is not plain any more."""
@@ -169,9 +175,15 @@ class Exchange:
     def _know(self, host: bytes) -> None:
         """Look up what plain requests to `host` need; no door where the path has a say."""
         self._plain_host = host
-        routes = self._gateway.table.host(host_name(host))
-        self._plain_door = None if routes is None else routes.whole
         self._plain_suffix = self.client.forwarding.suffix(host)
+        routes = self._gateway.table.host(host_name(host))
+        door = None if routes is None else routes.whole
+        if door is None:
+            self._enter = None
+        else:
+            self._door = door
+            self._enter = door.gate.enter
+            self._leave = door.gate.leave
 
     def begin(self, request: Request) -> None:
         """Take on a request.  The client connection is busy until `ClientConnection.exchange_done`."""
@@ -188,10 +200,11 @@ class Exchange:
             return
         door = routes.whole
         if door is None:
-            door = self._match(routes, request)
+            door = self._by_path(routes, request)
             if door is None:
                 return
         self._door = door
+        self._plain_host = None  # the door may be another than that of plain requests
         length = request.length
         if length:
             self.body = Chunked(self.limits) if length == CHUNKED else Counted(length)
@@ -241,7 +254,7 @@ class Exchange:
             self.backend.transport.write(out)
         return rest
 
-    def _match(self, routes: HostRoutes[Door], request: Request) -> Door | None:
+    def _by_path(self, routes: HostRoutes[Door], request: Request) -> Door | None:
         path = request.target.partition(b"?")[0]
         try:
             found = routes.match(path)
@@ -370,7 +383,7 @@ class Exchange:
         assert upstream is not None
         self._upstream = None
         self.backend = None
-        self._door.gate.leave(upstream)
+        self._leave(upstream)
         client = self.client
         if client.obstacles or client.buffer or self._gateway.closing:
             backend.release(reusable=True)
@@ -413,6 +426,7 @@ class Exchange:
             self.body = None
         self.reusable = True
         self.plain = None
+        self._match = None
         self._request = None
 
     def retry_unready(self) -> bool:
