@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import random
 import socket
@@ -13,6 +14,7 @@ import pytest
 from gateway.fakes import DEFAULT, OK, Client, Served, answer_ok, serving
 from torpor.config.settings import Limits
 from torpor.core.model import Cause, Endpoint, Lifecycle, LoadingPage, Reason, Refusal, WakeOn
+from torpor.core.upstream import Upstream
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n\r\n"
@@ -202,6 +204,20 @@ async def test_connect_refused() -> None:
             assert (1, 0) == (setup.gate.refused_connections, setup.gate.inflight)
             setup.gate.awake(good)
             assert b"ok" == (await client.response())[1]
+
+
+@pytest.mark.anyio
+async def test_our_own_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where we have no descriptor left, the app is not blamed, and the client is told."""
+    async with serving() as setup:
+
+        async def dial(upstream: Upstream) -> None:
+            raise OSError(errno.EMFILE, "too many open files")
+
+        monkeypatch.setattr(setup.gateway.pool, "dial", dial)
+        head, _ = await setup.ask(GET)
+        assert head.startswith(b"HTTP/1.1 500 ")
+        assert 0 == setup.gate.refused_connections
 
 
 @pytest.mark.anyio

@@ -11,6 +11,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 import time
@@ -44,6 +45,9 @@ closes without an answer, or a 502 or 503: many servers listen before they can a
 RETRY_PAUSE = 0.05
 """Seconds between two attempts."""
 
+_OUR_SHORTAGES = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+)
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
 
@@ -268,6 +272,9 @@ class Exchange:
         route, door = found
         if route.strip_prefix and route.path != "/":
             stripped = strip_prefix(request.target, route)
+            if request.forwarded is not None:
+                outer = b"x-forwarded-prefix"  # would name another prefix than this route's
+                request.forwarded = [pair for pair in request.forwarded if pair[0] != outer]
             line = len(request.method) + 1
             prefix = route.path.rstrip("/").encode()
             request.head = b"%b %b%bX-Forwarded-Prefix: %b\r\n" % (
@@ -366,6 +373,8 @@ class Exchange:
             try:
                 return await self._gateway.pool.dial(upstream)
             except OSError as problem:
+                if problem.errno in _OUR_SHORTAGES:
+                    raise  # the app is not to blame: its door stays open
                 log.info("%s refused a connection: %s", upstream.id, problem)
             gate.connect_refused(upstream)
             self._repay()
