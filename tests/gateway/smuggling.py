@@ -172,6 +172,8 @@ BROKEN_BODIES = [
     Case("bare CR behind the size", 400, b"5\rhello\r\n0\r\n\r\n"),
     Case("chunk longer than its size", 400, b"3\r\nhello\r\n0\r\n\r\n"),
     Case("chunk without CRLF", 400, b"5\r\nhelloX\r\n0\r\n\r\n"),
+    Case("two other bytes behind the chunk", 400, b"5\r\nhelloXY0\r\n\r\n"),
+    Case("LF CR behind the chunk", 400, b"5\r\nhello\n\r0\r\n\r\n"),
     Case("bare LF behind the chunk", 400, b"5\r\nhello\n0\r\n\r\n"),
     Case("junk as extension", 400, b"5;\0\r\nhello\r\n0\r\n\r\n"),
     Case("bare LF in the extension", 400, b"5;a\nb\r\nhello\r\n0\r\n\r\n"),
