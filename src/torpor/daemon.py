@@ -43,6 +43,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import AppSpec, Event, Route
 from torpor.gateway.gateway import Gateway
+from torpor.gateway.listener import inherited
 from torpor.providers.base import Provider
 from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
@@ -111,7 +112,7 @@ class Daemon:
             stack.push_async_callback(self._actions.close)
             self._seam = LocalSeam(self._engine, self._journal, self._provider)
             gateway = Gateway(self._settings.gateway, self._seam)
-            await gateway.open()
+            await gateway.open(inherited())
             stack.push_async_callback(gateway.close, CUT)
 
             desk = Desk(self._engine, self._journal, self._provider, self.end)
@@ -197,7 +198,8 @@ class Daemon:
 
     def _greet(self, gateway: Gateway) -> None:
         say = self._console.say
-        say(f"torpor {__version__} runs {len(self._settings.apps)} apps of {self._settings.source}")
+        apps = len(self._settings.apps)
+        say(f"torpor {__version__} runs {apps} app{'' if apps == 1 else 's'} of {self._settings.source}")
         base = _urls(self._settings, gateway)[0]
         for app in self._settings.apps:
             for route in app.routes:

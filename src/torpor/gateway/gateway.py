@@ -73,17 +73,20 @@ class Gateway:
     async def open(self, inherited: Sequence[socket.socket] = ()) -> None:
         """Listen on every configured address, and on `inherited` listening sockets.
 
-        Raises `ListenFailed`; nothing listens then.
+        An inherited socket that has a configured address serves for it, TLS included; any
+        other one is served besides, without TLS.  Raises `ListenFailed`; nothing listens then.
         """
         self.loop = asyncio.get_running_loop()
         self._emptied = asyncio.Event()
         self.reroute()
         self._seam.listen(self)
         try:
+            handed = {sock.getsockname()[:2]: sock for sock in inherited}
             for listen in self.spec.listen:
                 context = None if listen.tls is None else listener.tls_context(listen.tls)
-                await self._listen(listener.bind(listen), context)
-            for sock in inherited:
+                sock = handed.pop((listen.host, listen.port), None) or listener.bind(listen)
+                await self._listen(sock, context)
+            for sock in handed.values():
                 await self._listen(sock, None)
         except BaseException:
             for server in self._servers:
