@@ -157,6 +157,41 @@ async def test_refused(cause: Cause, status: int) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("show", "cause", "output"),
+    [
+        (True, Cause.START_FAILED, ["the last words of app <b>"]),
+        (True, Cause.ROOM_FULL, None),
+        (False, Cause.START_FAILED, None),
+    ],
+)
+async def test_last_lines_of_a_failure(*, show: bool, cause: Cause, output: list[str] | None) -> None:
+    """What the app wrote last is shown where it explains a failure and visitors may see it."""
+    spec = replace(DEFAULT, loading_page=LoadingPage(show_logs=show))
+    async with serving(awake=False, spec=spec) as setup:
+        client = await setup.client()
+        await client.send(GET)
+        await until(lambda: setup.gate.waiting)
+        setup.gate.refuse(Refusal(Reason(cause, "exited with code 3\nsecret words of a hook"), 1.0))
+        _, body = await client.response()
+        document = json.loads(body)
+        assert (output, "exited with code 3") == (document.get("output"), document["detail"])
+
+
+@pytest.mark.anyio
+async def test_last_lines_are_escaped() -> None:
+    """In a plain page the app's words are text, never markup."""
+    spec = replace(DEFAULT, loading_page=LoadingPage(enabled=False, show_logs=True))
+    async with serving(awake=False, spec=spec) as setup:
+        client = await setup.client()
+        await client.send(PAGE)
+        await until(lambda: setup.gate.waiting)
+        setup.gate.refuse(Refusal(Reason(Cause.FAILED, "exited with code 3"), 1.0))
+        _, body = await client.response()
+        assert b"<pre>the last words of app &lt;b&gt;</pre>" in body
+
+
+@pytest.mark.anyio
 async def test_head_of_a_refusal() -> None:
     """To HEAD a refusal has no body; the connection goes on."""
     async with serving(awake=False, spec=replace(DEFAULT, wake_on=WakeOn.NAVIGATION)) as setup:

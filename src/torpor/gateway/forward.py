@@ -48,6 +48,8 @@ RETRY_PAUSE = 0.05
 _OUR_SHORTAGES = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
 )
+_FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.FAILED})
+"""Causes that the app's last words may explain."""
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
 
@@ -315,8 +317,7 @@ class Exchange:
             return
         if spec.wake_on is WakeOn.NAVIGATION and not navigation:
             text = f"{spec.name} is asleep and is only woken by opening its page."
-            refusal = Refusal(Reason(Cause.ASLEEP, text), 30.0)
-            self._answer(replies.refusal(head, spec.name, refusal))
+            self._refused(Refusal(Reason(Cause.ASLEEP, text), 30.0))
             return
         self._task = self._gateway.loop.create_task(self._reach(None))
 
@@ -331,8 +332,7 @@ class Exchange:
             backend = await self._connected(upstream)
         except Refused as refused:
             self._task = None
-            head = self.request.view(self.client.peer, self.client.scheme)
-            self._answer(replies.refusal(head, self._door.app, refused.refusal))
+            self._refused(refused.refusal)
             return
         except Exception:
             # Whatever a provider's gate may raise, the client gets an answer and the lease is repaid.
@@ -555,6 +555,14 @@ class Exchange:
             self.client.cut(reset=self.close_after)
         else:
             self._refuse("bad-request", text, close=True)
+
+    def _refused(self, refusal: Refusal) -> None:
+        """Pass on the core's verdict, with what the app wrote last where visitors may see that."""
+        spec = self._door.gate.spec
+        head = self.request.view(self.client.peer, self.client.scheme)
+        shown = spec.loading_page.show_logs and refusal.reason.cause in _FAILURES
+        lines = self._gateway.last_lines(spec.name) if shown else ()
+        self._answer(replies.refusal(head, spec.name, refusal, lines))
 
     def _refuse(self, cause: str, text: str, *, close: bool = False) -> None:
         verdict = replies.verdict(cause)

@@ -22,6 +22,7 @@ from torpor.gateway.headers import parse_networks
 from torpor.gateway.http import LINGER, ClientConnection
 from torpor.gateway.pool import Pool
 from torpor.gateway.waiting.room import WaitingRoom
+from torpor.gateway.waiting.text import LOG_LINES
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Gate, Seam
 
@@ -149,6 +150,10 @@ class Gateway:
         if count > self.spec.limits.connections + _REFUSALS_AT_ONCE:
             connection.transport.abort()
         return count <= self.spec.limits.connections
+
+    def last_lines(self, app: str) -> Sequence[str]:
+        """The last lines that an app wrote."""
+        return self._seam.last_lines(app, LOG_LINES)
 
     def within_limits(self, head: bytes) -> bool:
         """Whether a head of a plain request, longer than `harmless_size`, is within all limits."""
