@@ -1,12 +1,17 @@
 """CPU per request of the gateway beside nginx, HAProxy, Caddy and Traefik, in one run.
 
-    python benchmarks/gateway.py [--quick] [--json FILE] [--only nginx,torpor]
+    python benchmarks/gateway.py [--quick] [--steady] [--json FILE] [--only nginx,torpor]
 
 Every proxy gets one core (and one worker, thread or GOMAXPROCS=1), one and the same nginx
 as its backend, and one wrk as its load; backend and load share the other core.  Torpor runs
 its real engine, gate and gateway with all features on.  A round visits all proxies, rounds
 are repeated, and the median counts: the machine's noise hits all of them alike.  CPU is
 utime + stime of the proxy's own process tree, divided by the requests that wrk completed.
+
+In a virtual machine, waking an idle core costs the proxy several µs of system time per
+request, or nothing, depending on how busy the load keeps the other core; a faster proxy keeps
+it busier.  `--steady` runs a loop of idle priority there, so that the core never sleeps and
+all proxies pay the same.
 
 Needs Linux, wrk, taskset, nginx and haproxy (Debian packages), and the `bench` extra for
 Caddy and Traefik; what is missing is left out and named.
@@ -88,6 +93,19 @@ def main() -> int:
         proxies = _start_proxies(stack, root, backend, only)
         for proxy in proxies:
             _verify(proxy)
+        if options.steady:
+            spinner = [
+                "taskset",
+                "-c",
+                LOAD_CORE,
+                "chrt",
+                "-i",
+                "0",
+                sys.executable,
+                "-c",
+                "while True: pass",
+            ]
+            _start(stack, spinner, root, dict(os.environ))
         for turn in range(plan.rounds):
             for size in (SMALL, LARGE):
                 for connections in plan.connections:
@@ -104,6 +122,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    parser.add_argument("--steady", action="store_true", help="never let the load's core sleep")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="length of one measurement")
     parser.add_argument("--only", help="names, separated by commas")
@@ -492,7 +511,7 @@ def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise SystemExit(f"{process.args!r} ended with {process.returncode}")
+            raise SystemExit(f"{process.args!r} ended with {process.returncode}; run it to see why")
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
             return
         time.sleep(0.02)

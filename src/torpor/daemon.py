@@ -49,6 +49,7 @@ from torpor.core.messages import (
 from torpor.core.model import AppSpec, Event, Phase, Route
 from torpor.errors import TorporError, UnknownApp
 from torpor.gateway.gateway import Gateway
+from torpor.gateway.listener import inherited
 from torpor.providers.base import Provider, Survivor
 from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
@@ -126,7 +127,7 @@ class Daemon:
             survivors = await self._find_survivors(fleet)
             self._seam = LocalSeam(self._engine, self._journal, self._provider)
             gateway = Gateway(self._settings.gateway, self._seam)
-            await gateway.open()
+            await gateway.open(inherited())
             stack.push_async_callback(gateway.close, CUT)
 
             desk = Desk(self._engine, self._journal, self._provider, self.end)
@@ -285,7 +286,8 @@ class Daemon:
 
     def _greet(self, gateway: Gateway) -> None:
         say = self._console.say
-        say(f"torpor {__version__} runs {len(self._settings.apps)} apps of {self._settings.source}")
+        apps = len(self._settings.apps)
+        say(f"torpor {__version__} runs {apps} app{'' if apps == 1 else 's'} of {self._settings.source}")
         base = _urls(self._settings, gateway)[0]
         for app in self._settings.apps:
             for route in app.routes:

@@ -152,8 +152,6 @@ class Daemon:
             "TORPOR_HOME": str(self.home / "state"),
             "TORPOR_SOCKET": str(self.socket),
             "NO_COLOR": "1",
-            # Uvicorn and friends in the apps read nothing of ours: see that they cannot.
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
 
     @property

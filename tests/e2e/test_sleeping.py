@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,21 @@ def test_an_idle_app_falls_asleep_and_the_next_request_wakes_it(launch: Launch) 
 
     assert (None, "idle") == (asleep["pid"], asleep["cause"])
     assert first != client.request().json["pid"]
+
+
+def test_a_kept_alive_connection_outlives_the_sleep_of_the_app(launch: Launch) -> None:
+    """A client's connection is to the gateway: over it the app may sleep, and be woken again."""
+    daemon = launch(config(example("api")))
+    connection = HTTPConnection("127.0.0.1", daemon.port, timeout=30)
+    pids, ends = set(), set()
+    for _ in range(3):
+        connection.request("GET", "/", headers={"Host": "api.localhost"})
+        pids.add(json.loads(connection.getresponse().read())["pid"])
+        ends.add(connection.sock.getsockname())
+        assert 0 == daemon.cli("sleep", "api").code
+    connection.close()
+
+    assert (3, 1) == (len(pids), len(ends))
 
 
 def test_a_request_in_flight_keeps_the_app_awake(launch: Launch) -> None:

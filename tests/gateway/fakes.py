@@ -195,7 +195,7 @@ class FakeSeam:
         return lambda: None
 
     def last_lines(self, app: str, lines: int) -> Sequence[str]:
-        return ()
+        return (f"the last words of {app} <b>",)
 
 
 Answer = Callable[["Served"], Awaitable[None]]

@@ -8,17 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torpor.config.settings import Limits
-from torpor.gateway.heads import (
-    CHUNKED,
-    UNTIL_CLOSE,
-    Malformed,
-    Request,
-    Response,
-    host_name,
-    parse_request,
-    parse_response,
-)
+from torpor.gateway.fields import CHUNKED, UNTIL_CLOSE, Malformed
+from torpor.gateway.heads import Request, host_name, parse_request
 from torpor.gateway.plain import PLAIN_REQUEST, PLAIN_RESPONSE
+from torpor.gateway.response import Response, parse_response
 
 LIMITS = Limits()
 
@@ -351,3 +344,32 @@ def test_plain_requests_are_recognised(data: bytes) -> None:
 def test_plain_responses_are_recognised(fields: bytes) -> None:
     """The usual heads take the fast way (on every Python that we support)."""
     assert PLAIN_RESPONSE.match(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\nbody") is not None
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Host: b",
+        b"Connection: close",
+        b"Connection: upgrade",
+        b"Content-Length: 0",
+        b"content_length: 5",
+        b"Transfer-Encoding: chunked",
+        b"TRANSFER_ENCODING: chunked",
+        b"Upgrade: websocket",
+        b"Expect: 100-continue",
+        b"te: trailers",
+        b"Keep-Alive: 5",
+        b"Proxy-Connection: close",
+        b"HTTP2-Settings: x",
+        b"Forwarded: for=x",
+        b"x-forwarded-for: x",
+        b"X_Forwarded_Anything: x",
+        b"X-Real-IP: x",
+    ],
+)
+def test_what_a_proxy_heeds_is_never_plain(field: bytes) -> None:
+    """A field that the careful reader looks at takes the careful way, wherever it stands."""
+    assert PLAIN_REQUEST.match(get(field + b"\r\n")) is None
+    assert PLAIN_REQUEST.match(get(b"X-A: 1\r\nConnection: keep-alive\r\n" + field + b"\r\n")) is None
+    assert PLAIN_REQUEST.match(get(host=field + b"\r\nHost: a\r\n")) is None

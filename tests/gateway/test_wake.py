@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import random
 import socket
@@ -13,6 +14,7 @@ import pytest
 from gateway.fakes import DEFAULT, OK, Client, Served, answer_ok, serving
 from torpor.config.settings import Limits
 from torpor.core.model import Cause, Endpoint, Lifecycle, LoadingPage, Reason, Refusal, WakeOn
+from torpor.core.upstream import Upstream
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n\r\n"
@@ -155,6 +157,41 @@ async def test_refused(cause: Cause, status: int) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("show", "cause", "output"),
+    [
+        (True, Cause.START_FAILED, ["the last words of app <b>"]),
+        (True, Cause.ROOM_FULL, None),
+        (False, Cause.START_FAILED, None),
+    ],
+)
+async def test_last_lines_of_a_failure(*, show: bool, cause: Cause, output: list[str] | None) -> None:
+    """What the app wrote last is shown where it explains a failure and visitors may see it."""
+    spec = replace(DEFAULT, loading_page=LoadingPage(show_logs=show))
+    async with serving(awake=False, spec=spec) as setup:
+        client = await setup.client()
+        await client.send(GET)
+        await until(lambda: setup.gate.waiting)
+        setup.gate.refuse(Refusal(Reason(cause, "exited with code 3\nsecret words of a hook"), 1.0))
+        _, body = await client.response()
+        document = json.loads(body)
+        assert (output, "exited with code 3") == (document.get("output"), document["detail"])
+
+
+@pytest.mark.anyio
+async def test_last_lines_are_escaped() -> None:
+    """In a plain page the app's words are text, never markup."""
+    spec = replace(DEFAULT, loading_page=LoadingPage(enabled=False, show_logs=True))
+    async with serving(awake=False, spec=spec) as setup:
+        client = await setup.client()
+        await client.send(PAGE)
+        await until(lambda: setup.gate.waiting)
+        setup.gate.refuse(Refusal(Reason(Cause.FAILED, "exited with code 3"), 1.0))
+        _, body = await client.response()
+        assert b"<pre>the last words of app &lt;b&gt;</pre>" in body
+
+
+@pytest.mark.anyio
 async def test_head_of_a_refusal() -> None:
     """To HEAD a refusal has no body; the connection goes on."""
     async with serving(awake=False, spec=replace(DEFAULT, wake_on=WakeOn.NAVIGATION)) as setup:
@@ -202,6 +239,20 @@ async def test_connect_refused() -> None:
             assert (1, 0) == (setup.gate.refused_connections, setup.gate.inflight)
             setup.gate.awake(good)
             assert b"ok" == (await client.response())[1]
+
+
+@pytest.mark.anyio
+async def test_our_own_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where we have no descriptor left, the app is not blamed, and the client is told."""
+    async with serving() as setup:
+
+        async def dial(upstream: Upstream) -> None:
+            raise OSError(errno.EMFILE, "too many open files")
+
+        monkeypatch.setattr(setup.gateway.pool, "dial", dial)
+        head, _ = await setup.ask(GET)
+        assert head.startswith(b"HTTP/1.1 500 ")
+        assert 0 == setup.gate.refused_connections
 
 
 @pytest.mark.anyio

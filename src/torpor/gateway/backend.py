@@ -12,20 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 from torpor.core.upstream import Upstream
+from torpor.gateway.fields import CHUNKED, UNTIL_CLOSE, Malformed
 from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
-from torpor.gateway.heads import (
-    CHUNKED,
-    UNTIL_CLOSE,
-    Malformed,
-    Response,
-    parse_response,
-    without_framing,
-)
 from torpor.gateway.phase import BACKEND_FULL
 from torpor.gateway.plain import PLAIN_RESPONSE
+from torpor.gateway.response import Response, parse_response, without_framing
 
 if TYPE_CHECKING:
     from torpor.gateway.forward import Exchange
@@ -53,6 +48,7 @@ class BackendConnection(asyncio.Protocol):
         "transport",
         "tunnel",
         "upstream",
+        "write",
     )
 
     def __init__(self, pool: Pool, upstream: Upstream, response_limit: int) -> None:
@@ -60,6 +56,7 @@ class BackendConnection(asyncio.Protocol):
         self._response_limit = response_limit
         self.upstream = upstream
         self.transport: asyncio.Transport
+        self.write: Callable[[bytes], None]
         self.exchange: Exchange | None = None
         """Whom the next bytes answer."""
         self.tunnel: Tunnel | None = None
@@ -77,6 +74,7 @@ class BackendConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocol interface."""
         self.transport = cast("asyncio.Transport", transport)
+        self.write = self.transport.write
 
     def send(self, exchange: Exchange, head: bytes) -> None:
         """Send a request's head; what comes from now on answers it."""
@@ -89,16 +87,14 @@ class BackendConnection(asyncio.Protocol):
         if exchange is None:
             self._unasked(data)
             return
+        if exchange.plain is not None:
+            plain = PLAIN_RESPONSE.match(data)
+            if plain is not None and self._plain(exchange, plain, data):
+                return
+            exchange.plain = None
         if self.framer is not None:
             self._body(exchange, self.framer, data)
             return
-        if exchange.plain is not None and not self._head:
-            plain = PLAIN_RESPONSE.match(data)
-            if plain is not None and plain.end() <= self._response_limit:
-                missing = int(plain[1]) - (len(data) - plain.end())
-                if missing >= 0:
-                    self._plain(exchange, plain, missing)
-                    return
         self.heard = True
         if self._head:
             data = self._head + data
@@ -117,21 +113,26 @@ class BackendConnection(asyncio.Protocol):
             return
         self._respond(exchange, response, data, end)
 
-    def _plain(self, exchange: Exchange, plain: re.Match[bytes], missing: int) -> None:
-        """Pass on a plain response to a plain request: the hot path of `_respond`."""
-        data = plain.string
-        start, end = plain.span(2)
-        if start < 0:
-            exchange.client.transport.write(data)
-        else:
-            exchange.client.transport.write(data[:start] + data[end:])
+    def _plain(self, exchange: Exchange, plain: re.Match[bytes], data: bytes) -> bool:
+        """Pass on a plain response to a plain request: the hot path of `_respond`.
+
+        False if it is not that plain after all.
+        """
+        end = plain.end()
+        missing = int(plain[1]) + end - len(data)
+        if missing < 0 or end > self._response_limit:
+            return False
+        cut = plain.start(2)
+        exchange.respond(data if cut < 0 else data[:cut] + data[plain.end(2) :])
         if missing:
+            exchange.plain = None
+            exchange.responding = True
             self.heard = True
             self.framer = Counted(missing)
-            exchange.responding = True
-            return
-        self.served += 1
-        exchange.finish_plain(self)
+        else:
+            self.served += 1
+            exchange.finish_plain(self)
+        return True
 
     def _respond(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
         """Pass on a final response: its head, and as much of its body as came with it."""

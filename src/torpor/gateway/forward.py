@@ -11,9 +11,11 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torpor.core.model import Cause, Reason, Refusal, SocketActivity, WakeOn
@@ -22,10 +24,12 @@ from torpor.core.upstream import Upstream
 from torpor.gateway import replies
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.classify import is_navigation
+from torpor.gateway.fields import CHUNKED
 from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
-from torpor.gateway.heads import CHUNKED, Request, Response, host_name, parse_request
+from torpor.gateway.heads import Request, host_name, parse_request
 from torpor.gateway.phase import AWAITING
 from torpor.gateway.pool import IDLE_PER_UPSTREAM
+from torpor.gateway.response import Response
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Refused
 
@@ -41,6 +45,11 @@ closes without an answer, or a 502 or 503: many servers listen before they can a
 RETRY_PAUSE = 0.05
 """Seconds between two attempts."""
 
+_OUR_SHORTAGES = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
+)
+_FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.FAILED})
+"""Causes that the app's last words may explain."""
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
 
@@ -55,10 +64,12 @@ class Exchange:
     __slots__ = (
         "_deadline",
         "_door",
+        "_enter",
         "_gateway",
         "_host",
         "_idle",
-        "_plain_door",
+        "_leave",
+        "_match",
         "_plain_host",
         "_plain_suffix",
         "_request",
@@ -73,6 +84,7 @@ class Exchange:
         "held",
         "limits",
         "plain",
+        "respond",
         "responding",
         "reusable",
     )
@@ -82,7 +94,11 @@ class Exchange:
         self.client = client
         self.limits = gateway.spec.limits
         self.plain: re.Match[bytes] | None = None
-        """The request, if `PLAIN_REQUEST` matched it and nothing about it became special."""
+        """The request, if `PLAIN_REQUEST` matched it, nothing about it became special, and nothing
+        of an answer came yet."""
+        self._match: re.Match[bytes] | None = None
+        self.respond: Callable[[bytes], None]
+        """Writes to the client."""
         self._request: Request | None = None
         self.backend: BackendConnection | None = None
         self.body: Framer | None = None
@@ -107,7 +123,8 @@ class Exchange:
         self._idle = gateway.pool.idle
         # What the last plain request's host came to; a client hardly ever changes it.
         self._plain_host: bytes | None = None
-        self._plain_door: Door | None = None
+        self._enter: Callable[[], Upstream | None] | None = None
+        self._leave: Callable[[Upstream], None]
         self._plain_suffix = b""
 
     @property
@@ -115,7 +132,7 @@ class Exchange:
         """The request as the careful reader sees it."""
         request = self._request
         if request is None:
-            plain = self.plain
+            plain = self._match
             assert plain is not None
             request = self._request = parse_request(plain.string, plain.end() - 4, self.limits)
         return request
@@ -127,23 +144,21 @@ class Exchange:
 
     # --- the way there ---------------------------------------------------------------------
 
-    def begin_plain(self, plain: re.Match[bytes]) -> None:
-        """Take on what `PLAIN_REQUEST` matched, the whole of what arrived: the hot path.
+    def begin_plain(self, plain: re.Match[bytes], data: bytes) -> None:
+        """Take on `data`, all of which `PLAIN_REQUEST` matched: the hot path.
 
         The match is kept in the request's place; `request` is made of it only if somebody asks.
         Calls into `Pool` and `Forwarding` are avoided here: a call costs 0.1 µs.
         """
-        self.plain = plain
+        self.plain = self._match = plain
         self._request = None
         host = plain[2]
         if host != self._plain_host:
             self._know(host)
-        door = self._plain_door
-        upstream = None if door is None else door.gate.enter()
-        if door is None or upstream is None:
+        enter = self._enter
+        if enter is None or (upstream := enter()) is None:
             self.begin(self._carefully())
             return
-        self._door = door
         self._upstream = upstream
         idle = self._idle.get(upstream)
         if not idle or (backend := idle.pop()).transport.is_closing():
@@ -151,12 +166,11 @@ class Exchange:
             return
         self.backend = backend
         backend.exchange = self
-        data = plain.string
-        start, end = plain.span(3)
-        if start < 0:
-            backend.transport.write(data[:-2] + self._plain_suffix)
+        cut = plain.start(3)
+        if cut < 0:
+            backend.write(data[:-2] + self._plain_suffix)
         else:
-            backend.transport.write(data[:start] + data[end:-2] + self._plain_suffix)
+            backend.write(data[:cut] + data[plain.end(3) : -2] + self._plain_suffix)
 
     def _carefully(self) -> Request:
         """From here on the request is not plain any more."""
@@ -167,9 +181,15 @@ class Exchange:
     def _know(self, host: bytes) -> None:
         """Look up what plain requests to `host` need; no door where the path has a say."""
         self._plain_host = host
-        routes = self._gateway.table.host(host_name(host))
-        self._plain_door = None if routes is None else routes.whole
         self._plain_suffix = self.client.forwarding.suffix(host)
+        routes = self._gateway.table.host(host_name(host))
+        door = None if routes is None else routes.whole
+        if door is None:
+            self._enter = None
+        else:
+            self._door = door
+            self._enter = door.gate.enter
+            self._leave = door.gate.leave
 
     def begin(self, request: Request) -> None:
         """Take on a request.  The client connection is busy until `ClientConnection.exchange_done`."""
@@ -186,10 +206,11 @@ class Exchange:
             return
         door = routes.whole
         if door is None:
-            door = self._match(routes, request)
+            door = self._by_path(routes, request)
             if door is None:
                 return
         self._door = door
+        self._plain_host = None  # the door may be another than that of plain requests
         length = request.length
         if length:
             self.body = Chunked(self.limits) if length == CHUNKED else Counted(length)
@@ -239,7 +260,7 @@ class Exchange:
             self.backend.transport.write(out)
         return rest
 
-    def _match(self, routes: HostRoutes[Door], request: Request) -> Door | None:
+    def _by_path(self, routes: HostRoutes[Door], request: Request) -> Door | None:
         path = request.target.partition(b"?")[0]
         try:
             found = routes.match(path)
@@ -253,6 +274,9 @@ class Exchange:
         route, door = found
         if route.strip_prefix and route.path != "/":
             stripped = strip_prefix(request.target, route)
+            if request.forwarded is not None:
+                outer = b"x-forwarded-prefix"  # would name another prefix than this route's
+                request.forwarded = [pair for pair in request.forwarded if pair[0] != outer]
             line = len(request.method) + 1
             prefix = route.path.rstrip("/").encode()
             request.head = b"%b %b%bX-Forwarded-Prefix: %b\r\n" % (
@@ -293,8 +317,7 @@ class Exchange:
             return
         if spec.wake_on is WakeOn.NAVIGATION and not navigation:
             text = f"{spec.name} is asleep and is only woken by opening its page."
-            refusal = Refusal(Reason(Cause.ASLEEP, text), 30.0)
-            self._answer(replies.refusal(head, spec.name, refusal))
+            self._refused(Refusal(Reason(Cause.ASLEEP, text), 30.0))
             return
         self._task = self._gateway.loop.create_task(self._reach(None))
 
@@ -309,8 +332,7 @@ class Exchange:
             backend = await self._connected(upstream)
         except Refused as refused:
             self._task = None
-            head = self.request.view(self.client.peer, self.client.scheme)
-            self._answer(replies.refusal(head, self._door.app, refused.refusal))
+            self._refused(refused.refusal)
             return
         except Exception:
             # Whatever a provider's gate may raise, the client gets an answer and the lease is repaid.
@@ -351,6 +373,8 @@ class Exchange:
             try:
                 return await self._gateway.pool.dial(upstream)
             except OSError as problem:
+                if problem.errno in _OUR_SHORTAGES:
+                    raise  # the app is not to blame: its door stays open
                 log.info("%s refused a connection: %s", upstream.id, problem)
             gate.connect_refused(upstream)
             self._repay()
@@ -368,7 +392,7 @@ class Exchange:
         assert upstream is not None
         self._upstream = None
         self.backend = None
-        self._door.gate.leave(upstream)
+        self._leave(upstream)
         client = self.client
         if client.obstacles or client.buffer or self._gateway.closing:
             backend.release(reusable=True)
@@ -411,6 +435,7 @@ class Exchange:
             self.body = None
         self.reusable = True
         self.plain = None
+        self._match = None
         self._request = None
 
     def retry_unready(self) -> bool:
@@ -530,6 +555,14 @@ class Exchange:
             self.client.cut(reset=self.close_after)
         else:
             self._refuse("bad-request", text, close=True)
+
+    def _refused(self, refusal: Refusal) -> None:
+        """Pass on the core's verdict, with what the app wrote last where visitors may see that."""
+        spec = self._door.gate.spec
+        head = self.request.view(self.client.peer, self.client.scheme)
+        shown = spec.loading_page.show_logs and refusal.reason.cause in _FAILURES
+        lines = self._gateway.last_lines(spec.name) if shown else ()
+        self._answer(replies.refusal(head, spec.name, refusal, lines))
 
     def _refuse(self, cause: str, text: str, *, close: bool = False) -> None:
         verdict = replies.verdict(cause)

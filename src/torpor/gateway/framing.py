@@ -14,7 +14,7 @@ import re
 from typing import Protocol
 
 from torpor.config.settings import Limits
-from torpor.gateway.heads import check_trailers
+from torpor.gateway.fields import check_trailers
 
 _SIZE = re.compile(
     rb"([0-9A-Fa-f]{1,15})"

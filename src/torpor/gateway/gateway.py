@@ -22,6 +22,7 @@ from torpor.gateway.headers import parse_networks
 from torpor.gateway.http import LINGER, ClientConnection
 from torpor.gateway.pool import Pool
 from torpor.gateway.waiting.room import WaitingRoom
+from torpor.gateway.waiting.text import LOG_LINES
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Gate, Seam
 
@@ -73,17 +74,20 @@ class Gateway:
     async def open(self, inherited: Sequence[socket.socket] = ()) -> None:
         """Listen on every configured address, and on `inherited` listening sockets.
 
-        Raises `ListenFailed`; nothing listens then.
+        An inherited socket that has a configured address serves for it, TLS included; any
+        other one is served besides, without TLS.  Raises `ListenFailed`; nothing listens then.
         """
         self.loop = asyncio.get_running_loop()
         self._emptied = asyncio.Event()
         self.reroute()
         self._seam.listen(self)
         try:
+            handed = {sock.getsockname()[:2]: sock for sock in inherited}
             for listen in self.spec.listen:
                 context = None if listen.tls is None else listener.tls_context(listen.tls)
-                await self._listen(listener.bind(listen), context)
-            for sock in inherited:
+                sock = handed.pop((listen.host, listen.port), None) or listener.bind(listen)
+                await self._listen(sock, context)
+            for sock in handed.values():
                 await self._listen(sock, None)
         except BaseException:
             for server in self._servers:
@@ -146,6 +150,10 @@ class Gateway:
         if count > self.spec.limits.connections + _REFUSALS_AT_ONCE:
             connection.transport.abort()
         return count <= self.spec.limits.connections
+
+    def last_lines(self, app: str) -> Sequence[str]:
+        """The last lines that an app wrote."""
+        return self._seam.last_lines(app, LOG_LINES)
 
     def within_limits(self, head: bytes) -> bool:
         """Whether a head of a plain request, longer than `harmless_size`, is within all limits."""

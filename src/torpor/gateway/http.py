@@ -21,9 +21,10 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 from torpor.gateway import replies
+from torpor.gateway.fields import Malformed
 from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import Forwarding
-from torpor.gateway.heads import Malformed, Request, check_partial, parse_request
+from torpor.gateway.heads import Request, check_partial, parse_request
 from torpor.gateway.phase import (
     AWAITING,
     BACKEND_FULL,
@@ -52,8 +53,10 @@ class ClientConnection(asyncio.Protocol):
     """One accepted connection."""
 
     __slots__ = (
+        "_begin_plain",
         "_exchange",
         "_gateway",
+        "_harmless",
         "_mark",
         "_marked_at",
         "_stream",
@@ -79,6 +82,9 @@ class ClientConnection(asyncio.Protocol):
         """What came and was not used: the beginning of a head, a body whose backend is not
         connected yet, or requests ahead of their turn."""
         self._exchange = Exchange(gateway, self)
+        # Kept at hand for the hot path: finding them costs more than using them.
+        self._begin_plain = self._exchange.begin_plain
+        self._harmless = gateway.harmless_size
         self.served = 0
         self._stream: OwnStream | None = None
         self._tunnel: Tunnel | None = None
@@ -92,6 +98,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocol interface."""
         self.transport = cast("asyncio.Transport", transport)
+        self._exchange.respond = self.transport.write
         peer = transport.get_extra_info("peername")
         own = transport.get_extra_info("sockname")
         self.peer = str(peer[0]) if peer else ""
@@ -107,12 +114,10 @@ class ClientConnection(asyncio.Protocol):
             return
         if not self.buffer and not self.obstacles:
             plain = PLAIN_REQUEST.match(data)
-            if plain is not None and plain.end() == len(data):
-                gateway = self._gateway
-                if len(data) <= gateway.harmless_size or gateway.within_limits(data):
-                    self.phase = BUSY
-                    self._exchange.begin_plain(plain)
-                    return
+            if plain is not None and (len(data) <= self._harmless or self._gateway.within_limits(data)):
+                self.phase = BUSY
+                self._begin_plain(plain, data)
+                return
         unfinished = self.buffer and b"\n" not in data and len(self.buffer) < READ_AHEAD // 16
         self.buffer = self.buffer + data if self.buffer else data
         # A piece without LF completes nothing: a dripped head is not searched for every byte.

@@ -46,9 +46,9 @@ PLAIN_REQUEST = re.compile(
     + _KEEP_ALIVE
     + rb")"
     + _REQUEST_FIELDS
-    + rb")?\r\n"
+    + rb")?\r\n\Z"
 )
-"""Groups: 1 the target, 2 the host, 3 a line to leave out.  Ends behind the head."""
+"""Groups: 1 the target, 2 the host, 3 a line to leave out.  Matches only if nothing follows."""
 
 PLAIN_RESPONSE = re.compile(
     rb"HTTP/1\.1 (?!204|304)[2-5][0-9][0-9](?: "

@@ -13,13 +13,14 @@ import html
 import json
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
 
 from torpor.core.model import Cause, Refusal
 from torpor.gateway.request import RequestHead
+from torpor.gateway.waiting.text import log_lines, sentence
 
 RETRY_WITHOUT_HOPE = 60
 """`Retry-After` in seconds where only an operator can change the verdict."""
@@ -99,11 +100,15 @@ def verdict(cause: str) -> Verdict:
     return _VERDICTS.get(cause, _ELSE)
 
 
-def refusal(head: RequestHead | None, app: str, refused: Refusal) -> Reply:
-    """The reply to a request that the core refused."""
+def refusal(head: RequestHead | None, app: str, refused: Refusal, last_lines: Iterable[str] = ()) -> Reply:
+    """The reply to a request that the core refused.
+
+    `last_lines`: what the app wrote last, where its configuration lets visitors see that.
+    """
     reason = refused.reason
     retry = RETRY_WITHOUT_HOPE if refused.retry_after is None else refused.retry_after
-    return problem(head, reason.cause, reason.text, app=app, retry_after=retry)
+    output = log_lines(last_lines)
+    return problem(head, reason.cause, sentence(reason.text), app=app, retry_after=retry, output=output)
 
 
 def problem(
@@ -113,6 +118,7 @@ def problem(
     *,
     app: str | None = None,
     retry_after: float = 1.0,
+    output: Sequence[str] = (),
 ) -> Reply:
     """A reply that says what is wrong, in the form that the client asked for.
 
@@ -124,10 +130,10 @@ def problem(
         headers.append(("Retry-After", str(max(1, math.ceil(retry_after)))))
     if head is not None and names_html(head):
         headers.append(("Content-Type", "text/html; charset=utf-8"))
-        body = _page(status, detail)
+        body = _page(status, detail, output)
     else:
         headers.append(("Content-Type", "application/problem+json"))
-        body = _json(status, cause, detail, app)
+        body = _json(status, cause, detail, app, output)
     return Reply(status, tuple(headers), body)
 
 
@@ -160,7 +166,7 @@ def _is_zero_weight(param: bytes) -> bool:
         return True
 
 
-def _json(status: int, cause: str, detail: str, app: str | None) -> bytes:
+def _json(status: int, cause: str, detail: str, app: str | None, output: Sequence[str]) -> bytes:
     document: dict[str, object] = {
         "type": "about:blank",
         "title": phrase(status),
@@ -170,10 +176,12 @@ def _json(status: int, cause: str, detail: str, app: str | None) -> bytes:
     }
     if app is not None:
         document["app"] = app
+    if output:
+        document["output"] = output
     return json.dumps(document).encode()
 
 
-def _page(status: int, detail: str) -> bytes:
+def _page(status: int, detail: str, output: Sequence[str]) -> bytes:
     title = f"{status} {phrase(status)}"
     return (
         "<!doctype html>\n"
@@ -181,5 +189,9 @@ def _page(status: int, detail: str) -> bytes:
         f"<title>{html.escape(title)}</title>"
         "<style>:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;"
         "margin:15vh auto;padding:0 1rem}p{white-space:pre-wrap;overflow-wrap:anywhere}</style></head>"
-        f"<body><h1>{html.escape(title)}</h1><p>{html.escape(detail)}</p></body></html>\n"
+        f"<body><h1>{html.escape(title)}</h1><p>{html.escape(detail)}</p>{_lines(output)}</body></html>\n"
     ).encode()
+
+
+def _lines(output: Sequence[str]) -> str:
+    return f"<pre>{html.escape(chr(10).join(output))}</pre>" if output else ""
