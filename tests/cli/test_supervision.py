@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from cli.harness import ROOT, Daemon, torpor
+from cli.harness import ROOT, Daemon, environment, torpor
 from torpor.cli.graph import dot_lines, tree_lines
 
 STAND_IN = os.pathsep.join([str(Path(__file__).parent / "stand_in"), str(ROOT / "src"), str(ROOT / "tests")])
@@ -227,6 +230,22 @@ def test_a_rolling_restart_tells_of_each_replica(family: Daemon) -> None:
     assert third.startswith("web is ready after ")
     (entry,) = json.loads(words(family, "restart", "--rolling", "web", "--json"))
     assert ("web", True) == (entry["name"], entry["done"])
+
+
+def test_a_replica_is_told_of_while_the_others_are_under_way(family: Daemon) -> None:
+    """Nobody waits in silence; Ctrl-C ends the command at once and without a word."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "torpor", "restart", "--rolling", "queue"],
+        env=environment(family.socket),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        family.wait_for_waiting()
+        assert process.stdout is not None
+        assert b"queue: ready after 1.2 s\n" == process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert (b"", b"") == process.communicate(timeout=30)
+    assert 130 == process.returncode
 
 
 def test_scale(family: Daemon) -> None:

@@ -62,6 +62,7 @@ def fill_family(operator: FakeOperator) -> None:
         reason=Reason(Cause.DEPENDENCY, "waiting for queue to be ready"),
         needs=(Dependency("queue"),),
     )
+    operator.slow.add("queue")
     say = operator.announce
     say("web", "waking", "woken by boot", by="boot")
     say("web", "blocked", "waiting for api to be ready", after=0)

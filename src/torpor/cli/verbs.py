@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +17,6 @@ from torpor.control.client import Answer, Client, Problem
 
 AT_ONCE = 32
 """Apps that are waited for at the same time; the daemon takes more connections than that."""
-EVENTS = 1000
-"""Events that are looked through for those of the replicas: as many as the daemon keeps."""
 ENDING = frozenset({"stop", "sleep"})
 """Verbs that are refused for what others need."""
 
@@ -67,7 +64,6 @@ def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command
         client = connect()
         params = {flag: "true" for flag, given in flags.items() if given}
         chosen = waves(client, names) if name in ENDING else [chosen_names(client, names)]
-        tell = _Replicas(client) if flags.get("rolling") and not as_json else None
         found = (
             outcome
             for number, wave in enumerate(chosen, 1)
@@ -76,7 +72,12 @@ def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command
                 client, name, wave, wait=wait or number < len(chosen), timeout=timeout, **params
             )
         )
-        return report(name, found, as_json, _sentence, tell)
+        if not flags.get("rolling") or as_json:
+            return report(name, found, as_json, _sentence)
+        from torpor.cli.replicas import Replicas  # noqa: PLC0415  # nobody else needs threads
+
+        with Replicas(client, chosen[0]) as replicas:
+            return report(name, found, as_json, _sentence, replicas.catch_up)
 
     decorators: list[Callable[[Any], Any]] = [
         click.command(name, help=text),
@@ -172,23 +173,6 @@ def outcomes(
                 yield name, answer.document()
             except Problem as problem:
                 yield name, problem
-
-
-class _Replicas:
-    """Tells what became of each replica, from the events since it was made."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._seen = max((event["seq"] for event in self._events(n=1)), default=0)
-
-    def __call__(self, name: str) -> None:
-        for event in self._events(n=EVENTS, app=name):
-            if event["kind"] == "ready" and event["seq"] > self._seen:
-                sys.stdout.write(printable(f"{event['instance']}: {event['text']}") + "\n")
-
-    def _events(self, **params: str | int) -> Iterator[dict[str, Any]]:
-        with self._client.send("GET", "events", params=params) as answer:
-            yield from map(json.loads, answer.lines())
 
 
 def report(

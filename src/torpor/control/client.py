@@ -11,6 +11,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from io import BufferedReader
 from types import TracebackType
 from typing import Any, Self
@@ -56,6 +57,11 @@ class Answer:
         """Hang up."""
         self._file.close()
         self._socket.close()
+
+    def hang_up(self) -> None:
+        """End it for a thread that waits for more: that one finds its end, and may then close it."""
+        with suppress(OSError):  # the daemon was quicker
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def document(self) -> Any:
         """The whole JSON body.  Raises `Problem` where the daemon refused."""

@@ -20,10 +20,10 @@ from starlette.routing import Route
 from torpor.config.scalars import Signal
 from torpor.control.problems import ShuttingDown, WaitExpired, problem_response
 from torpor.control.query import flag, required, seconds, whole_number
-from torpor.control.render import app_document, json_response
+from torpor.control.render import ALIVE, app_document, json_response
 from torpor.control.stream import unless_gone
 from torpor.core.model import AppSnapshot, InstanceSnapshot, Phase
-from torpor.errors import BadRequest, StartFailed
+from torpor.errors import BadRequest, NotAllowed, StartFailed
 from torpor.runtime.operator import Operator, Verb
 
 FAILURE_LINES = 10
@@ -73,6 +73,11 @@ class Wishes:
         after, took = await self._come_true(request, verb, verb.value, name, timeout)
         if (verb in WAKING and after.phase not in SUCCESS) or (rolling and _trouble(after)):
             return self._failed(verb.value, after)
+        if verb not in WAKING and any(instance.phase in ALIVE for instance in after.instances):
+            raise NotAllowed(
+                f"{name} is {after.phase.value}: somebody wanted it awake after this {verb.value}",
+                hint="`torpor events` shows who.",
+            )
         return self._outcome(verb.value, before, after, took)
 
     async def scale(self, request: Request) -> Response:
