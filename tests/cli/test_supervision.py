@@ -190,7 +190,7 @@ slowest starts
 def test_analyze_of_a_wake_that_hangs(shared_family: Path) -> None:
     """It names who keeps the others waiting, and why."""
     expected = """\
-waking mail is not over (woken by GET / from 127.0.0.1): queue is backoff
+waking mail is not over (woken by GET / from 127.0.0.1): queue is backoff, exited with code 3 before it was ready
 
 APP       STATE    READY  WAITED  START  TRIES  DETAIL
 mail      blocked      -       -      -      0  waiting for queue to be ready

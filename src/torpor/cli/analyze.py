@@ -63,7 +63,8 @@ def summary(analysis: dict[str, Any]) -> Iterator[str]:
     by = "" if boot else f" (woken by {printable(first['by'])})"
     who = printable(blamed["app"])
     if took is None:
-        yield f"{what} is not over{by}: {who} is {blamed['state']}"
+        why = f", {printable(blamed['reason'])}" if blamed["reason"] else ""
+        yield f"{what} is not over{by}: {who} is {blamed['state']}{why}"
         return
     last = (
         f"; the last to be ready was {printable(first['app'])}" if boot and len(analysis["apps"]) > 1 else ""
