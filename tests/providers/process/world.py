@@ -14,7 +14,7 @@ from pathlib import Path
 
 from contract.provider_contract import ID, Behaviour, Facts
 from torpor.config.settings import Hook, LogSpec, ProcessSpec
-from torpor.core.model import AppSpec, NotifyProbe, Readiness
+from torpor.core.model import AppSpec, Lifecycle, NotifyProbe, Readiness
 from torpor.providers.base import Launch
 from torpor.providers.process.cgroup import remove_cgroup
 from torpor.providers.process.procfs import Process, read_process, send_signal
@@ -73,6 +73,7 @@ class World:
         shell: bool = False,
         log: LogSpec = DEFAULT_LOG,
         readiness: Readiness = NO_PROBES,
+        lifecycle: Lifecycle = Lifecycle(),  # noqa: B008 - frozen
         environment: dict[str, str] | None = None,
         stop_signal: int = signal.SIGTERM,
         reload_signal: int | None = None,
@@ -89,7 +90,9 @@ class World:
             reload_command=reload_command,
             log=log,
         )
-        return Launch(ID, generation, AppSpec(ID.app, readiness=readiness, workload=workload), PORT)
+        return Launch(
+            ID, generation, AppSpec(ID.app, lifecycle, readiness=readiness, workload=workload), PORT
+        )
 
     def alive(self) -> int:
         """How many processes descend from anything that was started here."""
