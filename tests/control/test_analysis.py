@@ -119,7 +119,11 @@ def test_a_one_shot_counts_by_its_end() -> None:
     operator.announce("migrate", "exited", "exited with code 0", after=2.0)
     operator.announce("web", "starting", "starting", after=0)
     operator.announce("web", "ready", "ready", after=1.0)
-    assert [("web", 2.5), ("migrate", 0.0)] == [(link.app, link.blocked) for link in boot(operator).chain]
+    web, migrate = boot(operator).chain
+    assert (("web", 2.5), ("migrate", 2.5, 2.5)) == (
+        (web.app, web.blocked),
+        (migrate.app, migrate.starting, migrate.ready_at),
+    )
 
 
 def test_replicas_are_no_further_attempts() -> None:

@@ -38,9 +38,9 @@ class Link(msgspec.Struct, frozen=True):
     blocked: float
     """How long it waited for what it needs before it could be started."""
     starting: float | None
-    """From its start to ready, failed attempts included."""
+    """From its start to ready, failed attempts included; in a chain only until it was what the one above needs."""
     ready_at: float | None
-    """When it was ready, from the beginning of the boot or wake."""
+    """The end of that, from the beginning of the boot or wake."""
     attempts: int
     """How often it was started; of several replicas the one that needed most."""
     waited_for: str | None
@@ -126,8 +126,11 @@ def _analysis(
     wakes: Mapping[str, _Wake],
 ) -> Analysis:
     last = max(roots, key=lambda name: _late(wakes[name].over))
-    chain = [_link(name, began, apps, wakes) for name in _chain(last, apps, wakes)]
-    taking_part = [_link(name, began, apps, wakes) for name in _closure(roots, began, apps, wakes)]
+    chain = [_link(apps[name], wakes[name], began, over) for name, over in _chain(last, apps, wakes)]
+    taking_part = [
+        _link(apps[name], wakes[name], began, wakes[name].over)
+        for name in _closure(roots, began, apps, wakes)
+    ]
     # Of several that are not ready the last one keeps the others waiting.
     slowest = max(reversed(chain), key=lambda link: _late(link.starting))
     return Analysis(
@@ -140,13 +143,19 @@ def _analysis(
     )
 
 
-def _chain(name: str, apps: Mapping[str, AppSnapshot], wakes: Mapping[str, _Wake]) -> Iterator[str]:
-    """The app, whom it waited for longest, and so on; the configuration allows no circles."""
+def _chain(
+    name: str, apps: Mapping[str, AppSnapshot], wakes: Mapping[str, _Wake]
+) -> Iterator[tuple[str, float | None]]:
+    """The app, whom it waited for longest, and so on, each with the moment at which that wait was over.
+
+    The configuration allows no circles.
+    """
+    over = wakes[name].over
     while True:
-        yield name
+        yield name, over
         begun = wakes[name].began
         awaited = {
-            needed.app: _late(met)
+            needed.app: met
             for needed in apps[name].spec.depends_on
             if not needed.optional
             and needed.app in wakes
@@ -154,7 +163,7 @@ def _chain(name: str, apps: Mapping[str, AppSnapshot], wakes: Mapping[str, _Wake
         }
         if not awaited:
             return
-        name = max(awaited, key=awaited.__getitem__)
+        name, over = max(awaited.items(), key=lambda item: _late(item[1]))
 
 
 def _closure(
@@ -172,19 +181,19 @@ def _closure(
     return list(found)
 
 
-def _link(name: str, began: float, apps: Mapping[str, AppSnapshot], wakes: Mapping[str, _Wake]) -> Link:
-    app, wake = apps[name], wakes[name]
+def _link(app: AppSnapshot, wake: _Wake, began: float, over: float | None) -> Link:
+    """`over`: when it was what it was to be: ready, or only started, or completed."""
     speaker = next((one for one in app.instances if one.phase is app.phase), None)
-    reason = speaker.reason if speaker and wake.over is None else None
-    starting = None if wake.over is None or wake.starting is None else wake.over - wake.starting
+    reason = speaker.reason if speaker and over is None else None
+    starting = None if over is None or wake.starting is None else over - wake.starting
     blocked_until = wake.began if wake.starting is None else wake.starting
     return Link(
-        app=name,
+        app=app.name,
         state=app.phase.value,
         by=wake.by,
         blocked=_ms(blocked_until - wake.began),
         starting=None if starting is None else _ms(starting),
-        ready_at=None if wake.over is None else _ms(wake.over - began),
+        ready_at=None if over is None else _ms(over - began),
         attempts=wake.attempts,
         waited_for=wake.waited_for,
         reason=reason.text if reason else None,
