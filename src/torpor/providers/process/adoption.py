@@ -70,7 +70,7 @@ async def _end_of(tree: Tree) -> None:
 
 async def _end_leftovers(records: Records, name: str, record: Record, boot: str) -> None:
     if record.boot == boot:
-        tree = _orphans(record)
+        tree = orphans(record)
         if members := tree.members():
             logger.warning("ending what %s left: %s", record.id, ", ".join(str(one.pid) for one in members))
             try:
@@ -81,7 +81,8 @@ async def _end_leftovers(records: Records, name: str, record: Record, boot: str)
     records.remove(name)
 
 
-def _orphans(record: Record) -> Descent:
+def orphans(record: Record) -> Descent:
+    """What carries the mark of a generation whose main process is not alive, wherever it is."""
     # Nobody has a start time before the boot, so nobody is taken for the main process.
     nobody = Process(record.pid, -1, 0, -1, alive=False, stopped=False, ticks=0)
     return Descent(nobody, record.mark, frozenset(), everybody)

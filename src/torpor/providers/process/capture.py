@@ -52,6 +52,8 @@ class Capture:
         self._complained = False
         self._dropped = 0
         self._listeners: dict[object, Callable[[str], None]] = {}
+        self.feed: Callable[[], bool] | None = None
+        """Moves output that has not reached the pipe into it; False if there was none."""
 
     def begin(self, generation: int, spec: LogSpec) -> int:
         """Open the pipe for a new generation and read from it.
@@ -88,10 +90,17 @@ class Capture:
         self._ring_whole = False
         self._listen(reader)
 
+    def writer(self) -> int:
+        """Another descriptor like that of `begin`, for a command beside the app.  Raises `OSError`."""
+        return os.open(self._fifo, os.O_RDWR | os.O_CLOEXEC)
+
     def catch_up(self) -> None:
         """Read what lies in the pipe now: what an ended process wrote is then in the log."""
         left = _LARGEST_PIPE
-        while left > 0 and (count := self._read_chunk()):
+        while left > 0:
+            count = self._read_chunk()
+            if not count and (self.feed is None or not self.feed()):
+                break
             left -= count
 
     def end(self) -> None:

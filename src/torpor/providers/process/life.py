@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.messages import Exited, Gone
+from torpor.core.model import ExitInfo
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch, Report, Stats
 from torpor.providers.process.capture import Capture
@@ -20,12 +21,15 @@ from torpor.providers.process.procfs import (
     TICKS_PER_SECOND,
     Process,
     open_verified,
+    read_children,
     read_process,
     read_tag,
     resident_bytes,
+    send_signal,
 )
 from torpor.providers.process.reaper import Reaper
 from torpor.providers.process.record import Record
+from torpor.providers.process.sandbox import is_monitored
 from torpor.providers.process.spawn import Surroundings
 from torpor.providers.process.tree import Mark, Tree, signal_all
 from torpor.providers.process.voice import Voice
@@ -89,6 +93,8 @@ class Life:
         self._reaper = reaper
         self._report = report
         self._over = over
+        self.end = ExitInfo()
+        """How its main process ended."""
         self._exited = False
         self._outliving: asyncio.Task[None] | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -138,10 +144,20 @@ class Life:
             name = signal.Signals(number).name
             raise ProviderFailed(f"cannot send {name} to {self.id}: {error.strerror}") from error
 
+    def app_pid(self) -> int:
+        """The app's main process: below bwrap, which is ours, it is the only child of that."""
+        if self._main is self._born and is_monitored(self.workload.sandbox):
+            return next(iter(read_children(self.main.pid)), self.main.pid)
+        return self.main.pid
+
     def signal_main(self, number: int) -> None:
         """Signal the main process alone.  Raises `ProviderFailed`."""
         try:
-            signal.pidfd_send_signal(self._main.pidfd, number)
+            pid = self.app_pid()
+            if pid == self.main.pid:
+                signal.pidfd_send_signal(self._main.pidfd, number)
+            elif (app := read_process(pid)) is not None and app.parent == self.main.pid:
+                send_signal(app, number)
         except ProcessLookupError:
             pass  # it has ended, and its exit is on the way
         except OSError as error:
@@ -196,6 +212,7 @@ class Life:
             return
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._main.pidfd)
+        self.end = info
         self._exited = True
         self._capture.catch_up()
         try:

@@ -18,17 +18,21 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
 from torpor.config.settings import ProcessSpec
-from torpor.core.model import Endpoint, InstanceId, NotifyProbe
+from torpor.core.model import Endpoint, ExitInfo, InstanceId, NotifyProbe
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
-from torpor.providers.process.adoption import end_leftovers, end_tree, find_main
+from torpor.providers.process.adoption import end_leftovers, end_tree, find_main, orphans
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
+from torpor.providers.process.entourage import Entourage
 from torpor.providers.process.exits import wait_for_exit_nowait
+from torpor.providers.process.fdstore import FdStore
+from torpor.providers.process.identity import is_own
 from torpor.providers.process.life import Child, Life
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import age, read_boot, read_process, tag
@@ -79,6 +83,7 @@ class ProcessProvider:
         self._environment = environment
         self._trees = trees
         self._name = "torpor-" + hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
+        self._shared = Path("/run", self._name)
         self._cgroups: Path | None = None
         self._reaper = Reaper()
         self._records = Records(self._run)
@@ -87,10 +92,12 @@ class ProcessProvider:
         self._found: dict[InstanceId, tuple[Record, Child]] = {}
         """Survivors that nobody has decided on."""
         self._outputs: dict[InstanceId, Capture] = {}
+        self._stores: dict[InstanceId, FdStore] = {}
         self._moves: set[asyncio.Future[None]] = set()
         self._unreaped: dict[int, int] = {}
         self._pool: ThreadPoolExecutor | None = None
         self._mover: ThreadPoolExecutor | None = None
+        self._entourage = Entourage(self._name, self._run_command, report, self._rss)
 
     async def open(self) -> None:
         """Prepare the state directory and this process.  Raises `StateUnusable`."""
@@ -103,6 +110,7 @@ class ProcessProvider:
             self._cgroups = find_cgroup_root(self._name)
             if self._cgroups is None and self._trees is TreeKind.CGROUP:
                 raise StateUnusable("no cgroup can be created here", hint="delegate one to the daemon")
+        self._entourage.open(self._cgroups)
         become_subreaper()
         keep_ignored_signals_to_ourselves()
         self._reaper.open()
@@ -114,6 +122,7 @@ class ProcessProvider:
         workload = launch.spec.workload
         if not isinstance(workload, ProcessSpec):
             raise StartFailed(f"{launch.id} is not a process")
+        await self._entourage.wait_for_earlier(launch.id)
         if launch.id in self._lives or launch.id in self._found:
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
         mark = Mark.fresh()
@@ -122,6 +131,8 @@ class ProcessProvider:
         record = self._record(launch, workload, mark, notify)
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
+            where = self._entourage.prepare(launch, where, capture, _label(launch, mark))
+            undo.callback(self._entourage.dismiss, launch.id)
             try:
                 if notify is not None:
                     notify.open()
@@ -131,15 +142,29 @@ class ProcessProvider:
                 raise StartFailed(f"cannot prepare {launch.id}: {error.strerror or error}") from error
             undo.callback(capture.end)
             undo.callback(self._records.remove, _file_name(launch.id))
+            undo.callback(os.close, writer)
             argv = arguments(launch, workload)
+            _hand_over(where, writer, notify)
             try:
-                child = await self._give_birth(
-                    lambda: self._bear_on_record(record, lambda: _bear(argv, where, writer, mark)), mark
-                )
-            finally:
-                os.close(writer)
+                main = await self._entourage.make_ready(launch.id, writer)
+            except BaseException:
+                # What its hook may have sent into the background.
+                with contextlib.suppress(OSError):
+                    orphans(record).kill()
+                raise
+            if (store := self._stores.get(launch.id)) is not None:
+                main = replace(main, listens=store.listens)
+            child = await self._give_birth(
+                lambda: self._bear_on_record(record, lambda: _bear(argv, main, writer, mark)), mark
+            )
+            tree = self._tree(record, child)
+            try:
+                await self._entourage.follow_up(launch.id, child.process.pid, writer)
+            except BaseException:
+                await self._undo_birth(child, tree, workload.stop_signal)
+                raise
             undo.pop_all()
-        tree = self._tree(record, child)
+            os.close(writer)
         self._live(launch, where, record=record.of(child.process), child=child, tree=tree, notify=notify)
         return Running(_endpoint(launch.port), child.process.pid)
 
@@ -172,16 +197,22 @@ class ProcessProvider:
             raise ProviderFailed(f"there is no survivor of {launch.id}, generation {launch.generation}")
         if not isinstance(workload, ProcessSpec):
             raise ProviderFailed(f"{launch.id} is not a process any more")
-        notify = NotifySocket(self._notify_path(launch.id)) if record.notifies else None
+        notify = None
+        if record.notifies:
+            notify = NotifySocket(self._notify_path(launch.id), self._store(launch.id))
         where = self._surroundings(launch, workload, record.mark, notify)
         try:
+            where = self._entourage.prepare(
+                launch, where, self.output(launch.id), _label(launch, record.mark)
+            )
             if notify is not None:
                 notify.open()
             self.output(launch.id).resume(workload.log)
-        except OSError as error:
+        except (OSError, StartFailed) as error:
+            self._entourage.dismiss(launch.id)
             if notify is not None:
                 notify.close()
-            raise ProviderFailed(f"cannot adopt {launch.id}: {error.strerror or error}") from error
+            raise ProviderFailed(f"cannot adopt {launch.id}: {error}") from error
         del self._found[launch.id]
         self._reaper.ours.add(child.process.pid)
         tree = self._tree_of_survivor(record, child)
@@ -206,7 +237,9 @@ class ProcessProvider:
         """See `Provider.stop`."""
         life = self._life(id, generation)
         if life is not None:
-            life.signal(life.stop_signal)
+            await self._entourage.ask_to_end(id, life.app_pid())
+            if self._life(id, generation) is life:
+                life.signal(life.stop_signal)
 
     async def kill(self, id: InstanceId, generation: int) -> None:
         """See `Provider.kill`."""
@@ -227,10 +260,10 @@ class ProcessProvider:
             return
         hook, number = life.workload.reload_command, life.workload.reload_signal
         if hook is not None:
-            argv = ("/bin/sh", "-c", *hook.command) if hook.shell else hook.command
-            if not await self.run_probe(life.launch, argv, hook.timeout):
+            problem = await self._entourage.command(id, "reload_command", hook, life.app_pid())
+            if problem is not None:
                 raise ProviderFailed(
-                    f"the reload command of {id} did not succeed within {hook.timeout:g} s",
+                    f"the reload command of {id} did not succeed: {problem}",
                     hint=f"run it by hand to see why: {' '.join(hook.command)}",
                 )
         elif number is not None:
@@ -252,22 +285,12 @@ class ProcessProvider:
         if life is None:
             return False
         try:
-            argv = fill_in(launch, command)
-            child = await self._give_birth(
-                lambda: _bear(argv, life.where, subprocess.DEVNULL, life.mark), life.mark
+            info = await self._run_command(
+                fill_in(launch, command), life.where, subprocess.DEVNULL, timeout, life.mark
             )
         except StartFailed:
             return False
-        ended = self._reap_at_end(child)
-        try:
-            async with asyncio.timeout(timeout):
-                return await asyncio.shield(ended)
-        except TimeoutError:
-            return False
-        finally:
-            if child.pidfd in self._unreaped:
-                # Its number cannot be a stranger's before it is reaped.
-                os.killpg(child.process.pid, signal.SIGKILL)
+        return info is not None and info.clean
 
     def stats(self, id: InstanceId) -> Stats | None:
         """See `Provider.stats`."""
@@ -289,17 +312,23 @@ class ProcessProvider:
         for life in list(self._lives.values()):
             await life.close()
         self._lives.clear()
+        await self._entourage.close()
         for pidfd in list(self._unreaped):
             self._forget_child(pidfd)
         for _, child in self._found.values():
             os.close(child.pidfd)
         self._found.clear()
+        for store in self._stores.values():
+            store.close()
         for pool in (self._pool, self._mover):
             if pool is not None:
                 pool.shutdown()
         self._pool = self._mover = None
         if self._cgroups is not None:
             remove_cgroup(self._cgroups)
+        # Not there, or kept because survivors send to sockets in it.
+        with contextlib.suppress(OSError):
+            self._shared.rmdir()
 
     def _life(self, id: InstanceId, generation: int) -> Life | None:
         life = self._lives.get(id)
@@ -308,6 +337,42 @@ class ProcessProvider:
     def _forget(self, life: Life) -> None:
         del self._lives[life.id]
         self._records.remove(_file_name(life.id))
+        self._entourage.ended(life.id, life.end)
+
+    def _rss(self, id: InstanceId) -> int:
+        stats = self.stats(id)
+        return 0 if stats is None else stats.rss
+
+    async def _run_command(
+        self,
+        argv: tuple[str, ...],
+        where: Surroundings,
+        output: int,
+        timeout: float,
+        mark: Mark | None = None,
+    ) -> ExitInfo | None:
+        """Run a command to its end, or kill it after `timeout` seconds: then None.  Raises `StartFailed`."""
+        mark = mark or Mark.fresh()
+        child = await self._give_birth(lambda: _bear(argv, where, output, mark), mark)
+        ended = self._reap_at_end(child)
+        try:
+            async with asyncio.timeout(timeout):
+                return await asyncio.shield(ended)
+        except TimeoutError:
+            return None
+        finally:
+            if child.pidfd in self._unreaped:
+                # Its number cannot be a stranger's before it is reaped.
+                os.killpg(child.process.pid, signal.SIGKILL)
+
+    async def _undo_birth(self, child: Child, tree: Tree, stop_signal: int) -> None:
+        """End a program whose start has failed after all."""
+        with contextlib.suppress(OSError, TimeoutError):
+            await end_tree(tree, _GRACE, (stop_signal,))
+        if tree.moving is not None:
+            await asyncio.wait([tree.moving])
+        await self._reap_at_end(child)
+        tree.close()
 
     def _live(
         self,
@@ -352,7 +417,7 @@ class ProcessProvider:
         """What is written down of a generation that is about to be born."""
         cgroup = None
         if self._cgroups is not None:
-            cgroup = str(self._cgroups / f"{_file_name(launch.id)}.{launch.generation}.{mark.text[:8]}")
+            cgroup = str(self._cgroups / _label(launch, mark))
         return Record(
             app=launch.id.app,
             replica=launch.id.replica,
@@ -372,11 +437,31 @@ class ProcessProvider:
         spec = launch.spec
         probed = any(isinstance(probe, NotifyProbe) for probe in spec.readiness.probes)
         if workload.notify or probed or spec.lifecycle.watchdog is not None:
-            return NotifySocket(self._notify_path(launch.id))
+            path = self._fresh_notify_path(launch.id, workload)
+            return NotifySocket(path, self._store(launch.id))
         return None
 
+    def _store(self, id: InstanceId) -> FdStore:
+        if id not in self._stores:
+            self._stores[id] = FdStore()
+        return self._stores[id]
+
     def _notify_path(self, id: InstanceId) -> Path:
-        return self._run / f"{_file_name(id)}.notify"
+        """Where the notify socket of a survivor lies."""
+        shared = self._shared / f"{_file_name(id)}.notify"
+        return shared if shared.exists() else self._run / shared.name
+
+    def _fresh_notify_path(self, id: InstanceId, workload: ProcessSpec) -> Path:
+        """Where a notify socket is to lie: the state directory is closed to other users."""
+        folder = self._run
+        if workload.identity is not None and not is_own(workload.identity):
+            folder = self._shared
+            try:
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o711)
+            except OSError as error:
+                raise StartFailed(f"cannot create {folder}: {error.strerror}") from error
+        return folder / f"{_file_name(id)}.notify"
 
     def _tree(self, record: Record, child: Child) -> Tree:
         descent = Descent(child.process, record.mark, self._reaper.ours)
@@ -420,10 +505,10 @@ class ProcessProvider:
             self._reaper.ours.add(child.process.pid)
             return child
 
-    def _reap_at_end(self, child: Child) -> asyncio.Future[bool]:
-        """Reap a child when it ends, whoever waits; the result tells whether it exited with 0."""
+    def _reap_at_end(self, child: Child) -> asyncio.Future[ExitInfo]:
+        """Reap a child when it ends, whoever waits; the result tells how it ended."""
         loop = asyncio.get_running_loop()
-        ended: asyncio.Future[bool] = loop.create_future()
+        ended: asyncio.Future[ExitInfo] = loop.create_future()
 
         def reap() -> None:
             info = wait_for_exit_nowait(child.pidfd)
@@ -431,7 +516,7 @@ class ProcessProvider:
                 return
             self._forget_child(child.pidfd)
             if not ended.done():
-                ended.set_result(info.clean)
+                ended.set_result(info)
 
         self._unreaped[child.pidfd] = child.process.pid
         loop.add_reader(child.pidfd, reap)
@@ -445,7 +530,9 @@ class ProcessProvider:
 
 def _bear(argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -> Child:
     pid = spawn(argv, where, output)
-    tag(pid, mark.number)
+    if "rttime" not in where.attributes.rlimits:
+        # The mark lies in that limit; without it, the session and the environment must do.
+        tag(pid, mark.number)
     # Not reaped yet, so nothing here can meet a stranger.
     try:
         process = read_process(pid)
@@ -455,6 +542,23 @@ def _bear(argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -
         os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise explain(error, argv[0], where) from error
+
+
+def _hand_over(where: Surroundings, pipe: int, notify: NotifySocket | None) -> None:
+    """Let the app's user open its output again and send notifications.  Raises `StartFailed`."""
+    if where.identity is None:
+        return
+    try:
+        os.fchown(pipe, where.identity.uid, where.identity.gid)
+        if notify is not None:
+            os.chown(notify.path, where.identity.uid, where.identity.gid)
+    except OSError as error:
+        raise StartFailed(f"cannot run as user {where.identity.name}: {error.strerror}") from error
+
+
+def _label(launch: Launch, mark: Mark) -> str:
+    """The name of a generation's cgroups."""
+    return f"{_file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
 
 
 def _endpoint(port: int | None) -> Endpoint | None:
