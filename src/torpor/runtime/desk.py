@@ -160,6 +160,5 @@ def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool) -> Ap
 
 
 def _settled(verb: Verb, app: App) -> bool:
-    if verb in (Verb.STOP, Verb.SLEEP):
-        return not app.alive
-    return app.settled
+    # Somebody who wished the contrary meanwhile may have won: then it is awake again, and stays so.
+    return app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.alive)
