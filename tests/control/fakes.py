@@ -67,6 +67,8 @@ class FakeOperator:
     broken: set[str] = field(default_factory=set)
     """Apps whose start fails."""
     forbidden: set[str] = field(default_factory=set)
+    overruled: set[str] = field(default_factory=set)
+    """Apps that somebody else wants awake as soon as anybody waits for them."""
     waiting: int = 0
     """Calls of `settle` that wait now."""
     journal: list[Event] = field(default_factory=list)
@@ -190,6 +192,8 @@ class FakeOperator:
             if app in self.slow:
                 self.on_wait()
                 await asyncio.get_running_loop().create_future()
+            if app in self.overruled:
+                self.apps[app] = replace(snapshot(app, phase=Phase.READY), spec=self.app(app).spec)
             return self.app(app)
         finally:
             self.waiting -= 1

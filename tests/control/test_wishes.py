@@ -23,6 +23,16 @@ async def test_what_others_need_is_stopped_by_force_only(tmp_path: Path) -> None
     assert ["db"] == operator.forced
 
 
+@pytest.mark.parametrize("verb", ["stop", "sleep"])
+async def test_a_wish_that_was_overruled_is_no_success(tmp_path: Path, verb: str) -> None:
+    """Somebody wanted the app awake again meanwhile: whoever waited for its end gets 409."""
+    async with serving(tmp_path, "web") as (operator, client, _):
+        operator.overruled.add("web")
+        refusal = await problem(client, "POST", "apps", "web", verb)
+    expected = f"web is ready: somebody wanted it awake after this {verb}"
+    assert (409, expected) == (refusal["status"], refusal["detail"])
+
+
 @pytest.mark.parametrize(("verb", "option"), [("start", "force"), ("sleep", "force"), ("stop", "rolling")])
 async def test_an_option_of_another_verb_is_refused(tmp_path: Path, verb: str, option: str) -> None:
     """Rather than ignored: whoever asked meant something by it."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from dataclasses import replace
 
 import pytest
 
 from runtime.house import APP, ID, house
-from torpor.core.model import InstanceId
+from torpor.core.model import InstanceId, Phase
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.fake import Plan
+from torpor.runtime.operator import Verb
 
 pytestmark = pytest.mark.anyio
 
@@ -76,3 +78,16 @@ async def test_the_daemon_is_told_whether_apps_stay() -> None:
         home.desk.shut_down()
         home.desk.shut_down(keep_apps=True)
         assert [False, True] == home.shut_down
+
+
+async def test_a_stop_that_is_overruled_does_not_wait_for_ever() -> None:
+    """Somebody starts the app before it has stopped: whoever waits for the stop learns that it is ready again."""
+    async with house() as home:
+        await home.awake()
+        home.desk.command(Verb.STOP, "app")
+        stopped = asyncio.ensure_future(home.desk.settle(Verb.STOP, "app"))
+        home.desk.command(Verb.START, "app")
+        await home.until(lambda: [1, 2] == [launch.generation for launch in home.provider.starts])
+        await home.ready()
+
+        assert Phase.READY is (await stopped).phase
