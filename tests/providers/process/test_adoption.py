@@ -155,7 +155,7 @@ async def test_no_line_is_lost_between_two_daemons(subject: World) -> None:
 
 async def test_orphans_of_a_survivor_belong_to_it(subject: World) -> None:
     """A daemonized descendant is found and ended with what it came from, under the next daemon too."""
-    text = "setsid sh -c 'sleep 1000 & echo up' & wait; exec sleep 1000"
+    text = "setsid sh -c 'sleep 1000 &' & wait; echo up; exec sleep 1000"
     launch = subject.run((text,), shell=True)
     await subject.provider.start(launch)
     await wait_for_line(subject, "up")

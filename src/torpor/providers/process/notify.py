@@ -20,6 +20,8 @@ import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from torpor.providers.process.fdstore import FdStore
+
 logger = logging.getLogger(__name__)
 
 _CREDENTIALS = struct.Struct("3i")
@@ -34,25 +36,31 @@ Hear = Callable[[Mapping[str, str]], None]
 
 
 class NotifySocket:
-    """Receives what an instance says of itself."""
+    """Receives what an instance says of itself, and the descriptors that it gives away."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, store: FdStore | None = None) -> None:
+        """`store` keeps the descriptors; None: they are closed."""
         self.path = path
+        self._store = store
         self._belongs: Callable[[int], bool] = lambda _: False
         self._hear: Hear = lambda _: None
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
-        """Bind, so that messages can queue.  Raises `OSError`."""
+        """Bind, so that messages can queue; the owner of a socket that lies there stays it.  Raises `OSError`."""
         if len(os.fsencode(self.path)) > _LONGEST_PATH:
             raise OSError(f"the path of the notify socket is too long: {self.path}")
+        owner = None
         with contextlib.suppress(FileNotFoundError):
+            owner = os.lstat(self.path)
             os.unlink(self.path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, _SO_PASSCRED, 1)
             sock.bind(os.fspath(self.path))
+            if owner is not None and owner.st_uid != os.geteuid():
+                os.chown(self.path, owner.st_uid, owner.st_gid)
         except OSError:
             sock.close()
             raise
@@ -92,12 +100,27 @@ class NotifySocket:
             pid, fds = _take_ancillary(ancillary)
             try:
                 if self._belongs(pid):
-                    self._hear(_assignments(data))
+                    said = _assignments(data)
+                    self._keep(said, fds)
+                    self._hear(said)
                 else:
                     logger.debug("a message of process %d to %s was ignored: not of that app", pid, self.path)
             finally:
                 for fd in fds:
                     os.close(fd)
+
+    def _keep(self, said: Mapping[str, str], fds: list[int]) -> None:
+        if self._store is None:
+            return
+        name = said.get("FDNAME")
+        if said.get("FDSTOREREMOVE") == "1":
+            if name is not None:
+                self._store.remove(name)
+        elif said.get("FDSTORE") == "1":
+            try:
+                self._store.keep(name, fds)
+            except OSError as error:
+                logger.warning("descriptors of %s are not kept: %s", self.path, error.strerror)
 
 
 def _assignments(data: bytes) -> Mapping[str, str]:

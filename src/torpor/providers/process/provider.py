@@ -198,8 +198,8 @@ class ProcessProvider:
         if not isinstance(workload, ProcessSpec):
             raise ProviderFailed(f"{launch.id} is not a process any more")
         notify = None
-        if record.notifies:
-            notify = NotifySocket(self._notify_path(launch.id), self._store(launch.id))
+        if record.notify is not None:
+            notify = NotifySocket(Path(record.notify), self._store(launch.id))
         where = self._surroundings(launch, workload, record.mark, notify)
         try:
             where = self._entourage.prepare(
@@ -429,7 +429,7 @@ class ProcessProvider:
             stop_signal=workload.stop_signal,
             port=launch.port,
             cgroup=cgroup,
-            notifies=notify is not None,
+            notify=None if notify is None else str(notify.path),
         )
 
     def _notify_socket(self, launch: Launch, workload: ProcessSpec) -> NotifySocket | None:
@@ -437,7 +437,7 @@ class ProcessProvider:
         spec = launch.spec
         probed = any(isinstance(probe, NotifyProbe) for probe in spec.readiness.probes)
         if workload.notify or probed or spec.lifecycle.watchdog is not None:
-            path = self._fresh_notify_path(launch.id, workload)
+            path = self._notify_path(launch.id, workload)
             return NotifySocket(path, self._store(launch.id))
         return None
 
@@ -446,12 +446,7 @@ class ProcessProvider:
             self._stores[id] = FdStore()
         return self._stores[id]
 
-    def _notify_path(self, id: InstanceId) -> Path:
-        """Where the notify socket of a survivor lies."""
-        shared = self._shared / f"{_file_name(id)}.notify"
-        return shared if shared.exists() else self._run / shared.name
-
-    def _fresh_notify_path(self, id: InstanceId, workload: ProcessSpec) -> Path:
+    def _notify_path(self, id: InstanceId, workload: ProcessSpec) -> Path:
         """Where a notify socket is to lie: the state directory is closed to other users."""
         folder = self._run
         if workload.identity is not None and not is_own(workload.identity):

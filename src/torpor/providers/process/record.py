@@ -42,8 +42,8 @@ class Record(msgspec.Struct, frozen=True):
     stop_signal: int
     port: int | None = None
     cgroup: str | None = None
-    notifies: bool = False
-    """Whether it was given a notify socket."""
+    notify: str | None = None
+    """Path of the notify socket that it was given."""
     ready: bool = False
     """Whether it has said READY=1."""
     pid: int = 0

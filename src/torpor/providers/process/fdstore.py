@@ -1,0 +1,76 @@
+"""Descriptors that an app gives away to get them back after its restart (FDSTORE=1).
+
+1. What is kept outlives generations of the instance, not the daemon.
+2. It is bounded: at most so many of each instance, and each socket or pipe once.
+3. All lie above any number at which a program expects them, so that putting them
+   there never overwrites one that is still to be moved.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import stat
+
+logger = logging.getLogger(__name__)
+
+_MOST = 64
+_LOWEST = 3 + _MOST
+"""Programs expect them from 3 on."""
+_LONGEST_NAME = 255
+_NAMELESS = "stored"
+
+
+class FdStore:
+    """What one instance has given away."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[str, int]] = []
+
+    @property
+    def listens(self) -> tuple[tuple[str, int], ...]:
+        """Names and descriptors, in the order in which they came."""
+        return tuple(self._kept)
+
+    def keep(self, name: str | None, fds: list[int]) -> None:
+        """Keep duplicates of these; the caller closes its own."""
+        name = name or _NAMELESS
+        if not _is_name(name):
+            logger.warning("descriptors under the name %.50r are not kept", name)
+            return
+        for fd in fds:
+            if len(self._kept) >= _MOST:
+                logger.warning("descriptors are not kept: there are %d already", _MOST)
+                return
+            if not any(_same(fd, kept) for _, kept in self._kept):
+                self._kept.append((name, high(fd)))
+
+    def remove(self, name: str) -> None:
+        """Close those of this name."""
+        for kept, fd in self._kept:
+            if kept == name:
+                os.close(fd)
+        self._kept = [(kept, fd) for kept, fd in self._kept if kept != name]
+
+    def close(self) -> None:
+        """Close all."""
+        for _, fd in self._kept:
+            os.close(fd)
+        self._kept.clear()
+
+
+def high(fd: int) -> int:
+    """A duplicate above all numbers at which a program expects descriptors."""
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _LOWEST)
+
+
+def _same(one: int, other: int) -> bool:
+    # Two descriptors of one file may have positions of their own; of a socket or pipe there is but one.
+    first, second = os.fstat(one), os.fstat(other)
+    unique = stat.S_ISSOCK(first.st_mode) or stat.S_ISFIFO(first.st_mode)
+    return unique and os.path.samestat(first, second)
+
+
+def _is_name(name: str) -> bool:
+    return len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable() and ":" not in name

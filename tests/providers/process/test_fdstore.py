@@ -1,0 +1,84 @@
+"""FDSTORE: an app gives descriptors away, and its next generation finds them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from contract.provider_contract import ID, wait_for_line
+from providers.process.world import World
+from torpor.core.model import NotifyProbe, Readiness
+from torpor.providers.process.fdstore import FdStore
+
+NOTIFYING = Readiness((NotifyProbe(),))
+GIVING = """
+import array, os, socket, time
+if os.environ.get("LISTEN_PID") == str(os.getpid()):
+    names = os.environ["LISTEN_FDNAMES"].split(":")
+    for number, name in enumerate(names, 3):
+        print(name, os.read(number, 100).decode(), os.get_inheritable(number), flush=True)
+    print("extra", [fd for fd in range(3 + len(names), 300) if os.path.exists(f"/proc/self/fd/{fd}")])
+else:
+    print("no descriptors", os.environ.get("LISTEN_FDS"))
+
+def send(text, *fds):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        sock.sendmsg([text], rights, 0, os.environ["NOTIFY_SOCKET"])
+
+one, two, three = os.pipe(), os.pipe(), os.pipe()
+for pipe, text in ((one, b"first"), (two, b"second"), (three, b"third")):
+    os.write(pipe[1], text)
+send(b"FDSTORE=1\\nFDNAME=door", one[0])
+send(b"FDSTORE=1\\nFDNAME=door", one[0])
+send(b"FDSTORE=1", two[0])
+send(b"FDSTORE=1\\nFDNAME=gone", three[0])
+send(b"FDSTOREREMOVE=1\\nFDNAME=gone")
+send(b"READY=1")
+print("up", flush=True)
+time.sleep(1000)
+"""
+
+
+@pytest.mark.anyio
+async def test_descriptors_outlive_a_restart(subject: World) -> None:
+    """The next generation finds them from 3 on, by their names, with its own pid in LISTEN_PID."""
+    argv = (sys.executable, "-S", "-c", GIVING)
+    await subject.provider.start(subject.run(argv, readiness=NOTIFYING))
+    await subject.provider.wait_for_notify(ID, 1)
+    await wait_for_line(subject, "up")
+    assert ["no descriptors None", "up"] == subject.provider.output(ID).tail(5)
+    await subject.provider.kill(ID, 1)
+    await subject.facts.exited(1)
+    await subject.provider.start(subject.run(argv, 2, readiness=NOTIFYING))
+    await wait_for_line(subject, "up")
+    assert ["door first True", "stored second True", "extra []", "up"] == subject.provider.output(ID).tail(5)
+    await subject.provider.kill(ID, 2)
+    await subject.facts.exited(2)
+
+
+def test_a_store_is_bounded() -> None:
+    """It keeps so many at most, each pipe once, and nothing under a name that would break the list."""
+    store = FdStore()
+    pipes = [os.pipe() for _ in range(70)]
+    readers = [reader for reader, _ in pipes]
+    store.keep("a:b", readers[:1])
+    store.keep("x" * 256, readers[:1])
+    assert [] == names(store)
+    store.keep("one", readers[:1])
+    store.keep("two", readers)
+    assert ["one"] + ["two"] * 63 == names(store)
+    store.remove("two")
+    assert ["one"] == names(store)
+    store.close()
+    assert [] == names(store)
+    for pipe in pipes:
+        for fd in pipe:
+            os.close(fd)
+
+
+def names(store: FdStore) -> list[str]:
+    """The names of what is kept."""
+    return [name for name, _ in store.listens]
