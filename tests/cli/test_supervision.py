@@ -102,6 +102,7 @@ def test_show_tells_who_needs_whom(shared_family: Path) -> None:
     assert "needed by     web\n" in api
     queue = torpor(shared_family, "show", "queue").stdout
     assert "reason          exited with code 3 before it was ready\nnext try        in 4s\n" in queue
+    assert "instance queue  backoff, start 3\n" in queue
     web = torpor(shared_family, "show", "web").stdout
     assert "says            42 visitors\n" in web
     assert "instance web/1  ready, start 3, pid 4242" in web
