@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from runtime.house import APP, ID, house
-from torpor.core.model import InstanceId, Phase
+from torpor.core.model import AppSpec, Dependency, InstanceId, Lifecycle, NotifyProbe, Phase, Readiness
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.fake import Plan
 from torpor.runtime.operator import Verb
@@ -91,3 +91,25 @@ async def test_a_stop_that_is_overruled_does_not_wait_for_ever() -> None:
         await home.ready()
 
         assert Phase.READY is (await stopped).phase
+
+
+async def test_who_asks_does_not_wait_for_what_will_not_come() -> None:
+    """An app that is kept running stays blocked while what it needs is down; whoever started it learns why."""
+    needed = AppSpec("db", readiness=Readiness((NotifyProbe(),)))
+    spec = replace(APP, lifecycle=Lifecycle(always_on=True), depends_on=(Dependency("db"),))
+    async with asyncio.timeout(10), house(spec, needed) as home:
+        home.desk.command(Verb.STOP, "db", force=True)
+        await home.desk.settle(Verb.STOP, "db")
+        home.desk.command(Verb.START, "app")
+        snapshot = await home.desk.settle(Verb.START, "app")
+        assert (Phase.BLOCKED, "needs db: stopped by the operator") == (
+            snapshot.phase,
+            str(snapshot.instances[0].reason),
+        )
+
+        home.desk.command(Verb.START, "db")
+        started = asyncio.ensure_future(home.desk.settle(Verb.START, "app"))
+        await home.until(lambda: home.provider.alive(InstanceId("db")))
+        home.provider.notify(InstanceId("db"))
+        await home.ready()
+        assert Phase.READY is (await started).phase

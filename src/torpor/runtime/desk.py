@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 from torpor.core.app import App
+from torpor.core.dependencies import lost
 from torpor.core.messages import (
     Announce,
     AppInput,
@@ -18,7 +19,7 @@ from torpor.core.messages import (
     StopRequested,
     WakeRequested,
 )
-from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId
+from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Phase
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.base import Output, Provider, Stats
 from torpor.runtime import clock
@@ -67,7 +68,7 @@ class Desk:
         changed = asyncio.Event()
         unsubscribe = self._journal.subscribe(lambda event: changed.set() if event.app == app else None)
         try:
-            while not _settled(verb, found):
+            while not self._settled(verb, found):
                 changed.clear()
                 await changed.wait()
         finally:
@@ -122,6 +123,15 @@ class Desk:
             raise NotAllowed(text, hint=hint)
         self._engine.post(message)
 
+    def _settled(self, verb: Verb, app: App) -> bool:
+        # Somebody who wished the contrary meanwhile may have won: then it is awake again, and stays so.
+        if app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.alive):
+            return True
+        # It waits on if it is to be kept running, but whoever asked need not wait with it.
+        apps = self._engine.fleet.apps
+        standings = {need.app: apps[need.app].standing for need in app.spec.depends_on}
+        return app.phase is Phase.BLOCKED and lost(app.spec.depends_on, standings) is not None
+
     def _reach(self, name: str) -> list[tuple[Provider, InstanceId, int]]:
         """What is alive of an app: whom to tell, of which generation.  Raises `NotAllowed` where nothing is."""
         app = self._find(name)
@@ -157,8 +167,3 @@ def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool) -> Ap
             return WakeRequested(app, by)
         case Verb.SLEEP:
             return SleepRequested(app)
-
-
-def _settled(verb: Verb, app: App) -> bool:
-    # Somebody who wished the contrary meanwhile may have won: then it is awake again, and stays so.
-    return app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.alive)
