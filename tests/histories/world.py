@@ -441,6 +441,8 @@ class World:
         if self.dice.random() < 0.5:
             self.closing = True
             self.post(ShutdownRequested())
+            for name in self.fleet.apps:  # an operator who does not know yet
+                self.post(self.dice.choice([StartRequested, RestartRequested, WakeRequested])(name))
         else:
             for name in self.fleet.apps:
                 self.post(StopRequested(name, force=True))

@@ -41,6 +41,7 @@ from torpor.core.messages import (
     StopRequested,
     WakeRequested,
     WatchInstance,
+    Wish,
 )
 from torpor.core.model import (
     AppMemory,
@@ -149,8 +150,14 @@ class App:
     # --- decisions -----------------------------------------------------------
 
     def handle(self, message: AppInput, now: float) -> list[Effect]:
-        """Take one input about this app and return what is to be done."""
+        """Take one input about this app and return what is to be done.
+
+        A wish that meets an objection changes nothing: whoever asked has been told by then,
+        or has lost a race against another wish.
+        """
         self._out = []
+        if isinstance(message, Wish) and self.objection(message, now) is not None:
+            return self._out
         match message:
             case RequestArrived(ticket=ticket, by=by):
                 self._arrive(ticket, by, now)
@@ -165,16 +172,13 @@ class App:
                 self._set_want(None)
                 self._tell_all(message, now)
             case ScaleRequested(replicas=replicas):
-                if self.objection(message, now) is None:
-                    self._scale(replicas, now)
+                self._scale(replicas, now)
             case StopRequested():
-                if self.objection(message, now) is None:
-                    self._set_want(Want.DOWN)
-                    self._refuse_all(_DOWN)
-                    self._tell_all(message, now)
+                self._set_want(Want.DOWN)
+                self._refuse_all(_DOWN)
+                self._tell_all(message, now)
             case WakeRequested() | SleepRequested():
-                if self.objection(message, now) is None:
-                    self._tell_all(message, now)
+                self._tell_all(message, now)
         return self._done(now)
 
     def report(self, message: InstanceInput, now: float) -> list[Effect]:
@@ -281,7 +285,7 @@ class App:
             return failed[0].refusal(now)
         return None
 
-    def objection(self, message: AppInput, now: float) -> tuple[str, str] | None:
+    def objection(self, message: Wish, now: float) -> tuple[str, str] | None:
         """Why an operator's wish cannot be granted, and what to do instead; None if it can."""
         name = self.spec.name
         if self._closing:

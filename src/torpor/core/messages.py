@@ -258,17 +258,9 @@ class StopProblem:
     text: str
 
 
-AppInput = (
-    RequestArrived
-    | PageRequested
-    | ClientLeft
-    | WakeRequested
-    | SleepRequested
-    | StartRequested
-    | StopRequested
-    | RestartRequested
-    | ScaleRequested
-)
+Wish = WakeRequested | SleepRequested | StartRequested | StopRequested | RestartRequested | ScaleRequested
+"""What an operator may ask of an app.  The app may object."""
+AppInput = RequestArrived | PageRequested | ClientLeft | Wish
 FleetInput = DependenciesMet | DependencyLost | Released
 """What the fleet tells an app about its surroundings."""
 InstanceInput = (
