@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -197,11 +198,54 @@ async def test_how_a_stranger_ended(command: str, expected: ExitInfo, *, reaped:
 
 async def test_an_adopted_stranger_is_watched(subject: World) -> None:
     """The whole life under a daemon that is not its parent: found, adopted, its exit told with its status."""
-    world = str(Path(__file__).parents[2])
+    pid = await _survive(subject, "echo up; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 5")
+    (survivor,) = await subject.provider.survivors()
+    assert pid == survivor.running.pid
+    subject.provider.adopt(subject.run(("unused",)))
+    (subject.folder / "go").touch()
+    assert Exited(ID, 1, ExitInfo(code=5) if _keeps_status() else ExitInfo()) == await subject.facts.exited()
+    assert ["up", "over"] == subject.provider.output(ID).tail(5)
+
+
+async def test_what_an_adopted_stranger_leaves_is_its_own(subject: World) -> None:
+    """Its orphans go to somebody else than us, and are found there, told of, stopped and waited for."""
+    await _survive(subject, "setsid sleep 1000 & echo up; while [ ! -e go ]; do sleep 0.01; done")
+    await subject.provider.survivors()
+    subject.provider.adopt(subject.run(("unused",)))
+    (subject.folder / "go").touch()
+    assert (await subject.facts.exited()).leftovers
+    await subject.provider.stop(ID, 1)
+    await subject.facts.gone()
+    assert 0 == subject.alive()
+
+
+async def test_what_a_stranger_left_before_is_ended(subject: World) -> None:
+    """Its main process ended while no daemon looked: what it left is not ours by descent, and ended by its mark."""
+    text = "echo up; while [ ! -e go ]; do sleep 0.01; done; setsid env -i sleep 1000 & exec sleep 2000"
+    pid = await _survive(subject, text)
+    (subject.folder / "go").touch()
+    while {b"sleep\x001000\0", b"sleep\x002000\0"} != _commands(subject):
+        await asyncio.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    while (main := read_process(pid)) is not None and main.alive:
+        await asyncio.sleep(0.01)
+    assert 1 == subject.alive()
+    assert [] == await subject.provider.survivors()
+    assert 0 == subject.alive()
+
+
+def _commands(subject: World) -> set[bytes]:
+    """What runs now."""
+    return {Path(f"/proc/{process.pid}/cmdline").read_bytes() for process in subject.processes()}
+
+
+async def _survive(subject: World, text: str) -> int:
+    """Let an earlier daemon start this shell text and be killed once it wrote a line; its pid."""
+    tests = str(Path(__file__).parents[2])
     source = str(Path(__file__).parents[3] / "src")
     earlier = subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-c", _EARLIER, str(subject.folder), subject.trees],
-        env={**os.environ, "PYTHONPATH": f"{source}:{world}"},
+        [sys.executable, "-c", _EARLIER, str(subject.folder), subject.trees, text],
+        env={**os.environ, "PYTHONPATH": f"{source}:{tests}"},
         stdout=subprocess.PIPE,
     )
     assert earlier.stdout is not None
@@ -209,12 +253,7 @@ async def test_an_adopted_stranger_is_watched(subject: World) -> None:
         pid = int(earlier.stdout.readline())
         earlier.kill()
     await subject.succeed()
-    (survivor,) = await subject.provider.survivors()
-    assert pid == survivor.running.pid
-    subject.provider.adopt(subject.run(("unused",)))
-    (subject.folder / "go").touch()
-    assert Exited(ID, 1, ExitInfo(code=5)) == await subject.facts.exited()
-    assert ["up", "over"] == subject.provider.output(ID).tail(5)
+    return pid
 
 
 _MIDDLE = """
@@ -232,16 +271,17 @@ for line in sys.stdin:
 child.wait()
 """
 _EARLIER = """
-import asyncio, sys, time
+import asyncio, sys
 from pathlib import Path
+from contract.provider_contract import wait_for_line
 from providers.process.world import World
 from torpor.providers.process.provider import TreeKind
 
 async def main():
     world = World(Path(sys.argv[1]), TreeKind(sys.argv[2]))
     await world.provider.open()
-    text = "echo up; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 5"
-    running = await world.provider.start(world.run((text,), shell=True))
+    running = await world.provider.start(world.run((sys.argv[3],), shell=True))
+    await wait_for_line(world, "up")
     print(running.pid, flush=True)
     await asyncio.sleep(1000)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from torpor.providers.process.life import Child, wait_for_end
 from torpor.providers.process.procfs import Process, open_verified, read_boot, read_process, read_tag
@@ -41,10 +42,21 @@ def find_main(record: Record) -> Child | None:
     return None if pidfd is None else Child(process, pidfd)
 
 
-async def end_leftovers(records: Records, dead: dict[str, Record]) -> None:
-    """End what is alive of generations whose main process is gone, and remove their records."""
+async def end_leftovers(
+    records: Records, dead: dict[str, Record], trees: Callable[[Record, Descent], Tree]
+) -> None:
+    """End what is alive of generations whose main process is gone, and remove their records.
+
+    `trees` makes of what is found by its mark a tree that is whole.
+    """
     boot = read_boot()
-    await asyncio.gather(*(_end_leftovers(records, name, record, boot) for name, record in dead.items()))
+    ends = []
+    for name, record in dead.items():
+        if record.boot == boot:
+            ends.append(_end_leftovers(records, name, record, trees(record, orphans(record))))
+        else:
+            records.remove(name)
+    await asyncio.gather(*ends)
 
 
 async def end_tree(tree: Tree, patience: float, signals: tuple[int, ...] = ()) -> None:
@@ -68,16 +80,15 @@ async def _end_of(tree: Tree) -> None:
         await wait_for_end(members[:_ENDED_TOGETHER])
 
 
-async def _end_leftovers(records: Records, name: str, record: Record, boot: str) -> None:
-    if record.boot == boot:
-        tree = orphans(record)
-        if members := tree.members():
-            logger.warning("ending what %s left: %s", record.id, ", ".join(str(one.pid) for one in members))
-            try:
-                await end_tree(tree, 0.0)
-            except (OSError, TimeoutError) as error:
-                logger.warning("what %s left could not be ended: %s", record.id, error or "it does not end")
-                return
+async def _end_leftovers(records: Records, name: str, record: Record, tree: Tree) -> None:
+    if members := tree.members():
+        logger.warning("ending what %s left: %s", record.id, ", ".join(str(one.pid) for one in members))
+        try:
+            await end_tree(tree, 0.0)
+        except (OSError, TimeoutError) as error:
+            logger.warning("what %s left could not be ended: %s", record.id, error or "it does not end")
+            return
+    tree.close()
     records.remove(name)
 
 

@@ -177,7 +177,7 @@ class ProcessProvider:
                 dead[name] = record
             else:
                 self._found[record.id] = record, child
-        await end_leftovers(self._records, dead)
+        await end_leftovers(self._records, dead, self._whole_tree)
         return [
             Survivor(
                 id,
@@ -470,9 +470,14 @@ class ProcessProvider:
 
     def _tree_of_survivor(self, record: Record, child: Child) -> Tree:
         descent = Descent(child.process, record.mark, self._reaper.ours, foster_parent(child.process))
-        if record.cgroup is None or self._mover is None:
+        return self._whole_tree(record, descent)
+
+    def _whole_tree(self, record: Record, descent: Descent) -> Tree:
+        """The tree of an earlier daemon's generation, in the cgroup that this one made for it."""
+        # Its name holds the mark: whoever lives in any other one is not to be touched.
+        if record.cgroup is None or self._mover is None or not record.cgroup.endswith(record.mark.text[:8]):
             return descent
-        return CgroupTree(Path(record.cgroup), child.process, descent, self._mover)
+        return CgroupTree(Path(record.cgroup), descent.main, descent, self._mover)
 
     def _bear_on_record(self, record: Record, bear: Callable[[], Child]) -> Child:
         """Bear a child that the next daemon will find, whenever this one dies.  Called off the loop."""

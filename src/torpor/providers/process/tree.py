@@ -102,7 +102,7 @@ class Descent:
         `orphanage`: whose children orphans of this tree become; by default the daemon's,
         whose children main processes are.
         """
-        self._main = main
+        self.main = main
         self._orphanage = orphanage or _our_children
         self._keeps_session = orphanage is None
         self._number = mark.number
@@ -130,9 +130,9 @@ class Descent:
 
     def _look(self) -> tuple[list[Process], bool]:
         found: dict[int, Process] = {}
-        main = read_process(self._main.pid)
-        steady = self._descend(main, found) if main and main.started == self._main.started else True
-        session = self._keeps_session or self._main.pid in found
+        main = read_process(self.main.pid)
+        steady = self._descend(main, found) if main and main.started == self.main.started else True
+        session = self._keeps_session or self.main.pid in found
         # Orphans come last: whoever lost its parent meanwhile is here.
         for pid in self._orphanage():
             if pid in self._ours or pid in found:
@@ -161,7 +161,7 @@ class Descent:
         return steady
 
     def _adopted(self, orphan: Process, *, session: bool) -> bool | None:
-        if (session and orphan.session == self._main.pid) or self._known.get(orphan.pid) == orphan.started:
+        if (session and orphan.session == self.main.pid) or self._known.get(orphan.pid) == orphan.started:
             return True
         if not orphan.alive:
             return False
@@ -170,12 +170,17 @@ class Descent:
 
 def foster_parent(main: Process) -> Orphanage:
     """Where orphans of a tree go whose daemon is gone: to where its main process itself went."""
+    parent = main.parent
 
     def children() -> Iterable[int]:
+        nonlocal parent
         now = read_process(main.pid)
-        parent = (now if now is not None and now.started == main.started else main).parent
-        # 0 is a parent outside our pid namespace, whose children nobody lists.
-        return read_children(parent) if parent else everybody()
+        if now is not None and now.started == main.started:
+            parent = now.parent
+        # 0 is a parent outside our pid namespace, whose children nobody lists; and one that is
+        # gone was the dying daemon itself, before its children went elsewhere.
+        fosters = read_process(parent) if parent else None
+        return read_children(parent) if fosters is not None and fosters.alive else everybody()
 
     return children
 
