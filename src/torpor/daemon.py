@@ -271,7 +271,8 @@ class Daemon:
             loop.add_signal_handler(number, self.end)
             stack.callback(loop.remove_signal_handler, number)
         # A closed terminal ends what was started in it; a daemon without one has nothing to hang up.
-        loop.add_signal_handler(signal.SIGHUP, self.end if sys.stdout.isatty() else _ignore_hangup)
+        in_terminal = any(os.isatty(fd) for fd in (0, 1, 2))
+        loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else _ignore_hangup)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         return stack
 

@@ -331,3 +331,15 @@ async def test_a_liveness_probe_that_fails_ends_the_instance() -> None:
 
         assert "exec check failed 2 times" == (await home.event("unhealthy")).text
         await home.until(lambda: len(home.provider.starts) > 1)
+
+
+async def test_a_program_without_probes_is_ready_when_it_is_started() -> None:
+    """One that ends at once has been ready and has finished; whether is not left to chance."""
+    spec = replace(APP, routes=(), readiness=Readiness(()), lifecycle=Lifecycle(always_on=True))
+    async with house(spec) as home:
+        home.provider.plans["app"] = Plan(exit=ExitInfo(code=0))
+        home.desk.command(Verb.RESTART, "app")
+
+        await home.until(lambda: home.phase() is Phase.DONE)
+
+        assert "failed" not in [event.kind for event in home.journal.recent(100)]

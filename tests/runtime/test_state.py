@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,53 @@ async def test_a_write_that_fails_costs_a_line_not_the_daemon(
 
     assert before == (tmp_path / "state.json").read_bytes()
     assert "cannot write" in caplog.text
+
+
+async def test_a_write_that_failed_is_tried_again(tmp_path: Path) -> None:
+    """What was asked for while the disk was full is remembered once there is room, at the latest at the end."""
+    obstacle = tmp_path / "state.new"
+    obstacle.mkdir()
+    state = StateFile(tmp_path)
+    state.open()
+    state.watch(lambda _name: MEMORY)
+    state.remember("app")
+    async with asyncio.timeout(10):
+        while not state._broken:
+            await asyncio.sleep(0.001)
+
+    obstacle.rmdir()
+    await state.close()
+
+    assert b'"down"' in (tmp_path / "state.json").read_bytes()
+
+
+async def test_the_end_waits_for_a_write_in_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two writes never meet in the temporary file, and the newer content wins."""
+    state = StateFile(tmp_path)
+    memory = AppMemory()
+    begun, may_end = threading.Event(), threading.Event()
+    fsync = os.fsync
+    writers: list[int] = []
+
+    def slow(fd: int) -> None:
+        writers.append(1)
+        assert 1 == len(writers)
+        begun.set()
+        may_end.wait(10)
+        writers.clear()
+        fsync(fd)
+
+    monkeypatch.setattr("torpor.runtime.state.os.fsync", slow)
+    state.open()
+    state.watch(lambda _name: memory)
+    state.remember("app")
+    await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+    memory = MEMORY
+    state.remember("app")
+    closing = asyncio.ensure_future(state.close())
+    await asyncio.sleep(0)
+    may_end.set()
+
+    await closing
+
+    assert b'"down"' in (tmp_path / "state.json").read_bytes()

@@ -30,7 +30,7 @@ from torpor.core.messages import (
     StopProblem,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, HttpProbe, InstanceId, TcpProbe
+from torpor.core.model import AppSpec, HttpProbe, InstanceId, Readiness, TcpProbe
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
@@ -117,7 +117,11 @@ class Actions:
             return
         self._launched[id] = (launch, running)
         self._post(Started(id, generation, running.endpoint, running.pid))
-        self._probe(id)
+        if spec.readiness == Readiness(()):
+            # In the same step: a program that ends at once must not be called ready or not by chance.
+            self._post(BecameReady(id, generation))
+        else:
+            self._probe(id)
 
     def _probe(self, id: InstanceId) -> None:
         self._end_probe(id)

@@ -11,13 +11,13 @@ from torpor.core.app import App
 from torpor.core.dependencies import lost
 from torpor.core.messages import (
     Announce,
-    AppInput,
     RestartRequested,
     ScaleRequested,
     SleepRequested,
     StartRequested,
     StopRequested,
     WakeRequested,
+    Wish,
 )
 from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Phase
 from torpor.errors import NotAllowed, UnknownApp
@@ -117,7 +117,7 @@ class Desk:
         """Begin the daemon's orderly end."""
         self._shut_down(keep_apps)
 
-    def _ask(self, message: AppInput) -> None:
+    def _ask(self, message: Wish) -> None:
         if (objection := self._find(message.app).objection(message, clock.now())) is not None:
             text, hint = objection
             raise NotAllowed(text, hint=hint)
@@ -155,7 +155,7 @@ class Desk:
         return app
 
 
-def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool) -> AppInput:
+def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool) -> Wish:
     match verb:
         case Verb.START:
             return StartRequested(app)

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 VERSION = 1
 GATHER = 0.2
 """Seconds in which changes are gathered into one write."""
+TRY_AGAIN = 5.0
+"""Seconds until the next attempt after a write that failed."""
 
 
 class _Document(msgspec.Struct):
@@ -43,6 +45,7 @@ class StateFile:
         self._dirty: set[str] = set()
         self._current: Callable[[str], AppMemory] | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self._broken = False
 
     def open(self) -> Mapping[str, AppMemory]:
@@ -86,9 +89,9 @@ class StateFile:
 
     async def close(self) -> None:
         """Write what is unwritten and give up the claim."""
+        self._closing.set()
         if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.gather(self._writer, return_exceptions=True)
+            await self._writer
         if self._dirty:
             self._save(self._collect())
         if self._lock is not None:
@@ -96,11 +99,19 @@ class StateFile:
             self._lock = None
 
     async def _write_soon(self) -> None:
-        while self._dirty:
-            await asyncio.sleep(GATHER)
+        """Write until nothing is unwritten; the only one that writes before `close` does."""
+        pause = GATHER
+        while self._dirty and not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._closing.wait()
+            names = frozenset(self._dirty)
             content = self._collect()
-            # Shielded: a write that has begun is finished before `close` writes the next one.
-            await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, self._save, content))
+            if await asyncio.get_running_loop().run_in_executor(None, self._save, content):
+                pause = GATHER
+            else:
+                self._dirty |= names
+                pause = TRY_AGAIN
 
     def _collect(self) -> bytes:
         assert self._current is not None
@@ -109,7 +120,8 @@ class StateFile:
         self._dirty.clear()
         return msgspec.json.format(msgspec.json.encode(_Document(VERSION, self._memories)), indent=1)
 
-    def _save(self, content: bytes) -> None:
+    def _save(self, content: bytes) -> bool:
+        """Replace the file as a whole; False if that was not possible, and the old one stays."""
         temporary = self._path.with_suffix(".new")
         try:
             fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -122,10 +134,17 @@ class StateFile:
             temporary.rename(self._path)
         except OSError as error:
             if not self._broken:
-                log.error("cannot write %s: %s; going on without it", self._path, error.strerror)
+                log.error(
+                    "cannot write %s: %s; what is asked for now is forgotten at a restart, until a write succeeds",
+                    self._path,
+                    error.strerror,
+                )
             self._broken = True
-        else:
-            self._broken = False
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            return False
+        self._broken = False
+        return True
 
     def _read(self) -> dict[str, AppMemory]:
         try:
