@@ -63,6 +63,7 @@ class Enclosures:
         for controller, own in _legacy():
             if controller not in self._places and os.access(own, os.W_OK):
                 self._places[controller] = own / self._name
+        self._sweep()
 
     def enclose(self, label: str, resources: Resources) -> Enclosure:
         """Make cgroups called `label` with these limits.  Raises `StartFailed`."""
@@ -75,19 +76,22 @@ class Enclosures:
                 hint="run it as root or in a delegated cgroup (systemd: Delegate=yes), or remove the setting",
             )
         folders: dict[Path, None] = {}
+        target = Path()
         try:
             for controller, legacy, modern in wanted:
                 if controller in missing:
                     continue
-                folder = self._places[controller] / label
+                target = folder = self._places[controller] / label
                 folder.mkdir(parents=True, exist_ok=True)
                 folders[folder] = None
                 for name, text in modern if self._is_unified(folder) else legacy:
-                    (folder / name).write_text(text)
+                    target = folder / name
+                    target.write_text(text)
         except OSError as error:
             Enclosure(tuple(folders)).remove()
-            problem = f"{os.strerror(error.errno or 0)}: {error.filename or folder}"
-            raise StartFailed(f"cannot set limits in the cgroup: {problem}") from error
+            raise StartFailed(
+                f"cannot set limits in the cgroup: {error.strerror}: {error.filename or target}"
+            ) from error
         # A single thread joins v1 through `tasks`: that spares the kernel 10 ms of locking.
         joins = tuple(
             str(folder / ("cgroup.procs" if self._is_unified(folder) else "tasks")) for folder in folders
@@ -96,7 +100,16 @@ class Enclosures:
 
     def close(self) -> None:
         """Remove our own folders as far as nobody lives in them."""
-        Enclosure(tuple({place for place in self._places.values() if place != self._unified})).remove()
+        self._sweep()
+        for place in set(self._places.values()) - {self._unified}:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+    def _sweep(self) -> None:
+        """Remove what earlier generations left, unless somebody still lives there."""
+        for place in set(self._places.values()):
+            with contextlib.suppress(OSError):
+                Enclosure(tuple(folder for folder in place.iterdir() if folder.is_dir())).remove()
 
     def _is_unified(self, folder: Path) -> bool:
         return folder.parent == self._unified

@@ -23,6 +23,7 @@ _PACKAGES = {"setpriv": "util-linux", "bwrap": "bubblewrap"}
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - these two are meant
 _REHEARSAL = 'cd "$1" && test -x "$2"'
+_CAP_SETPCAP = 1 << 8
 _PATIENCE = 10.0
 """Seconds that the tools get to do what takes them a few milliseconds."""
 
@@ -74,9 +75,7 @@ def rehearse(
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     if said and not said[-1].startswith(("sh:", "/bin/sh:")):
         hint = None
-        if os.geteuid() != 0 and sandbox.drop_capabilities:
-            hint = "only root can drop capabilities; for an ordinary user, no_new_privileges keeps it from getting any"
-        elif os.geteuid() != 0 and is_monitored(sandbox):
+        if os.geteuid() != 0 and is_monitored(sandbox):
             hint = "the system must allow user namespaces, or the daemon run as root"
         raise StartFailed(f"the sandbox cannot be set up: {said[-1]}", hint=hint)
     reason = "user may not reach it"
@@ -112,12 +111,24 @@ def _rights(sandbox: Sandbox, identity: Identity | None) -> list[str]:
     if sandbox.drop_capabilities:
         dropped = ",".join(f"-{name}" for name in sandbox.drop_capabilities)
         command += [f"--inh-caps={dropped}", f"--ambient-caps={dropped}"]
-        if os.geteuid() == 0 or not sandbox.no_new_privileges:
+        if _may_drop():
             command.append(f"--bounding-set={dropped}")
+        elif os.geteuid() == 0 or not sandbox.no_new_privileges:
+            # Not left to setpriv, which then leaves them as they are and says nothing.
+            raise StartFailed(
+                "capabilities cannot be dropped: the daemon has not CAP_SETPCAP",
+                hint="run it as root; for an ordinary user, no_new_privileges keeps the app from getting any",
+            )
         # An ordinary user has none to begin with, and without new privileges gets none.
     if sandbox.no_new_privileges:
         command.append("--no-new-privs")
     return [*command, "--"]
+
+
+def _may_drop() -> bool:
+    with open("/proc/thread-self/status", "rb") as file:
+        held = next(int(line.split()[1], 16) for line in file if line.startswith(b"CapEff"))
+    return bool(held & _CAP_SETPCAP)
 
 
 def _tool(name: str) -> str:

@@ -1,0 +1,213 @@
+"""What an instance may use up, held by the kernel where a cgroup can be had.
+
+Here v1 is tried with real controllers; of v2 what can be tried without them, because
+a controller belongs to one of the two versions at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from contract.provider_contract import ID, wait_for_line
+from providers.process.launches import given, output_of, refusal
+from providers.process.world import World
+from torpor.config.settings import Attributes, Resources
+from torpor.core.messages import FoundUnhealthy
+from torpor.errors import StartFailed
+from torpor.providers.process import entourage, resources
+from torpor.providers.process.cgroup import find_cgroup_root
+from torpor.providers.process.resources import Enclosures
+
+pytestmark = pytest.mark.anyio
+
+SOURCE = Path(__file__).parents[3] / "src"
+_MOVE = """
+import os, pathlib, sys
+from torpor.providers.process import resources
+root = pathlib.Path(sys.argv[1])
+(root / "cgroup.procs").write_text(str(os.getpid()))
+resources._hand_down(root, "hugetlb")
+print(pathlib.Path("/proc/self/cgroup").read_text())
+"""
+ALL = Resources(memory_max=64 << 20, cpus=0.25, pids_max=20)
+
+
+def legacy_controllers() -> set[str]:
+    """Those of v1 that may be used here."""
+    return {controller for controller, own in resources._legacy() if os.access(own, os.W_OK)}
+
+
+needs_v1 = pytest.mark.skipif(
+    legacy_controllers() != set(resources.CONTROLLERS), reason="cgroup v1 controllers may not be used here"
+)
+
+
+def folders_of(subject: World) -> list[Path]:
+    """The cgroups with limits that exist."""
+    places = subject.provider._entourage._enclosures._places.values()
+    return [folder for place in places if place.is_dir() for folder in place.iterdir() if folder.is_dir()]
+
+
+@needs_v1
+async def test_limits_are_set(subject: World) -> None:
+    """The program is inside with all limits set before it runs, and the cgroups are removed with it."""
+    text = """
+for each in memory:memory.limit_in_bytes cpu:cpu.cfs_quota_us pids:pids.max; do
+  mount=/sys/fs/cgroup/${each%:*}
+  cat $mount$(grep -E "^[0-9]+:${each%:*}:" /proc/self/cgroup | cut -d: -f3)/${each#*:}
+done"""
+    launch = given(subject.run((text,), shell=True), resources=ALL)
+    assert [str(64 << 20), "25000", "20"] == await output_of(subject, launch)
+    assert folders_of(subject) == []
+
+
+@needs_v1
+async def test_memory_beyond_the_limit_is_death(subject: World) -> None:
+    """The kernel kills what takes more, and nothing else."""
+    text = "head -c 300000000 /dev/zero | tail | wc -c"
+    launch = given(subject.run((f"{text}; echo over",), shell=True), resources=Resources(memory_max=32 << 20))
+    assert {"0", "Killed", "over"} == set(await output_of(subject, launch))
+
+
+@needs_v1
+async def test_processes_beyond_the_limit_cannot_be(subject: World) -> None:
+    """A fork bomb ends in itself."""
+    text = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo no limit"
+    await subject.provider.start(given(subject.run((text,), shell=True), resources=Resources(pids_max=4)))
+    fact = await subject.facts.exited()
+    assert fact.info.code != 0
+    assert "no limit" not in subject.provider.output(ID).tail(10)
+    await subject.provider.kill(ID, 1)
+    await subject.facts.gone()
+
+
+@needs_v1
+async def test_hooks_and_probes_are_inside(subject: World) -> None:
+    """A command beside the app counts as part of it."""
+    launch = given(
+        subject.run(("echo up; exec sleep 1000",), shell=True), resources=ALL, attributes=Attributes(nice=1)
+    )
+    await subject.provider.start(launch)
+    await wait_for_line(subject, "up")
+    assert await subject.provider.run_probe(launch, ("grep", "-q", "pids:.*/torpor-", "/proc/self/cgroup"), 5)
+    await subject.provider.kill(ID, 1)
+    await subject.facts.exited()
+
+
+async def test_what_cannot_be_held_is_refused(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a cgroup, `cpus` and `pids_max` are a failed start that names them."""
+    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    error = await refusal(subject, given(subject.run(("true",)), resources=ALL))
+    assert error.message.startswith("cpus and pids_max cannot be held")
+    assert "Delegate=yes" in (error.hint or "")
+
+
+async def test_memory_is_sampled_without_a_cgroup(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a cgroup somebody looks, and what takes more than it may is unhealthy; others are not."""
+    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    monkeypatch.setattr(entourage, "_SAMPLING", 0.005)
+    # Each character that tail keeps is one of a line without an end.
+    text = "head -c 50000000 /dev/zero | { tail -n 1; sleep 1000; } & wait"
+    await subject.provider.start(given(subject.run((text,), shell=True), resources=Resources(30 << 20)))
+    while not (found := [fact for fact in subject.facts.all if isinstance(fact, FoundUnhealthy)]):
+        await asyncio.sleep(0.005)
+    assert (ID, 1) == (found[0].id, found[0].generation)
+    assert found[0].text.endswith("more than memory_max: 30 MiB")
+    await subject.provider.kill(ID, 1)
+    assert (await subject.facts.exited()).info.signal == signal.SIGKILL
+
+
+async def test_modest_memory_is_no_offence(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program below its limit is looked at, and left alone."""
+    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    looks: list[object] = []
+
+    def look(id: object) -> int:
+        looks.append(id)
+        return 30 << 20
+
+    monkeypatch.setattr(subject.provider._entourage, "_rss", look)
+    monkeypatch.setattr(entourage, "_SAMPLING", 0.001)
+    await subject.provider.start(given(subject.run(("sleep", "1000")), resources=Resources(30 << 20)))
+    while len(looks) < 3:
+        await asyncio.sleep(0.001)
+    assert subject.facts.all == []
+    await subject.provider.kill(ID, 1)
+    await subject.facts.exited()
+    # Nobody is left to be looked at.
+    while subject.provider._entourage._sampling is not None:
+        await asyncio.sleep(0.001)
+
+
+def test_files_of_version_2(tmp_path: Path) -> None:
+    """In v2 all limits lie in one cgroup, which is joined once."""
+    enclosures = Enclosures("torpor-test")
+    enclosures.open(None)
+    root = tmp_path / "torpor-test"
+    enclosures._unified = root
+    enclosures._places = dict.fromkeys(resources.CONTROLLERS, root)
+    enclosure = enclosures.enclose("app.1", ALL)
+    folder = root / "app.1"
+    assert (folder,) == enclosure.folders
+    assert (str(folder / "cgroup.procs"),) == enclosure.joins
+    written = {path.name: path.read_text() for path in folder.iterdir()}
+    assert {"memory.max": str(64 << 20), "cpu.max": "25000 100000", "pids.max": "20"} == written
+    assert not enclosure.sampled
+
+
+def test_controllers_are_handed_down(tmp_path: Path) -> None:
+    """Those that can be switched on in both levels are used; a refusal leaves the others."""
+    root = tmp_path / "torpor-test"
+    root.mkdir()
+    for folder, text in ((tmp_path, "memory cpu pids"), (root, "memory cpu")):
+        (folder / "cgroup.subtree_control").write_text(text)
+    assert ["memory", "cpu", "pids"] == resources._enable(root)
+    assert (root / "cgroup.subtree_control").read_text() == "+pids"
+    assert [] == resources._enable(tmp_path / "nowhere")
+
+
+def test_the_daemon_makes_room_in_version_2() -> None:
+    """A real cgroup that holds the daemon alone cannot hand a controller down; then it moves deeper."""
+    root = find_cgroup_root("torpor-test")
+    own = Path("/nowhere") if root is None else root.parent
+    try:
+        was = (own / "cgroup.subtree_control").read_text().split()
+        resources._hand_down(own, "hugetlb")
+    except OSError:
+        if root is not None:
+            root.rmdir()
+        pytest.skip("there is no controller of cgroup v2 to hand down here")
+    assert root is not None
+    try:
+        done = subprocess.run(
+            (sys.executable, "-c", _MOVE, str(root)),
+            env={"PYTHONPATH": str(SOURCE)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip().splitlines()[-1].endswith("/torpor-test/torpor-daemon")
+        assert "hugetlb" in (root / "cgroup.subtree_control").read_text()
+    finally:
+        (root / "torpor-daemon").rmdir()
+        root.rmdir()
+        if "hugetlb" not in was:
+            (own / "cgroup.subtree_control").write_text("-hugetlb")
+
+
+@needs_v1
+def test_a_limit_that_the_kernel_refuses_leaves_nothing() -> None:
+    """A cgroup that cannot be set up is removed, and the file is named."""
+    enclosures = Enclosures("torpor-test")
+    enclosures.open(None)
+    with pytest.raises(StartFailed, match=r"cannot set limits in the cgroup: .*pids\.max"):
+        enclosures.enclose("app.1", Resources(memory_max=1 << 30, pids_max=-5))
+    enclosures.close()
+    assert not any(place.exists() for place in enclosures._places.values())
