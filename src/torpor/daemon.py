@@ -15,10 +15,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from torpor import __version__
+from torpor import __version__, notify
 from torpor.config.find import find_config
 from torpor.config.load import load
 from torpor.config.paths import socket_path, state_dir
@@ -144,10 +144,24 @@ class Daemon:
                 self._engine.open(self._perform, adopted)
                 await self._discard(refused)
                 control.mark_ready()
-                await self._ending.wait()
+                with self._supervised():
+                    await self._ending.wait()
                 if not self._keep_apps:
                     await self._stop_apps(gateway)
         return self._exit_code
+
+    @contextlib.contextmanager
+    def _supervised(self) -> Iterator[None]:
+        """Tell whoever supervises the daemon itself (systemd …) that it is up, alive, and about to end."""
+        notify.ready(f"runs {len(self._settings.apps)} apps")
+        interval = notify.watchdog_interval()
+        beating = asyncio.create_task(_beat(interval / 2)) if interval is not None else None
+        try:
+            yield
+        finally:
+            if beating is not None:
+                beating.cancel()
+            notify.stopping()
 
     def end(self, keep_apps: bool = False) -> None:
         """Begin the orderly end.  Asked twice: cut what is in flight.  Asked again: leave at once.
@@ -294,6 +308,13 @@ class Daemon:
             for route in app.routes:
                 say(f"  {app.name:<14}  {_url(base, route)}")
         say()
+
+
+async def _beat(pause: float) -> None:
+    """Give signs of life: a loop that hangs gives none."""
+    while True:
+        notify.heartbeat()
+        await asyncio.sleep(pause)
 
 
 def _ignore_hangup() -> None:
