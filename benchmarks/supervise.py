@@ -111,7 +111,7 @@ def _respawn_row(name: str, rounds: int, patience: float) -> str:
 
 def _rows(name: str, numbers: list[int], seconds: float, patience: float) -> None:
     with _managed(name, 0) as (manager, _):
-        _status_ms(manager)  # whatever is loaded at first use is loaded before the memory is read
+        _status_ms(manager, 0)  # whatever is loaded at first use is loaded before the memory is read
         time.sleep(1.0)
         empty = _rss(manager.pid)
     for number in sorted(numbers):
@@ -129,7 +129,7 @@ def _measured(name: str, number: int, seconds: float, patience: float) -> Figure
         if figures.up < number:
             return figures
         figures.start = time.perf_counter() - begun
-        figures.status = _status_ms(manager)
+        figures.status = _status_ms(manager, number)
         time.sleep(1.0)
         before, idle_since = _cpu(manager.pid), time.monotonic()
         time.sleep(seconds)
@@ -163,15 +163,18 @@ def _all_born(born: Births, number: int, until: float) -> list[int]:
     return pids
 
 
-def _status_ms(manager: Managed) -> float:
+def _status_ms(manager: Managed, number: int) -> float | None:
+    """None where it does not show all programs."""
     times = []
     for _ in range(STATUS_RUNS):
         begun = time.perf_counter()
         # supervisorctl exits with 3 where not all programs run
-        subprocess.run(
-            manager.status, env=manager.environment, check=False, stdout=subprocess.DEVNULL, timeout=120
+        shown = subprocess.run(
+            manager.status, env=manager.environment, check=False, stdout=subprocess.PIPE, timeout=120
         )
         times.append(time.perf_counter() - begun)
+        if not all(b"p%04d" % n in shown.stdout for n in range(number)):
+            return None
     return statistics.median(times) * 1000
 
 
@@ -189,13 +192,11 @@ def _row(figures: Figures, number: int, empty: int, patience: float) -> str:
     if figures.start is None:
         return f"   only {figures.up} up after {patience:g} s"
     assert figures.stop is not None
-    assert figures.status is not None
     assert figures.rss is not None
     each = (figures.rss - empty) / number / 1024
+    status = "fails" if figures.status is None else f"{figures.status:.0f}"
     left = f"   {figures.left} left running" if figures.left else ""
-    return (
-        f"{figures.start:11.2f}{figures.stop:9.2f}{figures.status:12.0f}{each:10.1f}{figures.cpu:13.3f}{left}"
-    )
+    return f"{figures.start:11.2f}{figures.stop:9.2f}{status:>12}{each:10.1f}{figures.cpu:13.3f}{left}"
 
 
 if __name__ == "__main__":
