@@ -73,6 +73,19 @@ crashy  failed
     assert expected == table(24)
 
 
+def test_the_name_stays_to_the_last() -> None:
+    """Where not even the state has room, the names remain, and are cut at last."""
+    assert ["NAME", "notes", "日本", "old", "crashy", "  └ exite…"] == table(10).splitlines()
+    assert ["NAME", "not…", "日本", "old", "cra…", "  └…"] == table(4).splitlines()
+
+
+def test_a_long_name_is_cut_for_the_state() -> None:
+    """As long as what is left of it can be told from others."""
+    long = rows(app("a-name-of-some-length", "asleep"))
+    text = render(COLUMNS, long, room=17, headers=False, colour=False)
+    assert "a-name-o…  asleep\n" == text
+
+
 def test_who_ended_by_itself_says_so() -> None:
     """An app that sleeps because it exited has a note; one that was idle or put to sleep has none."""
     exited = app("web", "asleep", cause="exited", reason="exited with code 1")
@@ -116,8 +129,8 @@ web/1  backoff  -  -  -  -  0  -  -
 
 
 def test_no_line_is_wider_than_the_terminal() -> None:
-    """At any width at which the state alone fits."""
-    for room in range(13, 120):
+    """However narrow that is."""
+    for room in range(1, 120):
         widest = max(width(line) for line in table(room).splitlines())
         assert widest <= room, room
 

@@ -12,7 +12,10 @@ GAP = "  "
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column.  Where room is short, the one with the lowest `keep` shrinks or goes first."""
+    """One column.  Where room is short, the one with the lowest `keep` shrinks or goes first.
+
+    The first one shrinks in its turn but never goes: it says what a line is about.
+    """
 
     title: str
     keep: int
@@ -59,13 +62,14 @@ def _narrow(columns: Sequence[Column], widths: list[int], room: int | None) -> l
         return shown
     for index in sorted(shown, key=lambda i: columns[i].keep):
         excess = sum(widths[i] for i in shown) + len(GAP) * (len(shown) - 1) - room
-        if excess <= 0 or len(shown) == 1:
+        if excess <= 0:
             break
         least = columns[index].least
         if least is not None and widths[index] - excess >= least:
             widths[index] -= excess
-        else:
+        elif index != 0:
             shown.remove(index)
+    widths[0] = min(widths[0], room)
     return shown
 
 
