@@ -67,6 +67,20 @@ def test_exit_codes(shared_daemon: Path, code: int, line: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "status", "show", "start", "stop", "restart", "restart --rolling", "reload", "signal HUP", "signal", "wake",
+        "sleep", "logs", "events", "graph", "analyze", "stop notes",
+    ],
+)  # fmt: skip
+def test_a_name_must_not_be_empty(tmp_path: Path, line: str) -> None:
+    """Whatever the verb: the usage is wrong, and no daemon is asked."""
+    result = torpor(tmp_path / "none.sock", *line.split(), "")
+    assert (2, "") == (result.returncode, result.stdout)
+    assert result.stderr.startswith("torpor: a name must not be empty\n"), result.stderr
+
+
+@pytest.mark.parametrize(
     "line", ["status", "show web", "stop web", "logs -f", "events", "down", "status --json"]
 )
 def test_without_a_daemon(tmp_path: Path, line: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from torpor.cli.connection import complete_app, connect, json_option, print_json
+from torpor.cli.connection import check_names, complete_app, connect, json_option, print_json
 from torpor.cli.figures import NONE, lapse
 from torpor.cli.status import COLOURS
 from torpor.cli.table import Column, Row, render
@@ -29,7 +29,7 @@ _STATE = 1
 
 
 @click.command()
-@click.argument("name", metavar="[APP]", required=False, shell_complete=complete_app)
+@click.argument("name", metavar="[APP]", required=False, callback=check_names, shell_complete=complete_app)
 @json_option
 def analyze(name: str | None, as_json: bool) -> None:
     """Show what made the last boot, or an app's last wake, slow.

@@ -79,6 +79,13 @@ def complete_app(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
     ]
 
 
+def check_names(_ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
+    """The value of an argument that names apps, as it is.  Raises `UsageError` for an empty name."""
+    if value == "" or (isinstance(value, tuple) and "" in value):
+        raise click.UsageError("a name must not be empty")
+    return value
+
+
 def app_argument(*, required: bool = False, many: bool = True) -> Callable[[Any], Any]:
     """The argument that names apps, with completion."""
     return click.argument(
@@ -86,6 +93,7 @@ def app_argument(*, required: bool = False, many: bool = True) -> Callable[[Any]
         metavar="[APP]..." if many and not required else "APP..." if many else "APP",
         nargs=-1 if many else 1,
         required=required,
+        callback=check_names,
         shell_complete=complete_app,
     )
 

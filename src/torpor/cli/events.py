@@ -8,14 +8,14 @@ import time
 
 import click
 
-from torpor.cli.connection import complete_app, connect, json_option
+from torpor.cli.connection import check_names, complete_app, connect, json_option
 from torpor.cli.terminal import has_colour, paint, printable
 
 COLOURS = {"ready": "green", "failed": "red", "exited": "red", "asleep": "blue"}
 
 
 @click.command()
-@click.argument("name", metavar="[APP]", required=False, shell_complete=complete_app)
+@click.argument("name", metavar="[APP]", required=False, callback=check_names, shell_complete=complete_app)
 @click.option("-f", "--follow", is_flag=True, help="Go on until Ctrl-C.")
 @click.option(
     "-n", "--number", type=click.IntRange(min=0), default=50, show_default=True, help="Past events."

@@ -7,13 +7,20 @@ from typing import Any
 
 import click
 
-from torpor.cli.connection import complete_app, connect, json_option
+from torpor.cli.connection import check_names, complete_app, connect, json_option
 from torpor.cli.terminal import printable
 from torpor.cli.verbs import chosen_names, outcomes, report
 
 
 @click.command()
-@click.argument("words", metavar="APP... SIGNAL", nargs=-1, required=True, shell_complete=complete_app)
+@click.argument(
+    "words",
+    metavar="APP... SIGNAL",
+    nargs=-1,
+    required=True,
+    callback=check_names,
+    shell_complete=complete_app,
+)
 @click.option("-s", "name", metavar="SIGNAL", help="The signal; then all words are apps.")
 @json_option
 def signal(words: Sequence[str], name: str | None, as_json: bool) -> int:
