@@ -102,9 +102,9 @@ def test_fifty_apps_survive_a_kill(launch: Launch, home: Path) -> None:
             counter(workers[0], f"--break-once={home / 'broke'}"),
         )
     )
+    wait_until_written(daemon, workers[0], restarts=1, generation=2)
     before = all_ready(daemon)
     running = processes(before)
-    wait_until_written(daemon, workers[0], restarts=1, generation=2)
     with light_load(daemon, [f"{name}.localhost" for name in servers]):
         daemon.kill()
         assert all(process.alive for process in running.values())
