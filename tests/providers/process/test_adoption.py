@@ -116,6 +116,29 @@ async def test_a_program_whose_pid_was_never_written_down_is_ended(subject: Worl
     await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
 
 
+def test_a_shorter_record_hides_a_longer_one(tmp_path: Path) -> None:
+    """Of what was written before nothing is left, though the file is not replaced."""
+    records = Records(tmp_path)
+    long = Record(
+        app="app",
+        replica=0,
+        release=0,
+        generation=10**9,
+        boot=read_boot(),
+        invocation="0" * 32,
+        number=1 << 61,
+        stop_signal=15,
+        cgroup="/" * 300,
+    )
+    records.write("app", long)
+    short = msgspec.structs.replace(long, generation=1, cgroup=None)
+    records.write("app", short)
+    assert {"app": short} == records.read_all()
+    records.remove("app")
+    records.remove("app")
+    assert {} == records.read_all()
+
+
 async def test_what_nobody_understands_is_left_out(subject: World, tmp_path: Path) -> None:
     """A broken record harms neither the daemon nor other records."""
     await subject.provider.start(subject.launch(Behaviour.STEADY))

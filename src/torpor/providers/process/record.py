@@ -2,14 +2,16 @@
 
 1. A record stands before its program does: a daemon that dies between the two leaves
    at least the mark by which the program is known.
-2. A file is replaced as a whole, never changed.  It is not synced: no record is of any
-   worth once the machine has been off.
+2. A file has one size and is written by one call within one page, which the kernel does
+   wholly or not at all, however the daemon dies; to replace it would cost three times as much,
+   at each start.  It is not synced: no record is of any worth once the machine has been off.
 3. A record that cannot be written harms no app; it is said once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 from pathlib import Path
@@ -23,7 +25,8 @@ from torpor.providers.process.tree import Mark
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
-_LARGEST = 64 * 1024
+_SIZE = 2048
+"""More than any record has; the rest is spaces, so that none shows the end of a longer one."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -81,14 +84,14 @@ class Records:
     def write(self, name: str, record: Record) -> None:
         """Put it in place of the one before.  `name`: the instance's, as a file name."""
         path = f"{self._folder}/{name}.json"
-        fresh = f"{path}.new"
+        content = msgspec.json.encode(record).ljust(_SIZE)
         try:
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                os.write(fd, msgspec.json.encode(record))
+                if os.write(fd, content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(fd)
-            os.replace(fresh, path)
         except OSError as error:
             if not self._complained:
                 logger.warning(
@@ -109,7 +112,7 @@ class Records:
         for path in sorted(self._folder.glob("*.json")):
             try:
                 with path.open("rb") as file:
-                    record = msgspec.json.decode(file.read(_LARGEST), type=Record)
+                    record = msgspec.json.decode(file.read(_SIZE), type=Record)
                 if record.version != _VERSION:
                     raise ValueError(f"its version is {record.version}, not {_VERSION}")
             except (OSError, ValueError) as error:
