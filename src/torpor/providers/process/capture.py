@@ -97,7 +97,7 @@ class Capture:
     def catch_up(self) -> None:
         """Read what lies in the pipe now: what an ended process wrote is then in the log."""
         left = _LARGEST_PIPE
-        while left > 0:
+        while left > 0 and self._reader >= 0:
             count = self._read_chunk()
             if not count and (self.feed is None or not self.feed()):
                 break

@@ -149,8 +149,8 @@ class ProcessProvider:
                 main = await self._entourage.make_ready(launch.id, writer)
             except BaseException:
                 # What its hook may have sent into the background.
-                with contextlib.suppress(OSError):
-                    orphans(record).kill()
+                with contextlib.suppress(OSError, TimeoutError):
+                    await end_tree(orphans(record), 0.0)
                 raise
             if (store := self._stores.get(launch.id)) is not None:
                 main = replace(main, listens=store.listens)
@@ -364,6 +364,7 @@ class ProcessProvider:
             if child.pidfd in self._unreaped:
                 # Its number cannot be a stranger's before it is reaped.
                 os.killpg(child.process.pid, signal.SIGKILL)
+                await asyncio.wait([ended], timeout=_GRACE)
 
     async def _undo_birth(self, child: Child, tree: Tree, stop_signal: int) -> None:
         """End a program whose start has failed after all."""
