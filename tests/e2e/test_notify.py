@@ -1,0 +1,78 @@
+"""Apps that speak for themselves (sd_notify), end to end."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import torpor
+from e2e.apps import app, config
+from e2e.harness import Launch, Process, wait_for
+
+SPEAKING = Path(__file__).parent / "programs" / "speaking.py"
+QUIET = {"routes": [], "always_on": True, "backoff": {"initial": "10ms"}}
+
+
+def speaking(*words: str, **settings: object) -> str:
+    """An app that says these words, one after the other, each once its file exists."""
+    known = {
+        **QUIET,
+        "readiness": {"notify": True},
+        "environment": {"PYTHONPATH": str(Path(torpor.__file__).parents[1])},
+    }
+    return app("speaker", [sys.executable, str(SPEAKING), *words], **{**known, **settings})
+
+
+def test_an_app_says_when_it_is_ready_and_what_it_does(launch: Launch, home: Path) -> None:
+    """READY=1 makes it ready and not before; STATUS is shown; both outlive the daemon."""
+    daemon = launch(config(speaking(f"{home}/1:status:warming up", f"{home}/2:ready:")))
+    (home / "1").touch()
+    wait_for("its status is shown", lambda: daemon.apps()["speaker"]["status"] == "warming up")
+    assert "starting" == daemon.apps()["speaker"]["state"]
+    (home / "2").touch()
+    pid = daemon.wait_for_state("speaker", "ready")["pid"]
+    daemon.kill()
+    daemon.start()
+    assert pid == daemon.wait_for_state("speaker", "ready")["pid"]
+
+
+def test_more_time_is_granted_to_who_asks(launch: Launch, home: Path) -> None:
+    """EXTEND_TIMEOUT_USEC holds up the start timeout."""
+    daemon = launch(
+        config(
+            speaking(":extend_timeout:60", f"{home}/1:status:asked", f"{home}/2:ready:", start_timeout="2s")
+        )
+    )
+    pid = wait_for("it runs", lambda: daemon.apps()["speaker"]["pid"])
+    age = Process.of(pid)
+    (home / "1").touch()
+    wait_for("it has asked", lambda: daemon.apps()["speaker"]["status"] == "asked")
+    wait_for("its start timeout has passed", lambda: daemon.apps()["speaker"]["uptime"] > 2.5)
+    assert age.alive
+    (home / "2").touch()
+    assert pid == daemon.wait_for_state("speaker", "ready")["pid"]
+
+
+def test_a_silent_app_is_restarted_under_the_next_daemon_too(launch: Launch, home: Path) -> None:
+    """The watchdog goes on after an adoption: without a sign of life the app is replaced."""
+    daemon = launch(config(speaking(":ready:", f"{home}/1:status:silent", watchdog="2s")))
+    first = Process.of(daemon.wait_for_state("speaker", "ready")["pid"])
+    daemon.kill()
+    daemon.start()
+    assert first.pid == daemon.wait_for_state("speaker", "ready")["pid"]
+    wait_for("it is replaced", lambda: not first.alive)
+    second = wait_for("another one runs", lambda: daemon.wait_for_state("speaker", "ready"))
+    assert second["pid"] != first.pid
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_redis(launch: Launch, home: Path) -> None:
+    """A real program with nothing but its own option for systemd."""
+    command = ["redis-server", "--port", "0", "--unixsocket", f"{home}/redis", "--supervised", "systemd"]
+    daemon = launch(config(app("cache", command, **{**QUIET, "readiness": {"notify": True}})))
+    facts = daemon.wait_for_state("cache", "ready")
+    assert "Ready to accept connections" in facts["status"]
+    assert (home / "redis").exists()
