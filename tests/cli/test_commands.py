@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import socket
@@ -290,6 +291,72 @@ def test_a_reader_that_leaves_is_no_error(daemon: Daemon) -> None:
         daemon.write("notes", "one more")
         assert b"" == process.stderr.read()
         assert 141 == process.wait(30)
+
+
+@pytest.mark.parametrize("line", ["logs -f notes", "events -f"])
+@pytest.mark.parametrize("way", ["pipe", "terminal"])
+def test_a_reader_that_leaves_is_noticed_in_silence(daemon: Daemon, line: str, way: str) -> None:
+    """Whoever follows ends with its reader, not with the next line of an app that may never write again."""
+    reader, writer = os.pipe() if way == "pipe" else pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "torpor", *line.split()],
+        env=environment(daemon.socket),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(writer)
+        try:
+            assert b"" != os.read(reader, 1)
+            os.close(reader)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (141, b"") == (process.returncode, errors)
+
+
+@pytest.mark.parametrize(
+    "line", ["status", "status --json", "logs notes", "logs -f notes", "events -f", "--help"]
+)
+def test_a_full_disk_is_said_in_one_line(shared_daemon: Path, line: str) -> None:
+    """What cannot be printed is a failure, and no traceback."""
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "torpor", *line.split()],
+            env=environment(shared_daemon),
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (1, "torpor: cannot write the output: No space left on device\n") == (
+        result.returncode,
+        result.stderr,
+    )
+
+
+def test_streams_that_are_closed(daemon: Daemon) -> None:
+    """Without a stdout nothing is done, and why is said; without a stderr words are lost, not the exit code."""
+    closed = {}
+    for line in ("stop notes >&-", "status notez 2>&-"):
+        closed[line] = subprocess.run(
+            ["sh", "-c", f'"{sys.executable}" -m torpor {line}'],
+            env=environment(daemon.socket),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    without_stdout, without_stderr = closed.values()
+    assert 1 == without_stdout.returncode
+    assert "torpor: cannot write the output: it is closed\n" == without_stdout.stderr
+    assert "notes" not in without_stderr.stdout
+    assert 4 == without_stderr.returncode
+    (notes,) = json.loads(torpor(daemon.socket, "status", "--json", "notes").stdout)
+    assert "down" != notes["want"]
 
 
 @pytest.mark.parametrize("line", ["logs -f notes", "events -f", "restart shop"])

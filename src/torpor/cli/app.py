@@ -19,8 +19,8 @@ from typing import Any
 import click
 
 from torpor import __version__
-from torpor.cli.terminal import fail
-from torpor.control.client import Problem
+from torpor.cli.terminal import CannotWrite, fail, prepare_streams
+from torpor.control.client import Problem, ReaderLeft
 from torpor.errors import TorporError
 
 FAILED = 1
@@ -124,17 +124,17 @@ def torpor() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run one command line; the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character gets a stand-in, never a traceback.
-        if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="replace")
     try:
+        prepare_streams()
         code = _invoke(args)
         sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still buffered must not raise again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, ReaderLeft):
+        _drop_output()
         return READER_LEFT
+    except CannotWrite as error:
+        fail(f"cannot write the output: {error.strerror}")
+        _drop_output()
+        return FAILED
     return code
 
 
@@ -142,6 +142,12 @@ def exit_code(error: TorporError) -> int:
     """The exit code that tells a script what kind of failure this was."""
     code: Any = error.document.get("code") if isinstance(error, Problem) else error.code
     return _BY_CODE.get(code, FAILED)
+
+
+def _drop_output() -> None:
+    # What is still buffered must not raise again when the interpreter ends.
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _invoke(args: Sequence[str]) -> int:

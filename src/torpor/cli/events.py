@@ -29,7 +29,8 @@ def events(name: str | None, follow: bool, number: int, as_json: bool) -> None:
     if follow:
         params["follow"] = "true"
     colour = has_colour(sys.stdout)
-    with connect().send("GET", "events", params=params, patience=None if follow else -1) as answer:
+    patience, output = (None, sys.stdout.fileno()) if follow else (-1, None)
+    with connect().send("GET", "events", params=params, patience=patience, output=output) as answer:
         for raw in answer.lines():
             if b'"dropped"' in raw and "dropped" in (gap := json.loads(raw)):
                 sys.stderr.write(f"torpor: {gap['dropped']} events left out, this reader is too slow\n")

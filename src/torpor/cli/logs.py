@@ -43,7 +43,8 @@ def logs(names: Sequence[str], follow: bool, lines: int, previous: bool, as_json
     params: dict[str, str | int | list[str]] = {"lines": lines, "app": chosen if names else []}
     params.update({flag: "true" for flag, on in (("follow", follow), ("previous", previous)) if on})
     prefixes = {} if len(chosen) < 2 else _prefixes(chosen, colour=has_colour(sys.stdout))
-    with client.send("GET", "logs", params=params, patience=None if follow else -1) as answer:
+    patience, output = (None, sys.stdout.fileno()) if follow else (-1, None)
+    with client.send("GET", "logs", params=params, patience=patience, output=output) as answer:
         for raw in answer.lines():
             entry = json.loads(raw)
             if "dropped" in entry:

@@ -2,14 +2,57 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 _CODES = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "magenta": "35", "cyan": "36", "dim": "2"}
 PREFIX_COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
 _WIDE = frozenset("WF")
 _INVISIBLE = frozenset(("Mn", "Me", "Cf"))
+
+
+class CannotWrite(OSError):
+    """Stdout takes no more, e.g. because its disk is full."""
+
+
+class _Output(io.FileIO):
+    """A file whose errors cannot be mistaken for those of other files."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number, "w", closefd=False)
+        # A terminal that has hung up is none any more: it has to be asked before.
+        self._terminal = self.isatty()
+
+    def write(self, data: Any) -> int:
+        """Bytes written.  Raises `BrokenPipeError`, `CannotWrite`."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if self._terminal and error.errno == errno.EIO:
+                raise BrokenPipeError(errno.EPIPE, "the terminal has hung up") from error
+            raise CannotWrite(error.errno, error.strerror) from error
+
+
+def prepare_streams() -> None:
+    """Make stdout and stderr fit for any text, and their errors known.  Raises `CannotWrite` without a stdout."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
+    if sys.stdout is None:
+        raise CannotWrite(errno.EBADF, "it is closed")
+    # A terminal that cannot show a character gets a stand-in, never a traceback.
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(sys.stdout.fileno())),
+        encoding=sys.stdout.encoding,
+        errors="replace",
+        line_buffering=sys.stdout.isatty(),
+    )
 
 
 def fail(message: str, hint: str | None = None) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import select
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
@@ -35,13 +36,19 @@ class Problem(TorporError):
         self.document = document
 
 
+class ReaderLeft(Exception):
+    """Nobody reads any more what the answer is printed to."""
+
+
 class Answer:
     """One response.  Close it, or use it as a context manager."""
 
-    def __init__(self, stream: socket.socket, path: str) -> None:
+    def __init__(self, stream: socket.socket, path: str, output: int | None = None) -> None:
         self._socket = stream
         self._path = path
-        self._file: BufferedReader = stream.makefile("rb")
+        self._file: BufferedReader = (
+            stream.makefile("rb") if output is None else BufferedReader(_Watching(stream, output))
+        )
         self.status = 0
         self.headers: dict[str, str] = {}
 
@@ -161,10 +168,13 @@ class Client:
         params: Params | None = None,
         accept: str = "application/json",
         patience: float | None = -1,
+        output: int | None = None,
     ) -> Answer:
         """Send a request; the answer is read when it is asked for.
 
         `patience` is how many seconds the daemon may be silent; None: for ever.
+        `output` is the descriptor to which the answer is printed: reading raises `ReaderLeft`
+        as soon as that has no other end any more, also while the daemon has nothing to say.
         Raises `DaemonUnreachable`.
         """
         target = "/api/v1/" + "/".join(quote(segment, safe="") for segment in segments)
@@ -181,10 +191,36 @@ class Client:
                 stream.connect(self._path)
                 stream.sendall(head.encode("ascii"))
             stream.settimeout(self._timeout if patience == -1 else patience)
-            return Answer(stream, self._path)
+            return Answer(stream, self._path, output)
         except BaseException:
             stream.close()
             raise
+
+
+class _Watching(RawIOBase):
+    """Reads from a socket, but waits for the end of `output` too."""
+
+    def __init__(self, stream: socket.socket, output: int) -> None:
+        self._stream = stream
+        self._output = output
+        self._poll = select.poll()
+        self._poll.register(stream, select.POLLIN)
+        # No event is asked for: an error and a hang-up are always told.
+        self._poll.register(output, 0)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # what a BufferedReader hands over
+        """Bytes received; 0 at the end.  Raises `ReaderLeft`, `OSError`."""
+        limit = self._stream.gettimeout()
+        ready = [number for number, _ in self._poll.poll(None if limit is None else limit * 1000)]
+        if self._output in ready:
+            raise ReaderLeft
+        if not ready:
+            raise TimeoutError
+        return self._stream.recv_into(buffer)
 
 
 class _translated:  # noqa: N801  # a context manager, used like a function
