@@ -5,14 +5,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.fakes import OK, Client, FakeSeam, Served, serving
+from gateway.fakes import DEFAULT, OK, Client, FakeSeam, Served, Setup, serving
 from torpor.config.settings import GatewaySpec, Limits, Listen, Tls
+from torpor.core.model import Route
 from torpor.errors import ListenFailed
+from torpor.gateway.fields import Malformed
+from torpor.gateway.framing import BadFraming, Chunked
 from torpor.gateway.gateway import Gateway
+from torpor.gateway.heads import check_partial
+from torpor.gateway.http import ClientConnection
+from torpor.gateway.phase import AWAITING
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -200,3 +207,99 @@ async def test_unusable_certificate(tmp_path: Path) -> None:
     listen = Listen("127.0.0.1", 0, Tls(tmp_path / "none.pem", tmp_path / "none.key"))
     with pytest.raises(ListenFailed, match=r"none\.pem"):
         await Gateway(GatewaySpec((listen,)), FakeSeam()).open()
+
+
+async def connected(setup: Setup) -> tuple[Client, ClientConnection]:
+    """A first client, and the gateway's side of its connection."""
+    client = await setup.client()
+    async with asyncio.timeout(5):
+        while not setup.gateway._connections:
+            await asyncio.sleep(0.001)
+    (connection,) = setup.gateway._connections
+    return client, connection
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("pieces", [[b"\r\n" * 100_000], [b"\r\n"] * 3, [b"\r", b"\n\r", b"\n\r\n"]])
+async def test_empty_lines(pieces: list[bytes]) -> None:
+    """Two empty lines before a request are ignored, a third one is refused, however they come."""
+    async with serving() as setup:
+        client, connection = await connected(setup)
+        for _ in range(2):
+            assert b"ok" == (await client.ask(b"\r\n\r\n" + GET))[1]
+        for piece in pieces:
+            assert AWAITING == connection.phase
+            connection.data_received(piece)
+        assert AWAITING != connection.phase
+        assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\nX-Torpor: bad-request\r\n")
+        assert 2 == connection._empty_lines
+
+
+@pytest.mark.anyio
+async def test_dripped_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small its pieces are, each byte of a head is checked once."""
+    checked = []
+
+    def check(data: bytearray, limits: Limits, before: int) -> None:
+        checked.append(len(data) - before)
+        check_partial(data, limits, before)
+
+    monkeypatch.setattr("torpor.gateway.http.check_partial", check)
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X-A: 1\r\n" * 90
+    async with serving() as setup:
+        client, connection = await connected(setup)
+        for byte in head:
+            connection.data_received(bytes([byte]))
+        assert [1] * len(head) == checked
+        connection.data_received(b"\r\n")
+        assert b"ok" == (await client.response())[1]
+
+
+@pytest.mark.parametrize("bad", [b"\n", b"GET /\r\n", b"GET / HTTP/1.1\r\nHost: a\n", b"x"])
+def test_dripped_nonsense(bad: bytes) -> None:
+    """What cannot become a head is refused with the byte that shows it."""
+    for size in range(1, len(bad)):
+        check_partial(bad[:size], Limits(), size - 1)
+    with pytest.raises(Malformed):
+        check_partial(bad, Limits(), len(bad) - 1)
+
+
+@pytest.mark.anyio
+async def test_endless_pipeline() -> None:
+    """Who sends requests faster than they are served waits; nothing piles up in the gateway."""
+    reached = asyncio.Event()
+    served = 0
+
+    async def answer(served_now: Served) -> None:
+        nonlocal served
+        served += 1
+        if served == 500:
+            reached.set()
+        await served_now.send(OK)
+
+    async with serving(answer) as setup:
+        client, connection = await connected(setup)
+        client.writer.write(GET * 500_000)
+        await reached.wait()
+        assert 0 < len(connection.buffer) <= 1_000_000
+        client.writer.transport.abort()
+
+
+@pytest.mark.anyio
+async def test_pipeline_to_nobody() -> None:
+    """Requests that are answered at once are answered one per turn of the loop."""
+    async with serving(spec=replace(DEFAULT, routes=(Route("b"),))) as setup:
+        client, connection = await connected(setup)
+        connection.data_received(GET * 3)
+        assert (1, 2 * len(GET)) == (connection.served, len(connection.buffer))
+        for _ in range(3):
+            assert (await client.response())[0].startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n"])
+def test_long_trailer_section(end: bytes) -> None:
+    """A trailer section has its own, low limit, whether its end has come or not."""
+    line = b"X-A: " + b"1" * 93 + b"\r\n"
+    assert (b"0\r\n" + line * 40 + b"\r\n", b"") == Chunked(Limits()).feed(b"0\r\n" + line * 40 + b"\r\n")
+    with pytest.raises(BadFraming):
+        Chunked(Limits()).feed(b"0\r\n" + line * 41 + end)

@@ -24,6 +24,10 @@ _SIZE = re.compile(
 _SIZE_LINE = 256
 """The longest chunk-size line, extensions included, in bytes."""
 
+_TRAILER_SECTION = 4096
+"""The longest trailer section in bytes.  It is passed on only as a whole and searched again with
+every piece that comes of it, so it is kept short; a trailer in use has a few dozen bytes."""
+
 
 class BadFraming(Exception):
     """The body's framing is broken; where it ends cannot be known."""
@@ -170,10 +174,10 @@ class Chunked:
         end = data.find(b"\r\n\r\n", position)
         if end < 0:
             partial = data[position:]
-            if len(partial) > self._limits.headers_size or partial.count(b"\n") != partial.count(b"\r\n"):
+            if len(partial) > _TRAILER_SECTION or partial.count(b"\n") != partial.count(b"\r\n"):
                 raise BadFraming("The trailer section is malformed.")
             return -1
-        if not check_trailers(data[position : end + 2], self._limits):
+        if end - position > _TRAILER_SECTION or not check_trailers(data[position : end + 2], self._limits):
             raise BadFraming("The trailer section is malformed.")
         return end + 4
 

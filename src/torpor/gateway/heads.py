@@ -170,22 +170,23 @@ def host_name(value: bytes) -> str:
     return name.strip(b"[]").rstrip(b".").decode("ascii")
 
 
-def check_partial(data: bytes | bytearray, limits: Limits) -> None:
+def check_partial(data: bytes | bytearray, limits: Limits, checked: int = 0) -> None:
     """Refuse as early as possible what can no longer become a good request head.
 
-    Raises `Malformed`.  Without this a bare-LF request or a TLS greeting would wait for the
-    header timeout.
+    `checked`: bytes at the front that passed before; at most the request line among them is
+    looked at again.  Raises `Malformed`.  Without this a bare-LF request or a TLS greeting would
+    wait for the header timeout.
     """
     if len(data) > limits.headers_size:
         raise Malformed("headers-too-large", "The request's head is too large.")
     if not 65 <= data[0] <= 90:
         raise Malformed("bad-request", "This is not an HTTP/1 request.")
-    line = data.find(b"\n")
-    if (line if line >= 0 else len(data)) > limits.request_line:
+    line = data.find(b"\n", 0, limits.request_line + 1)
+    if line < 0 and len(data) > limits.request_line:
         raise Malformed("uri-too-long", "The request line is too long.")
-    if line >= 0 and _REQUEST_LINE.match(data) is None:
+    if line >= checked and _REQUEST_LINE.match(data) is None:
         raise _bad_request_line(bytes(data), limits)
-    if data.count(b"\n") != data.count(b"\r\n"):
+    if data.count(b"\n", checked) != data.count(b"\r\n", max(checked - 1, 0)):
         raise Malformed("bad-request", "A line ends without CR.")
 
 
