@@ -44,6 +44,25 @@ Launch = Callable[[Path, Path, int], AbstractContextManager[Managed]]
 
 
 @contextmanager
+def shell(_folder: Path, program: Path, number: int) -> Iterator[Managed]:
+    """A loop of the shell around each program: what the machine itself takes, and nothing else."""
+    loop = ["/bin/sh", "-c", f"while :; do {program}; done"]
+    loops = [
+        subprocess.Popen(loop, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(number)
+    ]
+
+    def stop() -> None:
+        for process in loops:
+            process.kill()
+            process.wait()
+
+    try:
+        yield Managed(os.getpid(), ["true"], os.environ, stop)
+    finally:
+        stop()
+
+
+@contextmanager
 def torpor(_folder: Path, program: Path, number: int) -> Iterator[Managed]:
     """Torpor, every program an app of its own."""
     settings = f"{{command: {program}, always_on: true, restart: always, stable_after: {STABLE:g}s}}"
@@ -133,7 +152,9 @@ def pm2(folder: Path, program: Path, number: int) -> Iterator[Managed]:
         os.close(pidfd)
 
 
+FLOOR = "(a shell loop)"
 MANAGERS: dict[str, tuple[str, Launch]] = {
+    FLOOR: ("/bin/sh", shell),
     "torpor": (sys.executable, torpor),
     "supervisord": ("supervisord", supervisord),
     "circus": ("circusd", circus),

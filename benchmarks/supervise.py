@@ -6,7 +6,8 @@
 The Python peers come with `pip install .[bench]`, pm2 with npm; what is missing is left out
 and named.  Every program is the same `sleep` (`births.py`), with its output captured.
 
-- respawn: SIGKILL of one program until the next one says that it is there; 10 run;
+- respawn: SIGKILL of one program until the next one says that it is there; 10 run; a loop of
+  the shell tells what of that is the machine's own;
 - start: from the manager's own start until the last program says that it is there;
 - stop: SIGTERM of the manager (pm2: `pm2 kill`) until it and all programs are gone;
 - status: the whole command that shows all programs, interpreter start included, median;
@@ -32,7 +33,7 @@ from pathlib import Path
 
 from births import Births, births
 from daemon import PAGE, about_this_run
-from managers import MANAGERS, Managed, missing
+from managers import FLOOR, MANAGERS, Managed, missing
 
 STEADY = 0.25
 """Seconds that a program runs before it is killed: it counts as stable then."""
@@ -60,7 +61,7 @@ class Figures:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--quick", action="store_true", help="few programs, few rounds: does it work at all?")
-    parser.add_argument("--managers", default=",".join(MANAGERS))
+    parser.add_argument("--managers", default=",".join(name for name in MANAGERS if name != FLOOR))
     parser.add_argument("--programs", default="20,100,500,1000")
     parser.add_argument("--rounds", type=int, default=100, help="respawns of each manager")
     parser.add_argument("--seconds", type=float, default=30.0, help="of idleness")
@@ -77,9 +78,9 @@ def main() -> int:
     print(TARGETS)
     if absent:
         print(f"not installed, left out: {', '.join(absent)}")
-    print(f"\nrespawn, milliseconds\n{'':12}{'median':>9}{'p95':>9}{'max':>9}{'rounds':>9}")
-    for name in present:
-        print(f"{name:12}{_respawn_row(name, options.rounds, options.patience)}", flush=True)
+    print(f"\nrespawn, milliseconds\n{'':15}{'median':>9}{'p95':>9}{'max':>9}{'rounds':>9}")
+    for name in (FLOOR, *present):
+        print(f"{name:15}{_respawn_row(name, options.rounds, options.patience)}", flush=True)
     print(f"\nidle CPU over {options.seconds:g} s; status: median of {STATUS_RUNS}\n{HEAD}")
     for name in present:
         _rows(name, [int(n) for n in options.programs.split(",")], options.seconds, options.patience)
