@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import os
 import re
-import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,34 +22,30 @@ from enum import StrEnum
 from pathlib import Path
 
 from torpor.config.settings import ProcessSpec
-from torpor.core.model import Endpoint, ExitInfo, InstanceId, NotifyProbe
+from torpor.core.model import Endpoint, InstanceId, NotifyProbe
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_leftovers, end_tree, find_main, orphans
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
 from torpor.providers.process.entourage import Entourage
-from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.fdstore import FdStore
 from torpor.providers.process.identity import is_own
 from torpor.providers.process.life import Child, Life
 from torpor.providers.process.notify import NotifySocket
-from torpor.providers.process.procfs import age, read_boot, read_process, tag
+from torpor.providers.process.nursery import Nursery, bear
+from torpor.providers.process.procfs import age, read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
 from torpor.providers.process.spawn import (
     Surroundings,
     arguments,
-    explain,
     fill_in,
     keep_ignored_signals_to_ourselves,
-    spawn,
     surroundings,
 )
 from torpor.providers.process.tree import Descent, Mark, Tree, foster_parent
 
-_SPAWNERS = 4
-"""Programs that are executed at once."""
 _HOST = "127.0.0.1"
 _GRACE = 5.0
 """Seconds that a survivor which nobody wants gets to end by itself."""
@@ -94,10 +89,9 @@ class ProcessProvider:
         self._outputs: dict[InstanceId, Capture] = {}
         self._stores: dict[InstanceId, FdStore] = {}
         self._moves: set[asyncio.Future[None]] = set()
-        self._unreaped: dict[int, int] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._nursery = Nursery(self._reaper)
         self._mover: ThreadPoolExecutor | None = None
-        self._entourage = Entourage(self._name, self._run_command, report, self._rss)
+        self._entourage = Entourage(self._name, self._nursery.run, report, self._rss)
 
     async def open(self) -> None:
         """Prepare the state directory and this process.  Raises `StateUnusable`."""
@@ -114,7 +108,7 @@ class ProcessProvider:
         become_subreaper()
         keep_ignored_signals_to_ourselves()
         self._reaper.open()
-        self._pool = ThreadPoolExecutor(_SPAWNERS, thread_name_prefix="torpor-spawn")
+        self._nursery.open()
         self._mover = ThreadPoolExecutor(1, thread_name_prefix="torpor-cgroup")
 
     async def start(self, launch: Launch) -> Running:
@@ -154,8 +148,8 @@ class ProcessProvider:
                 raise
             if (store := self._stores.get(launch.id)) is not None:
                 main = replace(main, listens=store.listens)
-            child = await self._give_birth(
-                lambda: self._bear_on_record(record, lambda: _bear(argv, main, writer, mark)), mark
+            child = await self._nursery.give_birth(
+                lambda: self._bear_on_record(record, lambda: bear(argv, main, writer, mark)), mark
             )
             tree = self._tree(record, child)
             try:
@@ -285,7 +279,7 @@ class ProcessProvider:
         if life is None:
             return False
         try:
-            info = await self._run_command(
+            info = await self._nursery.run(
                 fill_in(launch, command), life.where, subprocess.DEVNULL, timeout, life.mark
             )
         except StartFailed:
@@ -313,17 +307,15 @@ class ProcessProvider:
             await life.close()
         self._lives.clear()
         await self._entourage.close()
-        for pidfd in list(self._unreaped):
-            self._forget_child(pidfd)
+        self._nursery.close()
         for _, child in self._found.values():
             os.close(child.pidfd)
         self._found.clear()
         for store in self._stores.values():
             store.close()
-        for pool in (self._pool, self._mover):
-            if pool is not None:
-                pool.shutdown()
-        self._pool = self._mover = None
+        if self._mover is not None:
+            self._mover.shutdown()
+            self._mover = None
         if self._cgroups is not None:
             remove_cgroup(self._cgroups)
         # Not there, or kept because survivors send to sockets in it.
@@ -343,36 +335,13 @@ class ProcessProvider:
         stats = self.stats(id)
         return 0 if stats is None else stats.rss
 
-    async def _run_command(
-        self,
-        argv: tuple[str, ...],
-        where: Surroundings,
-        output: int,
-        timeout: float,
-        mark: Mark | None = None,
-    ) -> ExitInfo | None:
-        """Run a command to its end, or kill it after `timeout` seconds: then None.  Raises `StartFailed`."""
-        mark = mark or Mark.fresh()
-        child = await self._give_birth(lambda: _bear(argv, where, output, mark), mark)
-        ended = self._reap_at_end(child)
-        try:
-            async with asyncio.timeout(timeout):
-                return await asyncio.shield(ended)
-        except TimeoutError:
-            return None
-        finally:
-            if child.pidfd in self._unreaped:
-                # Its number cannot be a stranger's before it is reaped.
-                os.killpg(child.process.pid, signal.SIGKILL)
-                await asyncio.wait([ended], timeout=_GRACE)
-
     async def _undo_birth(self, child: Child, tree: Tree, stop_signal: int) -> None:
         """End a program whose start has failed after all."""
         with contextlib.suppress(OSError, TimeoutError):
             await end_tree(tree, _GRACE, (stop_signal,))
         if tree.moving is not None:
             await asyncio.wait([tree.moving])
-        await self._reap_at_end(child)
+        await self._nursery.reap_at_end(child)
         tree.close()
 
     def _live(
@@ -487,62 +456,6 @@ class ProcessProvider:
         child = bear()
         self._records.write(name, record.of(child.process))
         return child
-
-    async def _give_birth(self, bear: Callable[[], Child], mark: Mark) -> Child:
-        """Execute a program in the pool.  Cancelling leaves nothing alive.  Raises `StartFailed`."""
-        if self._pool is None:
-            raise ProviderFailed("the process provider is not open")
-        with self._reaper.spawning():
-            birth = asyncio.get_running_loop().run_in_executor(self._pool, bear)
-            try:
-                child = await asyncio.shield(birth)
-            except asyncio.CancelledError:
-                with contextlib.suppress(StartFailed):
-                    child = await birth
-                    self._reaper.ours.add(child.process.pid)
-                    Descent(child.process, mark, self._reaper.ours).kill()
-                    await self._reap_at_end(child)
-                raise
-            self._reaper.ours.add(child.process.pid)
-            return child
-
-    def _reap_at_end(self, child: Child) -> asyncio.Future[ExitInfo]:
-        """Reap a child when it ends, whoever waits; the result tells how it ended."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[ExitInfo] = loop.create_future()
-
-        def reap() -> None:
-            info = wait_for_exit_nowait(child.pidfd)
-            if info is None:
-                return
-            self._forget_child(child.pidfd)
-            if not ended.done():
-                ended.set_result(info)
-
-        self._unreaped[child.pidfd] = child.process.pid
-        loop.add_reader(child.pidfd, reap)
-        return ended
-
-    def _forget_child(self, pidfd: int) -> None:
-        asyncio.get_running_loop().remove_reader(pidfd)
-        self._reaper.ours.discard(self._unreaped.pop(pidfd))
-        os.close(pidfd)
-
-
-def _bear(argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) -> Child:
-    pid = spawn(argv, where, output)
-    if "rttime" not in where.attributes.rlimits:
-        # The mark lies in that limit; without it, the session and the environment must do.
-        tag(pid, mark.number)
-    # Not reaped yet, so nothing here can meet a stranger.
-    try:
-        process = read_process(pid)
-        assert process is not None
-        return Child(process, os.pidfd_open(pid))
-    except OSError as error:
-        os.killpg(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        raise explain(error, argv[0], where) from error
 
 
 def _hand_over(where: Surroundings, pipe: int, notify: NotifySocket | None) -> None:
