@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from torpor.control.client import Client, Problem
+from torpor.control.client import DEFAULT_TIMEOUT, LOOK_TIMEOUT, Client, Problem
 from torpor.errors import DaemonUnreachable
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -111,6 +111,44 @@ def test_a_hung_daemon(tmp_path: Path) -> None:
         silent.listen()
         with pytest.raises(DaemonUnreachable, match="does not answer"):
             Client(tmp_path / "s", timeout=0.01).get("apps")
+
+
+@pytest.mark.parametrize(
+    ("words", "there"), [("Its log may tell why: {}", True), ("Its log may tell why.", False)]
+)
+def test_where_a_hung_daemons_log_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, *, there: bool
+) -> None:
+    """It is named where there is one: a daemon in the foreground or under a service manager has none."""
+    monkeypatch.setenv("TORPOR_HOME", str(tmp_path))
+    if there:
+        (tmp_path / "daemon.log").touch()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        with pytest.raises(DaemonUnreachable) as caught:
+            Client(tmp_path / "s", timeout=0.01).get("apps")
+    assert words.format(tmp_path / "daemon.log") == caught.value.hint
+
+
+@pytest.mark.parametrize(("patience", "method"), [(LOOK_TIMEOUT, "GET"), (DEFAULT_TIMEOUT, "POST")])
+def test_who_only_looks_waits_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patience: float, method: str
+) -> None:
+    """Looking takes the daemon no time; carrying out may."""
+    limits: list[float | None] = []
+
+    class Spy(socket.socket):
+        def settimeout(self, value: float | None) -> None:
+            limits.append(value)
+            super().settimeout(value)
+
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "s"))
+        silent.listen()
+        monkeypatch.setattr(socket, "socket", Spy)
+        Client(tmp_path / "s").send(method, "apps").close()
+    assert patience == limits[-1]
 
 
 def test_nobody_there(tmp_path: Path) -> None:

@@ -15,13 +15,12 @@ from torpor.cli.connection import connect
 from torpor.cli.figures import lapse
 from torpor.cli.terminal import fail
 from torpor.cli.verbs import timeout_option
-from torpor.config.paths import state_dir
+from torpor.config.paths import log_path
 from torpor.control.client import Problem
 from torpor.errors import ConfigInvalid, ConfigNotFound, DaemonUnreachable, StateUnusable
 
 CONFIG_ERROR = 78
 """What a daemon exits with on a bad configuration (EX_CONFIG): a service manager must not retry that."""
-LOG_FILE = "daemon.log"
 LOG_SIZE = 10 * 1024 * 1024
 """Bytes from which on the log of an earlier daemon is put aside."""
 FIRST_LOOK = 0.02
@@ -110,10 +109,9 @@ def _detach(config: str | None, limit: float) -> int:
 
 def _open_log() -> BinaryIO:
     """The file for what a daemon without a terminal says, open at its end.  Raises `StateUnusable`."""
-    directory = state_dir()
-    path = os.path.join(directory, LOG_FILE)
+    path = log_path()
     try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         if os.path.exists(path) and os.path.getsize(path) > LOG_SIZE:
             os.replace(path, path + ".1")
         return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))

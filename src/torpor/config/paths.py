@@ -27,6 +27,11 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> str:
     return os.path.join(base, "torpor")
 
 
+def log_path(environ: Mapping[str, str] = os.environ) -> str:
+    """Where a daemon without a terminal writes what it has to say."""
+    return os.path.join(state_dir(environ), "daemon.log")
+
+
 def socket_path(environ: Mapping[str, str] = os.environ) -> str:
     """The control socket: `$TORPOR_SOCKET`, as root `/run/torpor/torpor.sock`, else in `$XDG_RUNTIME_DIR`.
 

@@ -18,10 +18,13 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlencode
 
+from torpor.config.paths import log_path
 from torpor.errors import DaemonUnreachable, TorporError
 
 DEFAULT_TIMEOUT = 10.0
 """Seconds without a byte after which the daemon counts as hung."""
+LOOK_TIMEOUT = 3.0
+"""The same for who only looks: that is answered from memory."""
 MAX_LINE = 64 * 1024
 """Bytes of one header or chunk-size line."""
 
@@ -172,7 +175,7 @@ class Client:
     ) -> Answer:
         """Send a request; the answer is read when it is asked for.
 
-        `patience` is how many seconds the daemon may be silent; None: for ever.
+        `patience` is how many seconds the daemon may be silent; None: for ever, -1: as long as usual.
         `output` is the descriptor to which the answer is printed: reading raises `ReaderLeft`
         as soon as that has no other end any more, also while the daemon has nothing to say.
         Raises `DaemonUnreachable`.
@@ -190,7 +193,9 @@ class Client:
             with _translated(self._path):
                 stream.connect(self._path)
                 stream.sendall(head.encode("ascii"))
-            stream.settimeout(self._timeout if patience == -1 else patience)
+            if patience == -1:
+                patience = min(self._timeout, LOOK_TIMEOUT) if method == "GET" else self._timeout
+            stream.settimeout(patience)
             return Answer(stream, self._path, output)
         except BaseException:
             stream.close()
@@ -248,8 +253,10 @@ class _translated:  # noqa: N801  # a context manager, used like a function
                 f"not allowed to open {path}", hint="Run this as the user whom the daemon runs as."
             ) from error
         if isinstance(error, TimeoutError):
+            log = log_path()
             raise DaemonUnreachable(
-                f"the daemon on {path} does not answer", hint="Its log may tell why."
+                f"the daemon on {path} does not answer",
+                hint=f"Its log may tell why: {log}" if os.path.exists(log) else "Its log may tell why.",
             ) from error
         if error.errno in {errno.ECONNRESET, errno.EPIPE}:
             raise _hung_up(path) from error
