@@ -151,6 +151,20 @@ os._exit(6)
 
 
 @pytest.mark.anyio
+async def test_last_words_are_heard_before_the_end(subject: World) -> None:
+    """However much it had to say, what an app said before it ended is told before its end."""
+    text = """
+import os, socket
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    for number in range(100):
+        sock.sendto(f"STATUS={number}".encode(), os.environ["NOTIFY_SOCKET"])
+"""
+    await subject.provider.start(subject.run((sys.executable, "-S", "-c", text), readiness=NOTIFYING))
+    await subject.facts.exited()
+    assert [StatusChanged(ID, 1, "99"), Exited(ID, 1, ExitInfo(code=0))] == subject.facts.all[-2:]
+
+
+@pytest.mark.anyio
 async def test_a_stranger_is_no_main_process(subject: World) -> None:
     """MAINPID of a process that is none of the app's changes nothing."""
     text = """

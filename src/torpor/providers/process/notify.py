@@ -30,6 +30,7 @@ _SCM_CREDENTIALS = getattr(socket, "SCM_CREDENTIALS", 2)
 _LARGEST = 16 * 1024
 _MOST_FDS = 64
 _PER_TURN = 16
+_TURNS_AT_ONCE = 32
 _LONGEST_PATH = 107
 
 Hear = Callable[[Mapping[str, str]], None]
@@ -85,18 +86,21 @@ class NotifySocket:
                 os.unlink(self.path)
 
     def catch_up(self) -> None:
-        """Take what has been said until now."""
-        self._read()
+        """Take what has been said until now, as far as a sender that goes on can not hold us here."""
+        for _ in range(_TURNS_AT_ONCE):
+            if not self._read():
+                return
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Take some messages; whether there may be more."""
         for _ in range(_PER_TURN):
             if self._socket is None:
-                return
+                return False
             space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MOST_FDS)
             try:
                 data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, space, socket.MSG_CMSG_CLOEXEC)
             except OSError:
-                return
+                return False
             pid, fds = _take_ancillary(ancillary)
             try:
                 if self._belongs(pid):
@@ -108,6 +112,7 @@ class NotifySocket:
             finally:
                 for fd in fds:
                     os.close(fd)
+        return True
 
     def _keep(self, said: Mapping[str, str], fds: list[int]) -> None:
         if self._store is None:
