@@ -109,6 +109,28 @@ time.sleep(1000)
     await subject.provider.wait_for_notify(ID, 1)
 
 
+async def test_a_forger_is_not_believed(subject: World) -> None:
+    """A process that is none of the app's may know the socket, and is heard in vain."""
+    await subject.provider.start(subject.run(("sleep", "1000"), readiness=Readiness((NotifyProbe(),))))
+    (path,) = (subject.folder / "state" / "run").glob("*.notify")
+    reader, writer = os.pipe()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as forger:
+        forger.sendto(b"READY=1\nSTATUS=forged\nWATCHDOG=trigger", str(path))
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [writer]))
+        forger.sendmsg([b"BARRIER=1"], [rights], 0, str(path))
+    os.close(writer)
+    heard = asyncio.Event()
+    asyncio.get_running_loop().add_reader(reader, heard.set)
+    await heard.wait()
+    asyncio.get_running_loop().remove_reader(reader)
+    os.close(reader)
+    assert [] == subject.facts.all
+    ready = asyncio.ensure_future(subject.provider.wait_for_notify(ID, 1))
+    await asyncio.sleep(0)
+    assert not ready.done()
+    ready.cancel()
+
+
 async def test_only_who_asks_gets_a_socket(subject: World) -> None:
     """Without a notify probe NOTIFY_SOCKET is not set, because programs behave differently when it is."""
     await subject.provider.start(subject.run(("echo ${NOTIFY_SOCKET-none}",), shell=True))
