@@ -229,7 +229,7 @@ async def test_a_terminal_loses_nothing(subject: World) -> None:
 @needs_root
 async def test_a_terminal_of_a_user(subject: World) -> None:
     """The user may open its terminal by name, and a stop ends the program."""
-    text = "trap 'echo bye; exit 0' TERM; echo up > $(tty); while :; do sleep 1000 & wait $!; done"
+    text = "exec 2> /dev/null; trap 'echo bye; exit 0' TERM; echo up > $(tty); while :; do sleep 1000 & wait $!; done"
     await subject.provider.start(given(subject.run((text,), shell=True), tty=True, identity=AS_NOBODY))
     await wait_for_line(subject, "up")
     await subject.provider.stop(ID, 1)
