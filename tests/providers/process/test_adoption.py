@@ -20,8 +20,9 @@ from torpor.config.settings import LogSpec
 from torpor.core.messages import Exited
 from torpor.core.model import ExitInfo
 from torpor.providers.process.exits import wait_for_exit_nowait
-from torpor.providers.process.procfs import read_boot, read_process
+from torpor.providers.process.procfs import Process, read_boot, read_process
 from torpor.providers.process.record import Record, Records
+from torpor.providers.process.tree import foster_parent
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +193,15 @@ async def test_orphans_of_a_survivor_belong_to_it(subject: World) -> None:
     if fact.leftovers:
         await subject.facts.gone()
     assert 0 == subject.alive()
+
+
+async def test_orphans_are_found_while_the_daemon_is_dying(subject: World) -> None:
+    """As long as nobody has taken them in, all that carry a mark are looked at."""
+    running = await subject.provider.start(subject.launch(Behaviour.STEADY))
+    ended = subprocess.Popen(["true"])  # noqa: ASYNC220
+    ended.wait()
+    gone = Process(ended.pid, 0, ended.pid, ended.pid, alive=False, stopped=False, ticks=0)
+    assert running.pid in set(foster_parent(gone)())
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from contract.provider_contract import ID
 from providers.process.world import World
 from torpor.core.model import NotifyProbe, Readiness
 from torpor.errors import StartFailed
+from torpor.providers.process import notify as notify_module
 from torpor.providers.process.notify import NotifySocket
 
 pytestmark = pytest.mark.anyio
@@ -51,6 +52,22 @@ async def test_assignments(path: Path, sender: socket.socket) -> None:
     assert [{"READY": "2", "STATUS": "a=b"}] == heard
     notify.close()
     assert not path.exists()
+    notify.close()
+
+
+async def test_catching_up_takes_all(
+    path: Path, sender: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little one turn of the loop takes, catching up leaves nothing behind."""
+    monkeypatch.setattr(notify_module, "_PER_TURN", 1)
+    heard: list[Mapping[str, str]] = []
+    notify = NotifySocket(path)
+    notify.open()
+    notify.listen(lambda _: True, heard.append)
+    for number in range(5):
+        sender.sendto(f"STATUS={number}".encode(), str(path))
+    notify.catch_up()
+    assert list("01234") == [said["STATUS"] for said in heard]
     notify.close()
 
 
