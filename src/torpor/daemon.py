@@ -21,7 +21,7 @@ from pathlib import Path
 from torpor import __version__, notify
 from torpor.config.find import find_config
 from torpor.config.load import load
-from torpor.config.paths import socket_path, state_dir
+from torpor.config.paths import log_path, socket_path, state_dir
 from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
@@ -60,6 +60,7 @@ from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.journal import Journal
+from torpor.runtime.ownlog import bounded
 from torpor.runtime.state import StateFile
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ def main(config: str | None = None, *, exit_with: str | None = None) -> int:
     not to be restarted, all is stopped and its exit code returned (128 + n for signal n).
     Raises `UnknownApp` if there is none of that name, and `ConfigNotFound`, `ConfigInvalid`, `StateUnusable` or `ListenFailed`; nothing was started then.
     """
+    if log_stream := bounded(sys.stdout, sys.stderr, log_path()):
+        sys.stdout = sys.stderr = log_stream
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = load(find_config(config))
     if exit_with is not None and exit_with not in {app.name for app in settings.apps}:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 from e2e.apps import app, config, example, web
 from e2e.client import Client
 from e2e.harness import Daemon, Launch, Process, wait_for
+from torpor.runtime.ownlog import LIMIT
 
 FACTS = {
     "name",
@@ -280,6 +282,21 @@ def test_up_in_the_background_and_down(home: Path) -> None:
 
     assert not api.alive
     assert 7 == daemon.cli("status").code
+
+
+def test_the_log_of_a_daemon_in_the_background_is_bounded(home: Path) -> None:
+    """It is put aside while the daemon runs, not only by the next one."""
+    daemon = Daemon(home, config(example("api")))
+    log = home / "state" / "daemon.log"
+    log.parent.mkdir(parents=True)
+    log.touch()
+    os.truncate(log, LIMIT - 1)
+
+    assert 0 == daemon.cli("up", "-d", "-c", str(daemon.config)).code
+    assert 0 == daemon.cli("down").code
+
+    assert "stopping all apps" in log.read_text()
+    assert LIMIT <= Path(f"{log}.1").stat().st_size < LIMIT + 1024
 
 
 def test_term_is_an_orderly_end_too(launch: Launch) -> None:

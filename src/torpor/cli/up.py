@@ -21,8 +21,6 @@ from torpor.errors import ConfigInvalid, ConfigNotFound, DaemonUnreachable, Stat
 
 CONFIG_ERROR = 78
 """What a daemon exits with on a bad configuration (EX_CONFIG): a service manager must not retry that."""
-LOG_SIZE = 10 * 1024 * 1024
-"""Bytes from which on the log of an earlier daemon is put aside."""
 FIRST_LOOK = 0.02
 LAST_LOOK = 0.2
 """Seconds between two looks at a daemon that starts."""
@@ -109,10 +107,12 @@ def _detach(config: str | None, limit: float) -> int:
 
 def _open_log() -> BinaryIO:
     """The file for what a daemon without a terminal says, open at its end.  Raises `StateUnusable`."""
+    from torpor.runtime.ownlog import LIMIT  # noqa: PLC0415  # for a daemon behind only
+
     path = log_path()
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        if os.path.exists(path) and os.path.getsize(path) > LOG_SIZE:
+        if os.path.exists(path) and os.path.getsize(path) >= LIMIT:
             os.replace(path, path + ".1")
         return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
     except OSError as error:
