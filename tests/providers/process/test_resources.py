@@ -175,7 +175,7 @@ def test_controllers_are_handed_down(tmp_path: Path) -> None:
 
 def test_the_daemon_makes_room_in_version_2() -> None:
     """A real cgroup that holds the daemon alone cannot hand a controller down; then it moves deeper."""
-    root = find_cgroup_root("torpor-test")
+    root = find_cgroup_root("torpor-test-deeper")
     own = Path("/nowhere") if root is None else root.parent
     try:
         was = (own / "cgroup.subtree_control").read_text().split()
@@ -193,7 +193,7 @@ def test_the_daemon_makes_room_in_version_2() -> None:
             text=True,
             check=True,
         )
-        assert done.stdout.strip().splitlines()[-1].endswith("/torpor-test/torpor-daemon")
+        assert done.stdout.strip().splitlines()[-1].endswith("/torpor-test-deeper/torpor-daemon")
         assert "hugetlb" in (root / "cgroup.subtree_control").read_text()
     finally:
         (root / "torpor-daemon").rmdir()
