@@ -41,6 +41,7 @@ class FakeGate:
         self.knocks: list[str] = []
         self.waits: list[str] = []
         self.touches = 0
+        self.generation = 1
         self.violations: list[str] = []
         self.leases = 0
         """Leases ever given."""
@@ -58,12 +59,14 @@ class FakeGate:
         """Change the app's settings."""
         self._spec = replace(self._spec, **changes)  # type: ignore[arg-type]
 
-    def awake(self, endpoint: Endpoint | None = None) -> Upstream:
-        """Become ready and grant everybody who waits."""
+    def awake(self, endpoint: Endpoint | None = None, *, ago: float = 0.0) -> Upstream:
+        """Become ready, `ago` seconds ago, and grant everybody who waits."""
         if endpoint is not None:
             self.endpoint = endpoint
         assert self.endpoint is not None
-        self.upstream = Upstream(InstanceId(self._spec.name), 1, self.endpoint, time.monotonic())
+        self.upstream = Upstream(
+            InstanceId(self._spec.name), self.generation, self.endpoint, time.monotonic() - ago
+        )
         for verdict in self._waiting:
             if not verdict.done():
                 verdict.set_result(self._claim())
@@ -380,7 +383,7 @@ async def serving(
     seam = FakeSeam(*gates)
     if awake:
         for gate in gates:
-            gate.awake()
+            gate.awake(ago=60.0)
     gateway = Gateway(
         GatewaySpec((listen or Listen("127.0.0.1", 0),), limits or Limits(), trusted_proxies=trusted), seam
     )

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.fakes import DEFAULT, OK, Answer, Served, answer_ok, serving
 from torpor.core.model import Route
+from torpor.gateway.forward import STALE
 
 GET = b"GET /x?y HTTP/1.1\r\nHost: app.test:80\r\nAccept: */*\r\n\r\n"
 
@@ -292,11 +293,12 @@ async def test_stale_connection() -> None:
 
 
 @pytest.mark.anyio
-async def test_post_is_not_repeated() -> None:
-    """A POST is never sent twice."""
+async def test_app_that_dies_at_work() -> None:
+    """A used connection that ends later than at once was not stale: the request is not repeated."""
 
     async def once(served: Served) -> None:
-        if served.head.startswith(b"POST"):
+        if served.head.startswith(b"GET /deadly"):
+            await asyncio.sleep(4 * STALE)
             served.writer.close()
             return
         await served.send(OK)
@@ -304,7 +306,26 @@ async def test_post_is_not_repeated() -> None:
     async with serving(once) as setup:
         client = await setup.client()
         await client.ask(GET)
-        head, _ = await client.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        head, _ = await client.ask(b"GET /deadly HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 502 ")
+        assert 2 == len(setup.backend.heads)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE"])
+async def test_only_safe_requests_are_repeated(method: bytes) -> None:
+    """What may change something is never sent twice."""
+
+    async def once(served: Served) -> None:
+        if served.head.startswith(method):
+            served.writer.close()
+            return
+        await served.send(OK)
+
+    async with serving(once) as setup:
+        client = await setup.client()
+        await client.ask(GET)
+        head, _ = await client.ask(method + b" / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 502 ")
         assert 2 == len(setup.backend.heads)
 

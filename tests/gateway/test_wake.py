@@ -11,10 +11,21 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.fakes import DEFAULT, OK, Client, Served, answer_ok, serving
+from gateway.fakes import DEFAULT, OK, Answer, Client, Served, answer_ok, serving
 from torpor.config.settings import Limits
-from torpor.core.model import Cause, Endpoint, Lifecycle, LoadingPage, Reason, Refusal, WakeOn
+from torpor.core.model import (
+    Cause,
+    Endpoint,
+    HttpProbe,
+    Lifecycle,
+    LoadingPage,
+    Readiness,
+    Reason,
+    Refusal,
+    WakeOn,
+)
 from torpor.core.upstream import Upstream
+from torpor.gateway.backend import BackendConnection
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n\r\n"
@@ -291,6 +302,96 @@ async def test_not_settled(unready: bytes) -> None:
         setup.gate.awake()
         assert b"ok" == (await client.response())[1]
         assert (4, 1) == (tries, setup.gate.leases)
+
+
+UNREADY = b"HTTP/1.1 503 Not yet\r\nContent-Length: 0\r\n\r\n"
+
+
+def unsettled(unready: bytes, times: int) -> tuple[list[bytes], Answer]:
+    """An app that says `unready` and closes, that many times; and the heads that it was sent."""
+    heads: list[bytes] = []
+
+    async def answer(served: Served) -> None:
+        heads.append(served.head)
+        if len(heads) > times:
+            await answer_ok(served)
+            return
+        await served.send(unready)
+        served.writer.close()
+
+    return heads, answer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("unready", [b"", UNREADY, UNREADY.replace(b"Con", b"X: 1\r\nTE: 1\r\nCon")])
+@pytest.mark.parametrize("request_head", [GET, PAGE, GET.replace(b"\r\n\r\n", b"\r\nTE: x\r\n\r\n")])
+async def test_reload_after_readiness(unready: bytes, request_head: bytes) -> None:
+    """Who comes when the app counts as ready, as the waiting page does, is spared its first seconds too."""
+    heads, answer = unsettled(unready, 3)
+    async with serving(answer) as setup:
+        setup.gate.awake()
+        assert b"ok" == (await setup.ask(request_head))[1]
+        assert (4, []) == (len(heads), setup.gate.waits)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE"])
+async def test_unsafe_request_after_readiness(method: bytes) -> None:
+    """What is not safe to repeat gets the app's own word at once."""
+    heads, answer = unsettled(UNREADY, 3)
+    async with serving(answer) as setup:
+        setup.gate.awake()
+        head, _ = await setup.ask(method + b" / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        assert (UNREADY, 1) == (head, len(heads))
+
+
+@pytest.mark.anyio
+async def test_own_word_of_a_probed_app() -> None:
+    """An app that an http probe found ready means its 503; a connection that it closes is tried again."""
+    spec = replace(DEFAULT, readiness=Readiness((HttpProbe("/"),)))
+    heads, answer = unsettled(UNREADY, 1)
+    async with serving(answer, spec=spec) as setup:
+        setup.gate.awake()
+        assert UNREADY == (await setup.ask(GET))[0]
+    heads, answer = unsettled(b"", 1)
+    async with serving(answer, spec=spec) as setup:
+        setup.gate.awake()
+        assert b"ok" == (await setup.ask(GET))[1]
+        assert 2 == len(heads)
+
+
+@pytest.mark.anyio
+async def test_deadly_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that its app dies of is not sent to the next generation."""
+    heads, answer = unsettled(b"", 100)
+    async with serving(answer) as setup:
+        setup.gate.awake()
+
+        dial = setup.gateway.pool.dial
+
+        async def dead_after_one(upstream: Upstream) -> BackendConnection:
+            if heads and upstream.generation == 1:
+                raise ConnectionRefusedError
+            return await dial(upstream)
+
+        def start_the_next() -> None:
+            setup.gate.generation += 1
+            asyncio.get_running_loop().call_soon(setup.gate.awake)
+
+        monkeypatch.setattr(setup.gateway.pool, "dial", dead_after_one)
+        setup.gate.on_wait = start_the_next
+        client = await setup.client()
+        head, _ = await client.ask(GET)
+        assert head.startswith(b"HTTP/1.1 502 Bad Gateway\r\nX-Torpor: bad-gateway\r\n")
+        assert (1, 1) == (len(heads), len(setup.gate.waits))
+
+
+@pytest.mark.anyio
+async def test_long_path_in_an_event() -> None:
+    """Of a stranger's path an event keeps so much as helps people."""
+    async with serving(awake=False) as setup:
+        await setup.ask(PAGE.replace(b" / ", b" /" + b"x" * 5000 + b" "))
+        assert ["GET /" + "x" * 199 + "… from 127.0.0.1"] == setup.gate.knocks
 
 
 @pytest.mark.anyio

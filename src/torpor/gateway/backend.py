@@ -11,7 +11,10 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import math
 import re
+import socket
+import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from torpor.gateway.forward import Exchange
     from torpor.gateway.pool import Pool
     from torpor.gateway.websocket import Tunnel
+
+_LAST_DATA_SENT = 44
+"""Where `tcpi_last_data_sent` lies in Linux' `struct tcp_info`, in bytes."""
 
 INTERIM_LIMIT = 32
 """Interim (1xx) responses to one request."""
@@ -137,7 +143,7 @@ class BackendConnection(asyncio.Protocol):
     def _respond(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
         """Pass on a final response: its head, and as much of its body as came with it."""
         status = response.status
-        if exchange.held and status in {502, 503} and exchange.retry_unready():
+        if status in {502, 503} and exchange.retry_unready(status=True):
             return
         request = exchange.request
         head = response.head
@@ -243,6 +249,19 @@ class BackendConnection(asyncio.Protocol):
         else:
             self._head = b""
             self.transport.abort()
+
+    def since_sent(self) -> float:
+        """Seconds since anything was sent, to a few milliseconds; infinite where nobody knows.
+
+        The kernel is asked, so that no request has to read a clock.
+        """
+        try:
+            sock = self.transport.get_extra_info("socket")
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
+            milliseconds: int = struct.unpack_from("=I", info, _LAST_DATA_SENT)[0]
+        except (OSError, struct.error):
+            return math.inf
+        return milliseconds / 1000
 
     def pause_reading(self) -> None:
         """The client reads too slowly: take no more from the app."""

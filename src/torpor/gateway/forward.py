@@ -3,7 +3,8 @@
 Laws:
 1. A lease taken is repaid exactly once, whatever happens in between.
 2. A request's bytes are sent to one instance only.  It goes out a second time only if it is
-   safe to repeat and nothing of its body was read, and nothing of an answer was passed on.
+   safe (RFC 9110, 9.2.1), has no body, and nothing of an answer was passed on; never to a next
+   generation of an app that was lost while it had the request.
 3. An answer that was cut short is cut short for the client too, never ended politely.
 4. The client's leaving ends its exchange at once, never the wake it caused.
 """
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from torpor.core.model import Cause, Reason, Refusal, SocketActivity, WakeOn
+from torpor.core.model import Cause, HttpProbe, InstanceId, Reason, Refusal, SocketActivity, WakeOn
 from torpor.core.routing import ConfusingPath, HostRoutes, strip_prefix
 from torpor.core.upstream import Upstream
 from torpor.gateway import replies
@@ -40,8 +41,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GRACE = 3.0
-"""Seconds after readiness in which a held request is not given up because of a connection that
-closes without an answer, or a 502 or 503: many servers listen before they can answer."""
+"""Seconds after readiness in which a safe request is not given up because of a connection that
+closes without an answer, or a 502 or 503: many servers listen before they can answer.  Where an
+`http` probe found the app ready, it can answer: a 502 or 503 is its own word then."""
+STALE = 0.05
+"""Seconds after sending within which the end of a connection that was used before counts as the
+app's having closed it while it was idle.  Such an end is already on its way when we send, within
+one machine; the rest is for a loop that is busy.  Whatever ends later ended because of the
+request or during it: it is not sent again, because it may have been what killed the app.
+Only safe requests are repeated at all: that nothing of a PUT or DELETE was done cannot be known."""
 RETRY_PAUSE = 0.05
 """Seconds between two attempts."""
 
@@ -51,7 +59,10 @@ _OUR_SHORTAGES = frozenset(
 _FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.FAILED})
 """Causes that the app's last words may explain."""
 _SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-_IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+
+
+class _Lost(Exception):
+    """The generation that the request was sent to is over."""
 
 
 class Exchange:
@@ -63,6 +74,7 @@ class Exchange:
 
     __slots__ = (
         "_deadline",
+        "_disappointed",
         "_door",
         "_enter",
         "_gateway",
@@ -116,6 +128,8 @@ class Exchange:
         """The lease that is not repaid yet."""
         self._task: asyncio.Task[None] | None = None
         self._retried = False
+        self._disappointed: tuple[InstanceId, int] | None = None
+        """The generation that did not answer the request although it was sent there."""
         self._deadline: float | None = None
         """When the request's time of waiting is up, once it has begun."""
         self._host: bytes | None = None
@@ -334,6 +348,11 @@ class Exchange:
             self._task = None
             self._refused(refused.refusal)
             return
+        except _Lost:
+            self._task = None
+            self._repay()
+            self._refuse("bad-gateway", "The app ended while it worked on the request.")
+            return
         except Exception:
             # Whatever a provider's gate may raise, the client gets an answer and the lease is repaid.
             self._task = None
@@ -344,7 +363,7 @@ class Exchange:
         self._send(backend)
 
     async def _connected(self, upstream: Upstream | None) -> BackendConnection:
-        """Raises `Refused`, at the latest when `wake_timeout` has passed."""
+        """Raises `Refused`, at the latest when `wake_timeout` has passed, or `_Lost`."""
         gate = self._door.gate
         loop = self._gateway.loop
         if upstream is not None and not upstream.open:
@@ -367,6 +386,8 @@ class Exchange:
                     self._repay()
                     text = f"{self._door.app} refused connections until the request's time was up."
                     raise Refused(Refusal(Reason(Cause.WAKE_TIMEOUT, text), 5.0)) from None
+            if self._disappointed is not None and self._disappointed != (upstream.id, upstream.generation):
+                raise _Lost
             backend = None if self._retried else self._gateway.pool.take(upstream)
             if backend is not None:
                 return backend
@@ -431,6 +452,7 @@ class Exchange:
             self.held = False
             self.close_after = False
             self._retried = False
+            self._disappointed = None
             self._deadline = None
             self.body = None
         self.reusable = True
@@ -438,16 +460,23 @@ class Exchange:
         self._match = None
         self._request = None
 
-    def retry_unready(self) -> bool:
-        """A held request met an app that is not up yet: ask again shortly, if that is safe."""
+    def retry_unready(self, *, status: bool = False) -> bool:
+        """Whether the request met an app that is not up yet: it is asked again shortly, if that is safe.
+
+        `status`: what it met is a 502 or 503, not the end of a connection.
+        """
         upstream = self._upstream
         request = self.request
         if upstream is None or request.method not in _SAFE or request.length:
             return False
         if time.monotonic() >= upstream.ready_at + GRACE:
             return False
+        probes = self._door.gate.spec.readiness.probes
+        if status and any(isinstance(probe, HttpProbe) for probe in probes):
+            return False
         self._carefully()
         self._drop_backend()
+        self._disappointed = upstream.id, upstream.generation
         self._retried = True  # a new connection each time: the app just showed it is not settled
         self._task = self._gateway.loop.create_task(self._reach(upstream, pause=RETRY_PAUSE))
         return True
@@ -464,15 +493,15 @@ class Exchange:
             return
         request = self.request
         if not backend.heard and not request.length:
-            stale = backend.served > 0 and not self._retried and request.method in _IDEMPOTENT
-            if stale:
+            used = backend.served > 0 and not self._retried and request.method in _SAFE
+            if used and backend.since_sent() < STALE:
                 # It closed an idle connection in the moment in which we used it.
                 self._carefully()
                 self._drop_backend()
                 self._retried = True
                 self._task = self._gateway.loop.create_task(self._reach(self._upstream))
                 return
-            if self.held and self.retry_unready():
+            if self.retry_unready():
                 return
         self.failed("The app closed the connection without an answer.")
 

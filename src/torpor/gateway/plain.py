@@ -2,7 +2,8 @@
 
 A plain request is an HTTP/1.1 request in origin form with one good Host, no body, nothing
 for a proxy to heed but `Connection: keep-alive`.  A plain response has a Content-Length and
-nothing else to heed.  Everything that these expressions do not match goes to the careful
+nothing else to heed, its status included (a 502 or 503 may mean that the app is not up yet).
+Everything that these expressions do not match goes to the careful
 reader in `heads`; whatever they match, that reader would accept and read the same way (a
 test compares the two on random heads).
 
@@ -51,7 +52,7 @@ PLAIN_REQUEST = re.compile(
 """Groups: 1 the target, 2 the host, 3 a line to leave out.  Matches only if nothing follows."""
 
 PLAIN_RESPONSE = re.compile(
-    rb"HTTP/1\.1 (?!204|304)[2-5][0-9][0-9](?: "
+    rb"HTTP/1\.1 (?!204|304|50[23])[2-5][0-9][0-9](?: "
     + _TEXT
     + rb")?\r\n"
     + _RESPONSE_FIELDS

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_PATH_SHOWN = 200
+"""Characters of a stranger's path that are kept in events and logs."""
+
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
@@ -42,5 +45,6 @@ class RequestHead:
 
     @property
     def by(self) -> str:
-        """Who knocked, for people: method, path and client."""
-        return f"{self.method.decode('latin-1')} {self.path} from {self.client}"
+        """Who knocked, for people: method, path (cut where it is long) and client."""
+        path = self.path if len(self.path) <= _PATH_SHOWN else self.path[:_PATH_SHOWN] + "…"
+        return f"{self.method.decode('latin-1')} {path} from {self.client}"
