@@ -146,12 +146,17 @@ def test_every_cause_that_a_client_can_meet_is_documented() -> None:
     """Each value of `X-Torpor` that comes with an error stands on the page about it, and no other does."""
     page = (DOCS / "server-behaviour.md").read_text(encoding="utf-8")
     never_sent = {Cause.IDLE, Cause.REMOVED}
-    causes = ({*Cause} - never_sent) | set(replies._VERDICTS)
+    causes = ({*Cause} - never_sent) | causes_of_the_gateway()
     last_cells = re.findall(r"\| ([^|]*`[^|]*) \|(?: [^|`]* \|)?$", page, re.MULTILINE)
     told = set(re.findall(r"`([a-z-]+)`", " ".join(last_cells)))
 
     assert set() == {str(cause) for cause in causes} - told
     assert set() == {word for word in told if "-" in word} - causes
+
+
+def test_every_cause_has_a_verdict() -> None:
+    """Each cause that the gateway's code names is listed with its status, and no other is."""
+    assert {*Cause} | causes_of_the_gateway() == set(replies._VERDICTS)
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=by_name)
@@ -194,6 +199,13 @@ def script(name: str) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def causes_of_the_gateway() -> set[str]:
+    """The causes that its code names in the calls that make refusals."""
+    files = (ROOT / "src/torpor/gateway").rglob("*.py")
+    call = re.compile(r"\b(?:Malformed|problem|_?refuse)\(\s*(?:(?:None|head),\s*)?\"([a-z-]+)\"")
+    return {cause for file in files for cause in call.findall(file.read_text(encoding="utf-8"))}
 
 
 def settings() -> set[str]:

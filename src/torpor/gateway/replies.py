@@ -22,6 +22,8 @@ from torpor.core.model import Cause, Refusal
 from torpor.gateway.request import RequestHead
 from torpor.gateway.waiting.text import log_lines, sentence
 
+log = logging.getLogger(__name__)
+
 RETRY_WITHOUT_HOPE = 60
 """`Retry-After` in seconds where only an operator can change the verdict."""
 
@@ -72,6 +74,7 @@ class Verdict:
 
 _VERDICTS: dict[str, Verdict] = {
     # the core's
+    **dict.fromkeys(Cause, Verdict(503, logging.INFO)),
     Cause.WAKE_TIMEOUT: Verdict(504, logging.WARNING),
     Cause.START_TIMEOUT: Verdict(504, logging.WARNING),
     Cause.START_FAILED: Verdict(503, logging.WARNING),
@@ -90,14 +93,24 @@ _VERDICTS: dict[str, Verdict] = {
     "unknown-host": Verdict(404, logging.DEBUG),
     "bad-gateway": Verdict(502, logging.WARNING),
     "too-many-connections": Verdict(503, logging.WARNING),
+    "too-many-streams": Verdict(503, logging.INFO),
     "internal-error": Verdict(500, logging.ERROR),
 }
-_ELSE = Verdict(503, logging.INFO)
+"""Every cause.  A test looks for those that the gateway names and this table does not."""
+_UNLISTED = Verdict(503, logging.ERROR)
 
 
 def verdict(cause: str) -> Verdict:
-    """Status and log level of a cause; what nobody listed is a 503."""
-    return _VERDICTS.get(cause, _ELSE)
+    """Status and log level of a cause.
+
+    One that is missing here is a fault of ours, but not the client's: it is logged as an error
+    and gets a 503.
+    """
+    found = _VERDICTS.get(cause)
+    if found is None:
+        log.error("no verdict is listed for the cause %s", cause)
+        return _UNLISTED
+    return found
 
 
 def refusal(head: RequestHead | None, app: str, refused: Refusal, last_lines: Iterable[str] = ()) -> Reply:

@@ -51,7 +51,10 @@ class WaitingPage(Keys, frozen=True):
         Annotated[
             bool,
             about(
-                "Whether the page may show the app's last log lines when it failed.", True, _PAGE.show_logs
+                "Whether visitors may see the app's last log lines when it failed: in the page, and as `output` in "
+                "the problem document that a held request gets.",
+                True,
+                _PAGE.show_logs,
             ),
         ]
         | UnsetType
