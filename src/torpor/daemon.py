@@ -51,6 +51,7 @@ from torpor.errors import TorporError, UnknownApp
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
 from torpor.providers.base import Provider, Survivor
+from torpor.providers.process import files
 from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
 from torpor.runtime import clock
@@ -82,6 +83,7 @@ def main(config: str | None = None, *, exit_with: str | None = None) -> int:
     settings = load(find_config(config))
     if exit_with is not None and exit_with not in {app.name for app in settings.apps}:
         raise UnknownApp(f"no app is named {exit_with!r}", hint="`--exit-with` takes the name of an app")
+    files.take_all()
     console = Console(sys.stdout, colour=_wants_colour())
     daemon = Daemon(settings, Path(state_dir()), socket_path(), console, exit_with=exit_with)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -156,7 +158,7 @@ class Daemon:
     @contextlib.contextmanager
     def _supervised(self) -> Iterator[None]:
         """Tell whoever supervises the daemon itself (systemd …) that it is up, alive, and about to end."""
-        notify.ready(f"runs {len(self._settings.apps)} apps")
+        notify.ready(f"runs {self._apps()}")
         interval = notify.watchdog_interval()
         beating = asyncio.create_task(_beat(interval / 2)) if interval is not None else None
         try:
@@ -302,10 +304,13 @@ class Daemon:
             started_at=time.time(),
         )
 
+    def _apps(self) -> str:
+        count = len(self._settings.apps)
+        return "1 app" if count == 1 else f"{count} apps"
+
     def _greet(self, gateway: Gateway) -> None:
         say = self._console.say
-        apps = len(self._settings.apps)
-        say(f"torpor {__version__} runs {apps} app{'' if apps == 1 else 's'} of {self._settings.source}")
+        say(f"torpor {__version__} runs {self._apps()} of {self._settings.source}")
         base = _urls(self._settings, gateway)[0]
         for app in self._settings.apps:
             for route in app.routes:

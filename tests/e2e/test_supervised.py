@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from e2e.harness import PATIENCE, Daemon
+from e2e.harness import PATIENCE, Daemon, wait_for
 
 CONFIG = """
 gateway: {listen: GATEWAY}
@@ -32,7 +33,7 @@ def test_it_speaks_sd_notify_itself(home: Path) -> None:
             stdout=subprocess.DEVNULL,
         )
         try:
-            assert b"READY=1\nSTATUS=runs 1 apps" == supervisor.recv(4096)
+            assert b"READY=1\nSTATUS=runs 1 app" == supervisor.recv(4096)
             assert [b"WATCHDOG=1"] * 3 == [supervisor.recv(4096) for _ in range(3)]
             pid = daemon.apps()["work"]["pid"]
             assert b"NOTIFY_SOCKET" not in Path(f"/proc/{pid}/environ").read_bytes()
@@ -44,3 +45,41 @@ def test_it_speaks_sd_notify_itself(home: Path) -> None:
         while said != b"STOPPING=1":
             said = supervisor.recv(4096)
         assert 0 == code
+
+
+def test_it_takes_the_files_it_may_have_and_passes_none_on(home: Path) -> None:
+    """With the usual soft limit a crowd does not starve the daemon, and apps see the limit that it was given."""
+    daemon = Daemon(home / "0", CONFIG)
+    process = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            'ulimit -Sn 256; exec "$@"',
+            "sh",
+            sys.executable,
+            "-m",
+            "torpor",
+            "up",
+            "-c",
+            daemon.config,
+        ],
+        env=daemon.environment,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        work = wait_for("the app runs", lambda: _pid_of("work", daemon))
+
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert (hard, hard) == resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        assert (256, hard) == resource.prlimit(work, resource.RLIMIT_NOFILE)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(PATIENCE)
+
+
+def _pid_of(app: str, daemon: Daemon) -> int | None:
+    try:
+        pid: int | None = daemon.apps()[app]["pid"]
+    except OSError:
+        return None
+    return pid

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from torpor.core.model import ExitInfo
 from torpor.errors import ProviderFailed, StartFailed
+from torpor.providers.process import files
 from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.life import Child
 from torpor.providers.process.procfs import read_process, tag
@@ -119,6 +120,8 @@ def bear(argv: tuple[str, ...], where: Surroundings, output: int, mark: Mark) ->
     if "rttime" not in where.attributes.rlimits:
         # The mark lies in that limit; without it, the session and the environment must do.
         tag(pid, mark.number)
+    if "nofile" not in where.attributes.rlimits:
+        files.give_back(pid)
     # Not reaped yet, so nothing here can meet a stranger.
     try:
         process = read_process(pid)
