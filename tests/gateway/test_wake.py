@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import math
 import random
 import socket
 from dataclasses import replace
@@ -26,6 +27,7 @@ from torpor.core.model import (
 )
 from torpor.core.upstream import Upstream
 from torpor.gateway.backend import BackendConnection
+from torpor.gateway.http import ClientConnection
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n\r\n"
@@ -224,15 +226,29 @@ async def test_client_leaves_while_held() -> None:
 
 
 @pytest.mark.anyio
-async def test_client_leaves_with_an_unread_body() -> None:
-    """A client that leaves while its upload is not read is missed all the same."""
+async def test_client_leaves_with_an_unread_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that leaves while its upload is not read is missed all the same, but not looked for often."""
+    looks = []
+    look = ClientConnection._has_left
+
+    def noted(connection: ClientConnection) -> bool:
+        looks.append(connection)
+        return look(connection)
+
+    monkeypatch.setattr(ClientConnection, "_has_left", noted)
     async with serving(awake=False, limits=Limits(idle_timeout=0.2)) as setup:
         client = await setup.client()
         client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 300_000)
         await until(lambda: setup.gate.waiting)
         (connection,) = setup.gateway._connections
         await until(lambda: connection.obstacles)
+        looks.clear()
+        later = asyncio.get_running_loop().time() + 100.0
+        for tenth in range(45):
+            connection.sweep(later + tenth / 10)
+        assert 3 == len(looks)
         client.close()
+        connection._looked_at = -math.inf
         await until(lambda: not setup.gate.waiting)
 
 
