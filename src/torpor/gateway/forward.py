@@ -20,14 +20,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torpor.core.model import Cause, HttpProbe, InstanceId, Reason, Refusal, SocketActivity, WakeOn
-from torpor.core.routing import ConfusingPath, HostRoutes, strip_prefix
+from torpor.core.routing import HostRoutes
 from torpor.core.upstream import Upstream
 from torpor.gateway import replies
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.classify import is_navigation
-from torpor.gateway.fields import CHUNKED
+from torpor.gateway.fields import CHUNKED, Malformed
 from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
 from torpor.gateway.heads import Request, host_name, parse_request
+from torpor.gateway.lead import door_for
 from torpor.gateway.phase import AWAITING
 from torpor.gateway.pool import IDLE_PER_UPSTREAM
 from torpor.gateway.response import Response
@@ -93,7 +94,6 @@ class Exchange:
         "body",
         "client",
         "close_after",
-        "held",
         "limits",
         "plain",
         "respond",
@@ -117,8 +117,6 @@ class Exchange:
         """What is still to come of the request's body."""
         self.close_after = False
         """Whether the client's connection ends with this response."""
-        self.held = False
-        """Whether the request had to wait for its app."""
         self.responding = False
         """Whether the head of a final response was passed on."""
         self.reusable = True
@@ -215,13 +213,12 @@ class Exchange:
             self.client.reply_own(request, self._app_here())
             return
         routes = self._routes
-        if routes is None:
-            self._nobody(request)
-            return
-        door = routes.whole
+        door = None if routes is None else routes.whole
         if door is None:
-            door = self._by_path(routes, request)
-            if door is None:
+            try:
+                door = door_for(routes, request)
+            except Malformed as problem:
+                self._refuse(problem.cause, problem.text)
                 return
         self._door = door
         self._plain_host = None  # the door may be another than that of plain requests
@@ -274,47 +271,12 @@ class Exchange:
             self.backend.transport.write(out)
         return rest
 
-    def _by_path(self, routes: HostRoutes[Door], request: Request) -> Door | None:
-        path = request.target.partition(b"?")[0]
-        try:
-            found = routes.match(path)
-        except ConfusingPath:
-            text = "The path has dot segments, which this host's routes cannot follow safely."
-            self._refuse("bad-request", text)
-            return None
-        if found is None:
-            self._nobody(request)
-            return None
-        route, door = found
-        if route.strip_prefix and route.path != "/":
-            stripped = strip_prefix(request.target, route)
-            if request.forwarded is not None:
-                outer = b"x-forwarded-prefix"  # would name another prefix than this route's
-                request.forwarded = [pair for pair in request.forwarded if pair[0] != outer]
-            line = len(request.method) + 1
-            prefix = route.path.rstrip("/").encode()
-            request.head = b"%b %b%bX-Forwarded-Prefix: %b\r\n" % (
-                request.method,
-                stripped,
-                request.head[line + len(request.target) :],
-                prefix,
-            )
-        return door
-
     def _app_here(self) -> str | None:
         """The app that a request under `/_torpor/` is about: the host's, at its root path."""
         if self._routes is None:
             return None
         found = self._routes.match(b"/")
         return found[1].app if found is not None else None
-
-    def _nobody(self, request: Request) -> None:
-        name = host_name(request.host) if request.host else "(none)"
-        if self._routes is not None:
-            path = request.target.partition(b"?")[0].decode("latin-1")
-            self._refuse("unknown-host", f"No app is routed at {path} of the host {name}.")
-        else:
-            self._refuse("unknown-host", f"No app is routed for the host {name}.")
 
     # --- waiting ---------------------------------------------------------------------------
 
@@ -372,7 +334,6 @@ class Exchange:
         while True:
             if upstream is None:
                 self._carefully()
-                self.held = True
                 # The gate itself limits the first wait, and gives the better reason.
                 limit, self._deadline = (
                     self._deadline,
@@ -447,9 +408,8 @@ class Exchange:
 
     def reset(self) -> None:
         """Make ready for the next request."""
-        if self.responding or self.held or self.close_after or self.body or self._retried:
+        if self.responding or self._deadline or self.close_after or self.body or self._retried:
             self.responding = False
-            self.held = False
             self.close_after = False
             self._retried = False
             self._disappointed = None
