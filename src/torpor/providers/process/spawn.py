@@ -189,9 +189,7 @@ def _usher_in(
         try:
             keep = (theirs, *(fd for _, fd in where.listens))
             usher = (sys.executable, "-I", "-S", _USHER, str(theirs), "" if locale is None else f"={locale}")
-            pid = _execute(
-                (*usher, *steps, "--", program, *argv), sys.executable, where, output, keep=keep
-            )
+            pid = _execute((*usher, *steps, "--", program, *argv), sys.executable, where, output, keep=keep)
         finally:
             os.close(theirs)
         with open(status, "rb", closefd=False) as file:
