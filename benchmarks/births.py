@@ -1,8 +1,8 @@
 """A program so small that only its manager is measured, and word of each of its births.
 
 Every process writes its pid into a FIFO as its first act, so that nobody has to look for
-it; then it becomes a `sleep`.  It is signalled only if its environment says that it is of
-this very run.
+it; then it becomes a `sleep`.  It is signalled only if its command or its environment says that it
+is of this very run.
 """
 
 from __future__ import annotations
@@ -77,9 +77,12 @@ class Births:
     def _is_ours(self, pid: int) -> bool:
         try:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             return False
-        return f"{MARK}={self.folder}".encode() in environment.split(b"\0")
+        # Just born it is still the script, and only then a `sleep` with the mark.
+        mark = f"{MARK}={self.folder}".encode()
+        return mark in environment.split(b"\0") or str(self.program).encode() in command.split(b"\0")
 
 
 @contextmanager

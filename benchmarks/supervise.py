@@ -92,7 +92,7 @@ def main() -> int:
 
 def _respawn_row(name: str, rounds: int, patience: float) -> str:
     times: list[float] = []
-    with _managed(name, 10) as (_, born):
+    with _managed(name, 10) as (manager, born):
         latest = _all_born(born, 10, time.perf_counter() + patience)
         limit = time.monotonic() + patience
         while latest and len(times) < rounds and time.monotonic() < limit:
@@ -103,6 +103,7 @@ def _respawn_row(name: str, rounds: int, patience: float) -> str:
                 return f"no new process within {patience:g} s"
             times.append((birth.at - killed) * 1000)
             latest.append(birth.pid)
+        manager.stop()
     if not times:
         return "did not start"
     times.sort()
