@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from torpor.providers.process.life import Child, wait_for_end
+from torpor.providers.process.life import UNSURE, Child, wait_for_end
 from torpor.providers.process.procfs import Process, open_verified, read_boot, read_process, read_tag
 from torpor.providers.process.record import Record, Records
 from torpor.providers.process.tree import LEAST_MARK, Descent, Tree, everybody, signal_all
@@ -76,8 +76,11 @@ async def end_tree(tree: Tree, patience: float, signals: tuple[int, ...] = ()) -
 
 
 async def _end_of(tree: Tree) -> None:
-    while members := tree.members():
-        await wait_for_end(members[:_ENDED_TOGETHER])
+    while (members := tree.members()) or tree.unsure:
+        if members:
+            await wait_for_end(members[:_ENDED_TOGETHER])
+        else:
+            await asyncio.sleep(UNSURE)
 
 
 async def _end_leftovers(records: Records, name: str, record: Record, tree: Tree) -> None:

@@ -64,6 +64,11 @@ class CgroupTree:
         self.moving = asyncio.get_running_loop().run_in_executor(self._mover, self._move)
         return self.moving
 
+    @property
+    def unsure(self) -> bool:
+        """See `Tree.unsure`."""
+        return self._descent.unsure
+
     def members(self) -> list[Process]:
         """See `Tree.members`."""
         found = {process.pid: process for process in self._descent.members()}

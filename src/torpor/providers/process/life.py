@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 
 _WATCHED_AT_ONCE = 64
 """Leftover processes whose end is awaited together; the others are looked at after these."""
+UNSURE = 0.005
+"""Seconds between two looks at a tree that may have a member in the middle of an execution."""
 _RETRY_WITHOUT_FDS = 0.1
 _STATS_AGE = 1.0
 """Seconds for which the list of a tree's processes is good enough for statistics."""
@@ -97,6 +99,7 @@ class Life:
         """How its main process ended."""
         self._exited = False
         self._outliving: asyncio.Task[None] | None = None
+        self._killed = False
         self._retry: asyncio.TimerHandle | None = None
         self._members: list[Process] = []
         self._members_at = float("-inf")
@@ -164,7 +167,8 @@ class Life:
             raise ProviderFailed(f"cannot send signal {number} to {self.id}: {error.strerror}") from error
 
     def kill(self) -> None:
-        """End all of it.  Raises `ProviderFailed`."""
+        """End all of it, also what shows only later.  Raises `ProviderFailed`."""
+        self._killed = True
         try:
             self._tree.kill()
         except OSError as error:
@@ -216,7 +220,7 @@ class Life:
         self._exited = True
         self._capture.catch_up()
         try:
-            leftovers = bool(self._tree.members())
+            leftovers = bool(self._tree.members()) or self._tree.unsure
         except OSError:
             # Out of descriptors: nobody can look, but the exit must not get lost.
             self._retry = loop.call_later(_RETRY_WITHOUT_FDS, self._main_ended)
@@ -231,8 +235,13 @@ class Life:
         while True:
             try:
                 members = self._tree.members()
-                if not members:
+                if not members and not self._tree.unsure:
                     break
+                if not members:
+                    await asyncio.sleep(UNSURE)
+                    continue
+                if self._killed:
+                    self._tree.kill()  # what was being executed when the others were killed
                 await wait_for_end(members[:_WATCHED_AT_ONCE])
             except OSError:
                 await asyncio.sleep(_RETRY_WITHOUT_FDS)

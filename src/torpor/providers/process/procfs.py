@@ -89,10 +89,12 @@ def has_environment_entry(pid: int, entry: bytes) -> bool | None:
         if environment:
             return entry in environment.split(b"\0")
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            end = int(file.read(4096).split()[-2])
+            start, end = map(int, file.read(4096).split()[-3:-1])
     except OSError:
         return False
-    return False if end else None
+    # Without bounds it is being executed.  With bounds around something that was empty a
+    # moment ago, it was: the next look finds what there is.
+    return None if not end or start != end else False
 
 
 def has_environment_name(pid: int, name: bytes) -> bool:

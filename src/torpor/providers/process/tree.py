@@ -48,6 +48,9 @@ _LOOKS = 50
 """How often an unsteady tree is looked at again before the answer counts all the same."""
 _EXECUTION = 0.0005
 """Seconds that a process gets to come out of the middle of an execution."""
+_EXECUTIONS = 4
+"""How often it gets them.  The kernel may hold an execution up for far longer (while another
+process is moved to a cgroup, 20 ms and more), but that is nothing to wait for on the loop."""
 
 
 class Mark(NamedTuple):
@@ -76,8 +79,13 @@ class Tree(Protocol):
         """While this is not done, the main process must not be reaped."""
         ...
 
+    @property
+    def unsure(self) -> bool:
+        """Whether the last look at `members` met one that may belong here: it was just being executed."""
+        ...
+
     def members(self) -> list[Process]:
-        """All that are alive, the main process first.  Empty only if nothing is."""
+        """All that are alive, the main process first.  Empty, and not `unsure`, only if nothing is."""
         ...
 
     def kill(self) -> None:
@@ -109,14 +117,22 @@ class Descent:
         self._entry = f"{VARIABLE}={mark.text}".encode()
         self._ours = ours
         self._known: dict[int, int] = {}
+        self.unsure = False
 
     def members(self) -> list[Process]:
         """See `Tree.members`."""
+        executions = 0
         for _ in range(_LOOKS):
+            self.unsure = False
             found, steady = self._look()
+            if self.unsure:
+                executions += 1
+                if executions > _EXECUTIONS:
+                    break
+                time.sleep(_EXECUTION)
             # A process that ends while we look can hand its children on behind our back,
             # so a look that saw one vanish proves nothing.
-            if steady:
+            elif steady:
                 break
         self._known = {process.pid: process.started for process in found}
         return found
@@ -141,8 +157,7 @@ class Descent:
             if orphan is None:
                 steady = False
             elif (adopted := self._adopted(orphan, session=session)) is None:
-                time.sleep(_EXECUTION)
-                steady = False
+                self.unsure = True
             elif adopted:
                 steady &= self._descend(orphan, found)
         return [process for process in found.values() if process.alive], steady
