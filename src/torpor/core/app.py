@@ -208,7 +208,8 @@ class App:
         """When something is due at the earliest; None: only when an input comes."""
         due = [at for instance in self.instances if (at := instance.deadline) is not None]
         # All tickets wait equally long, so the oldest is due first.
-        due.extend(deadline for _, deadline in zip(range(1), self._tickets.values(), strict=False))
+        if self._tickets:
+            due.append(next(iter(self._tickets.values())))
         return min(due, default=None)
 
     def boot(self, now: float) -> list[Effect]:
@@ -255,10 +256,9 @@ class App:
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
         self._out = []
-        lost = dependencies.lost(self.spec.depends_on, self._standings)
         if dependencies.missing(self.spec.depends_on, self._standings) is None:
             self._tell_all(DependenciesMet(self.spec.name), now)
-        elif lost is not None:
+        elif (lost := dependencies.lost(self.spec.depends_on, self._standings)) is not None:
             self._tell_all(DependencyLost(self.spec.name, lost), now)
         return self._out
 

@@ -199,8 +199,7 @@ def _after_crash(it: Instance) -> None:
             it.enter(Phase.DONE, None)
             it.say("done", "finished")
         else:
-            it.enter(Phase.FAILED, None)
-            it.say("failed", f"{it.exit}, and is not to be restarted")
+            _fail_for_good(it)
         return
     _count_failure(it)
     it.demand = True
@@ -210,8 +209,7 @@ def _after_crash(it: Instance) -> None:
 def _after_unhealthy(it: Instance) -> None:
     if it.lifecycle.restart is Restart.NO and not it.demand:
         if it.want is Want.UP:
-            it.enter(Phase.FAILED, None)
-            it.say("failed", f"{it.reason}, and is not to be restarted")
+            _fail_for_good(it)
         else:
             sleep(it)
         return
@@ -222,10 +220,15 @@ def _after_unhealthy(it: Instance) -> None:
 
 def _after_failure(it: Instance) -> None:
     if it.want is Want.UP and it.lifecycle.restart is Restart.NO:
-        it.enter(Phase.FAILED, None)
-        it.say("failed", f"{it.reason}, and is not to be restarted")
+        _fail_for_good(it)
     else:
         _back_off(it)
+
+
+def _fail_for_good(it: Instance) -> None:
+    """What is to run has failed and is not to be restarted: an operator has to act."""
+    it.enter(Phase.FAILED, None)
+    it.say("failed", f"{it.reason}, and is not to be restarted")
 
 
 def _count_failure(it: Instance) -> None:
