@@ -21,9 +21,6 @@ from torpor.gateway.waiting.page import EVENTS, STATUS, waiting_page
 from torpor.gateway.waiting.status import failure_lines, status
 from torpor.runtime.seam import Gate, Seam
 
-PREFIX = "/_torpor/"
-"""Paths below it belong to Torpor on every host; no app ever sees them."""
-
 
 class WaitingRoom:
     """Makes the waiting page and answers everything below `/_torpor/`."""
