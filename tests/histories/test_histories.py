@@ -13,6 +13,7 @@ from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.messages import BecameReady, Exited, WakeRequested
 from torpor.core.model import Phase
+from torpor.core.waiting_room import WaitingRoom
 
 HISTORIES = 2500
 STEPS = 80
@@ -54,7 +55,7 @@ def _finish_despite_leftovers(patch: pytest.MonkeyPatch) -> None:
 
 
 def _forget_who_waits(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(app_module.App, "_grant_all", lambda _self: None)
+    patch.setattr(WaitingRoom, "grant", lambda _self, _enter: [])
 
 
 def _leave_the_gate_open(patch: pytest.MonkeyPatch) -> None:
@@ -93,10 +94,6 @@ def _hold_nobody(patch: pytest.MonkeyPatch) -> None:
 
 def _sleep_although_held(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Instance, "_idle_timeout", lambda self: self.lifecycle.idle_timeout)
-
-
-def _roll_all_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(app_module, "UNDER_WAY", frozenset())
 
 
 def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,7 @@
 Laws of this file:
 
 - A request is admitted and counted in the same step (`enter`).
-- Every ticket gets exactly one verdict: granted, refused, or given up by its client.
 - A client that leaves never cancels a wake.
-- Requests are granted in the order in which they came.
 """
 
 from __future__ import annotations
@@ -57,7 +55,9 @@ from torpor.core.model import (
     Want,
 )
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
+from torpor.core.rolling import UNDER_WAY, Rolling
 from torpor.core.upstream import Upstream
+from torpor.core.waiting_room import WaitingRoom
 
 USEFULNESS = (
     Phase.READY,
@@ -74,9 +74,6 @@ USEFULNESS = (
 
 MOST_REPLICAS = 100
 
-UNDER_WAY = frozenset({Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING})
-"""Phases that an instance is only passing through."""
-
 _DOWN = Refusal(dependencies.DOWN, None)
 _SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
 
@@ -91,7 +88,7 @@ class App:
         "_out",
         "_rolling",
         "_standings",
-        "_tickets",
+        "_waiting",
         "_wakes",
         "held_by",
         "instances",
@@ -113,12 +110,10 @@ class App:
         self._memory = memory
         self._wakes = deque(memory.wakes, policy.REMEMBERED_WAKES)
         self._open: list[Upstream] = []
-        self._tickets: dict[int, float] = {}
-        """Deadline of each waiting request, in order of arrival."""
+        self._waiting = WaitingRoom()
         self._closing = False
         self._out: list[Effect] = []
-        self._rolling: deque[tuple[Instance, int]] = deque()
-        """Replicas that are still to be restarted, with the generation that is to end."""
+        self._rolling = Rolling()
         self.instances: list[Instance] = []
         for number in range(self.replicas):
             self._add(number, now)
@@ -165,9 +160,9 @@ class App:
                 if self.refusal(now) is None:
                     self._tell_all(WakeRequested(self.spec.name, by), now)
             case ClientLeft(ticket=ticket):
-                self._tickets.pop(ticket, None)
+                self._waiting.left(ticket)
             case RestartRequested(rolling=True) if self._ready():
-                self._rolling.extend((instance, instance.generation) for instance in self.instances)
+                self._rolling.begin(self.instances)
             case StartRequested() | RestartRequested():
                 self._set_want(None)
                 self._tell_all(message, now)
@@ -175,7 +170,7 @@ class App:
                 self._scale(replicas, now)
             case StopRequested():
                 self._set_want(Want.DOWN)
-                self._refuse_all(_DOWN)
+                self._out += self._waiting.refuse(_DOWN)
                 self._tell_all(message, now)
             case WakeRequested() | SleepRequested():
                 self._tell_all(message, now)
@@ -194,10 +189,7 @@ class App:
     def deadline_reached(self, now: float) -> list[Effect]:
         """Do whatever is due at `now`."""
         self._out = []
-        late = [ticket for ticket, deadline in self._tickets.items() if deadline <= now]
-        for ticket in late:
-            del self._tickets[ticket]
-            self._out.append(RefuseTicket(ticket, self._too_late(now)))
+        self._out += [RefuseTicket(ticket, self._too_late(now)) for ticket in self._waiting.late(now)]
         for instance in self.instances:
             due = instance.deadline
             if due is not None and due <= now:
@@ -207,9 +199,8 @@ class App:
     def next_deadline(self) -> float | None:
         """When something is due at the earliest; None: only when an input comes."""
         due = [at for instance in self.instances if (at := instance.deadline) is not None]
-        # All tickets wait equally long, so the oldest is due first.
-        if self._tickets:
-            due.append(next(iter(self._tickets.values())))
+        if (first := self._waiting.deadline) is not None:
+            due.append(first)
         return min(due, default=None)
 
     def boot(self, now: float) -> list[Effect]:
@@ -223,7 +214,7 @@ class App:
         """The daemon goes down: refuse whoever waits and whoever comes."""
         self._out = []
         self._closing = True
-        self._refuse_all(_SHUTDOWN)
+        self._out += self._waiting.refuse(_SHUTDOWN)
         return self._out
 
     def shut_down(self, now: float) -> list[Effect]:
@@ -334,7 +325,7 @@ class App:
             name=self.spec.name,
             want=self.want,
             phase=self.phase,
-            waiting=len(self._tickets),
+            waiting=len(self._waiting),
             eta=policy.usual_wake(self._wakes),
             waking_for=now - min(begun) if begun else None,
             instances=tuple(instance.snapshot(now) for instance in self.instances),
@@ -350,11 +341,11 @@ class App:
             self._out.append(GrantTicket(ticket, upstream))
         elif (refusal := self.refusal(now)) is not None:
             self._out.append(RefuseTicket(ticket, refusal))
-        elif len(self._tickets) >= lifecycle.max_waiting:
-            text = f"{len(self._tickets)} requests are waiting for {self.spec.name} already"
+        elif len(self._waiting) >= lifecycle.max_waiting:
+            text = f"{len(self._waiting)} requests are waiting for {self.spec.name} already"
             self._out.append(RefuseTicket(ticket, Refusal(Reason(Cause.ROOM_FULL, text), 1.0)))
         else:
-            self._tickets[ticket] = now + lifecycle.wake_timeout
+            self._waiting.admit(ticket, now + lifecycle.wake_timeout)
             self._tell_all(WakeRequested(self.spec.name, by), now)
 
     def _too_late(self, now: float) -> Refusal:
@@ -405,17 +396,13 @@ class App:
 
     def _done(self, now: float) -> list[Effect]:
         """The input is dealt with: what follows for the replicas among each other."""
-        while self._rolling:
-            instance, generation = self._rolling[0]
-            if instance.generation == generation and instance.phase is Phase.READY:
-                self._tell(instance, RestartRequested(self.spec.name, rolling=True), now)
-            if instance.phase in UNDER_WAY or (instance.generation == generation and instance.demand):
-                break
-            self._rolling.popleft()
-            if instance.phase is not Phase.READY:
-                self._rolling.clear()
-                text = f"rolling restart ended: {instance.id} is {instance.phase}"
-                self._out.append(Announce(self.spec.name, str(instance.id), "roll-ended", text))
+
+        def restart(instance: Instance) -> None:
+            self._tell(instance, RestartRequested(self.spec.name, rolling=True), now)
+
+        if (failed := self._rolling.go_on(restart)) is not None:
+            text = f"rolling restart ended: {failed.id} is {failed.phase}"
+            self._out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
         if any(instance.leaving and not instance.alive for instance in self.instances):
             self.instances[:] = [i for i in self.instances if i.alive or not i.leaving]
         return self._out
@@ -455,25 +442,14 @@ class App:
                     self._out.append(Remember(self.spec.name))
                 if upstream is not None:
                     self._open.append(upstream)
-                    self._grant_all()
+                    self._out += self._waiting.grant(self.enter)
             case CloseGate(upstream=upstream):
                 self._open.remove(upstream)
             case RefuseWaiting(refusal=refusal):
                 if not any(instance.phase is Phase.STARTING for instance in self.instances):
-                    self._refuse_all(refusal)
+                    self._out += self._waiting.refuse(refusal)
             case _:
                 self._out.append(outcome)
-
-    def _grant_all(self) -> None:
-        for ticket in self._tickets:
-            upstream = self.enter()
-            assert upstream is not None
-            self._out.append(GrantTicket(ticket, upstream))
-        self._tickets.clear()
-
-    def _refuse_all(self, refusal: Refusal) -> None:
-        self._out.extend(RefuseTicket(ticket, refusal) for ticket in self._tickets)
-        self._tickets.clear()
 
 
 def _load(upstream: Upstream) -> tuple[int, float]:

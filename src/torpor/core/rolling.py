@@ -1,0 +1,47 @@
+"""A rolling restart: one replica after the other, each only once the one before is ready."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from torpor.core.instance import Instance
+from torpor.core.model import Phase
+
+UNDER_WAY = frozenset({Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING})
+"""Phases that an instance is only passing through."""
+
+
+class Rolling:
+    """The replicas of one app that are still to be restarted."""
+
+    __slots__ = ("_queue",)
+
+    def __init__(self) -> None:
+        self._queue: deque[tuple[Instance, int]] = deque()
+        """Replicas in turn, each with the generation that is to end."""
+
+    def __bool__(self) -> bool:
+        """Whether a rolling restart is under way."""
+        return bool(self._queue)
+
+    def begin(self, instances: Iterable[Instance]) -> None:
+        """Restart these, in turn, behind those whose turn is still to come."""
+        self._queue.extend((instance, instance.generation) for instance in instances)
+
+    def go_on(self, restart: Callable[[Instance], None]) -> Instance | None:
+        """Something has changed: restart whoever is next, if its turn has come.
+
+        Returns the replica that did not become ready, if that ended the whole.
+        """
+        while self._queue:
+            instance, generation = self._queue[0]
+            if instance.generation == generation and instance.phase is Phase.READY:
+                restart(instance)
+            if instance.phase in UNDER_WAY or (instance.generation == generation and instance.demand):
+                return None
+            self._queue.popleft()
+            if instance.phase is not Phase.READY:
+                self._queue.clear()
+                return instance
+        return None
