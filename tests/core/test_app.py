@@ -398,7 +398,7 @@ def test_a_refused_connection_closes_the_gate_until_proven_ready() -> None:
 
     story.tell(ConnectRefused(ID, 1))
     story.arrive(2)
-    assert [ProbeInstance(ID, 1)] == story.all(ProbeInstance)
+    assert [ProbeInstance(ID, 1, refused=True)] == story.all(ProbeInstance)
     assert [] == story.granted()
     story.become_ready()
 
@@ -483,7 +483,7 @@ def test_what_outlived_the_daemon_goes_on() -> None:
     story = Story(memory=AppMemory(generation=3))
     story.tell(Adopted(ID, 4, Endpoint("127.0.0.1", 8501), 7, age=100.0))
     story.arrive(1)
-    assert [ProbeInstance(ID, 4)] == story.all(ProbeInstance)
+    assert [ProbeInstance(ID, 4, refused=False)] == story.all(ProbeInstance)
     assert [] == story.all(StartInstance)
 
     story.tell(BecameReady(ID, 4))

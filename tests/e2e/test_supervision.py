@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import sys
 import threading
@@ -289,6 +291,45 @@ def test_a_dead_replica_is_left_out(launch: Launch, diary: Path) -> None:
     assert {200} == {client.request().status for _ in range(20)}
     wait_for_ready_replicas(daemon, "api", 1)
     assert "backoff" == daemon.apps()["api"]["instances"][0]["state"]
+
+
+def test_no_request_is_lost_that_a_killed_replica_never_read(launch: Launch, diary: Path) -> None:
+    """What lies in the socket of a replica that hangs, when it is killed, is answered by the other one."""
+    daemon = launch(config(member("api", diary, always_on=True, replicas=2)))
+    wait_for_ready_replicas(daemon, "api", 2)
+    instance = daemon.apps()["api"]["instances"][0]
+    process = Process.of(instance["pid"])
+    os.kill(process.pid, signal.SIGSTOP)
+    wait_for("it hangs", lambda: "\nState:\tT" in Path(f"/proc/{process.pid}/status").read_text())
+
+    with ThreadPoolExecutor(8) as clients:
+        answers = [clients.submit(Client(daemon.port, "api.localhost").request) for _ in range(8)]
+        wait_for("some lie there", lambda: daemon.apps()["api"]["instances"][0]["inflight"] >= 2)
+        process.kill()
+
+    assert [200] * 8 == [answer.result().status for answer in answers]
+
+
+def test_an_app_that_only_says_that_it_is_ready_gets_no_client_stuck(launch: Launch) -> None:
+    """READY=1 without a listener: the client learns in time that nothing answers."""
+    script = "import time; from torpor import notify; notify.ready(); print('said it', flush=True); time.sleep(600)"
+    daemon = launch(
+        config(
+            app(
+                "deaf",
+                [sys.executable, "-c", script],
+                readiness={"notify": True},
+                always_on=True,
+                wake_timeout="1s",
+            )
+        )
+    )
+    daemon.wait_for_state("deaf", "ready")
+
+    answer = Client(daemon.port, "deaf.localhost").request()
+
+    assert (504, "wake-timeout") == (answer.status, answer.headers["x-torpor"])
+    assert len(daemon.cli("events", "-n", "1000", "deaf").out.splitlines()) < 20
 
 
 @pytest.mark.parametrize("rounds", [3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from dataclasses import replace
@@ -10,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.fakes import DEFAULT, OK, Answer, Served, answer_ok, serving
-from torpor.core.model import Route
-from torpor.gateway.forward import STALE
+from torpor.core.model import Endpoint, Route
+from torpor.gateway.reach import MOST_UNREAD, STALE
 
 GET = b"GET /x?y HTTP/1.1\r\nHost: app.test:80\r\nAccept: */*\r\n\r\n"
 
@@ -290,6 +291,48 @@ async def test_stale_connection() -> None:
         await client.ask(GET)
         assert b"ok" == (await client.ask(b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"))[1]
         assert 2 == setup.backend.connections
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ago", [0.1, 60.0])
+async def test_request_that_was_not_read(ago: float) -> None:
+    """Whoever ends with a request unread cannot have done anything with it: the next instance gets it."""
+    async with serving(answer_ok) as setup:
+        good, loop = setup.gate.endpoint, asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setblocking(False)
+            setup.gate.awake(Endpoint(*listener.getsockname()), ago=ago)
+            client = await setup.client()
+            await client.send(GET)
+            dying, _ = await loop.sock_accept(listener)
+            with dying:
+                while True:
+                    with contextlib.suppress(BlockingIOError):
+                        assert dying.recv(1, socket.MSG_PEEK)
+                        break
+                    await asyncio.sleep(0.001)
+                setup.gate.asleep()
+                setup.gate.generation = 2
+                setup.gate.awake(good, ago=ago)
+        assert (await client.head()).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.anyio
+async def test_app_that_never_reads() -> None:
+    """Whoever resets every connection is broken: that ends in an answer, not in trying for ever."""
+    connections = 0
+
+    async def reset(served: Served) -> None:
+        nonlocal connections
+        connections += 1
+        sock = served.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        served.writer.transport.abort()
+
+    async with serving(reset) as setup:
+        client = await setup.client()
+        assert (await client.ask(GET))[0].startswith(b"HTTP/1.1 502 ")
+        assert 1 + MOST_UNREAD == connections
 
 
 @pytest.mark.anyio

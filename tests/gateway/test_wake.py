@@ -283,6 +283,20 @@ async def test_our_own_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.anyio
+async def test_connect_refused_behind_an_open_door() -> None:
+    """The request's time ends also where the app counts as ready again each time that it is asked for."""
+    async with serving() as setup:
+        setup.gate.configure(lifecycle=Lifecycle(wake_timeout=0.3))
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # not listening: connections are refused
+            setup.gate.awake(Endpoint(*taken.getsockname()))
+            client = await setup.client()
+            head, _ = await client.ask(GET)
+            assert head.startswith(b"HTTP/1.1 504 ")
+            assert b"X-Torpor: wake-timeout" in head
+
+
+@pytest.mark.anyio
 async def test_connect_refused_for_too_long() -> None:
     """Refused again and again, the request ends within its one wake_timeout."""
     with socket.socket() as nobody:

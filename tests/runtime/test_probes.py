@@ -26,7 +26,7 @@ from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch, Running
 from torpor.providers.fake import FakeProvider
 from torpor.runtime import probes
-from torpor.runtime.probes import wait_until_ready
+from torpor.runtime.probes import proof_again, wait_until_ready
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,7 @@ class Start:
     async def wait(self) -> None:
         """Start it and wait until it is ready."""
         await self.provider.start(self.launch)
-        await wait_until_ready(self.spec, self.launch, self.running, self.provider, self.announce)
+        await wait_until_ready(self.spec.readiness, self.launch, self.running, self.provider, self.announce)
 
     async def announcement(self, text: str) -> None:
         """Return once `text` was announced."""
@@ -183,7 +183,15 @@ async def test_log_sees_lines_from_before_and_after() -> None:
     start.provider.say(ID, "listening on what")
     start.provider.say(ID, "now listening on 80")
     await waiting
-    await wait_until_ready(start.spec, start.launch, start.running, start.provider, start.announce)
+    await wait_until_ready(start.spec.readiness, start.launch, start.running, start.provider, start.announce)
+
+
+@pytest.mark.parametrize("probe", [NotifyProbe(), LogProbe("go"), DelayProbe(0.0), ExecProbe(("true",))])
+async def test_what_refused_a_connection_has_to_take_one(probe: Probe) -> None:
+    """What it once said of itself proves nothing then; a probe that connects proves enough by itself."""
+    assert (probe, TcpProbe()) == proof_again(Readiness((probe,))).probes
+    for connecting in (TcpProbe(), HttpProbe("/")):
+        assert (connecting, probe) == proof_again(Readiness((connecting, probe))).probes
 
 
 async def test_notify() -> None:

@@ -299,6 +299,8 @@ class ProbeInstance:
 
     id: InstanceId
     generation: int
+    refused: bool
+    """Whether it refused a connection: it has to take one, whatever it said of its readiness before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def adopt(it: Instance, message: Adopted) -> None:
         transitions.stop(it)
         return
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
-    it.out.append(ProbeInstance(it.id, it.generation))
+    it.out.append(ProbeInstance(it.id, it.generation, refused=False))
 
 
 def note_started(it: Instance, message: Started) -> None:
@@ -186,7 +186,7 @@ def prove_again(it: Instance, _message: ConnectRefused) -> None:
     it.demand = True
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
     it.say("unready", "refused a connection, checking its readiness")
-    it.out.append(ProbeInstance(it.id, it.generation))
+    it.out.append(ProbeInstance(it.id, it.generation, refused=True))
 
 
 def drain_for_sleep(it: Instance, _message: SleepRequested) -> None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from torpor.gateway.pool import Pool
     from torpor.gateway.websocket import Tunnel
 
+_STATE_CLOSED = 7
+"""`TCP_CLOSE` of Linux' `tcp_states.h`: the first byte of `struct tcp_info` once the other side has
+reset the connection.  One that ended in order is in `TCP_CLOSE_WAIT`."""
 _LAST_DATA_SENT = 44
 """Where `tcpi_last_data_sent` lies in Linux' `struct tcp_info`, in bytes."""
 
@@ -143,7 +146,7 @@ class BackendConnection(asyncio.Protocol):
     def _respond(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
         """Pass on a final response: its head, and as much of its body as came with it."""
         status = response.status
-        if status in {502, 503} and exchange.retry_unready(status=True):
+        if status in {502, 503} and exchange.retry_unready():
             return
         request = exchange.request
         head = response.head
@@ -256,12 +259,26 @@ class BackendConnection(asyncio.Protocol):
         The kernel is asked, so that no request has to read a clock.
         """
         try:
-            sock = self.transport.get_extra_info("socket")
-            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
-            milliseconds: int = struct.unpack_from("=I", info, _LAST_DATA_SENT)[0]
+            milliseconds: int = struct.unpack_from("=I", self._tcp_info(), _LAST_DATA_SENT)[0]
         except (OSError, struct.error):
             return math.inf
         return milliseconds / 1000
+
+    def unread(self) -> bool:
+        """Whether the instance left with what we sent still unread: then its kernel resets the connection.
+
+        Only for a connection that has just been lost.
+        """
+        try:
+            return self._tcp_info()[0] == _STATE_CLOSED
+        except (OSError, IndexError):
+            return False
+
+    def _tcp_info(self) -> bytes:
+        """What the kernel knows of the connection.  Raises `OSError`."""
+        sock = self.transport.get_extra_info("socket")
+        info: bytes = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_SENT + 4)
+        return info
 
     def pause_reading(self) -> None:
         """The client reads too slowly: take no more from the app."""

@@ -2,9 +2,7 @@
 
 Laws:
 1. A lease taken is repaid exactly once, whatever happens in between.
-2. A request's bytes are sent to one instance only.  It goes out a second time only if it is
-   safe (RFC 9110, 9.2.1), has no body, and nothing of an answer was passed on; never to a next
-   generation of an app that was lost while it had the request.
+2. A request's bytes are sent to one instance only; `reach` says when once more.
 3. An answer that was cut short is cut short for the client too, never ended politely.
 4. The client's leaving ends its exchange at once, never the wake it caused.
 """
@@ -12,14 +10,12 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import re
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from torpor.core.model import Cause, HttpProbe, InstanceId, Reason, Refusal, SocketActivity, WakeOn
+from torpor.core.model import Cause, Reason, Refusal, SocketActivity, WakeOn
 from torpor.core.routing import HostRoutes
 from torpor.core.upstream import Upstream
 from torpor.gateway import replies
@@ -31,6 +27,7 @@ from torpor.gateway.heads import Request, host_name, parse_request
 from torpor.gateway.lead import door_for
 from torpor.gateway.phase import AWAITING
 from torpor.gateway.pool import IDLE_PER_UPSTREAM
+from torpor.gateway.reach import RETRY_PAUSE, Lost, Reach
 from torpor.gateway.response import Response
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Refused
@@ -41,29 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GRACE = 3.0
-"""Seconds after readiness in which a safe request is not given up because of a connection that
-closes without an answer, or a 502 or 503: many servers listen before they can answer.  Where an
-`http` probe found the app ready, it can answer: a 502 or 503 is its own word then."""
-STALE = 0.05
-"""Seconds after sending within which the end of a connection that was used before counts as the
-app's having closed it while it was idle.  Such an end is already on its way when we send, within
-one machine; the rest is for a loop that is busy.  Whatever ends later ended because of the
-request or during it: it is not sent again, because it may have been what killed the app.
-Only safe requests are repeated at all: that nothing of a PUT or DELETE was done cannot be known."""
-RETRY_PAUSE = 0.05
-"""Seconds between two attempts."""
-
-_OUR_SHORTAGES = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL, errno.EAGAIN}
-)
 _FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.FAILED})
 """Causes that the app's last words may explain."""
-_SAFE = frozenset({b"GET", b"HEAD", b"OPTIONS"})
-
-
-class _Lost(Exception):
-    """The generation that the request was sent to is over."""
 
 
 class Exchange:
@@ -74,8 +50,6 @@ class Exchange:
     """
 
     __slots__ = (
-        "_deadline",
-        "_disappointed",
         "_door",
         "_enter",
         "_gateway",
@@ -85,8 +59,8 @@ class Exchange:
         "_match",
         "_plain_host",
         "_plain_suffix",
+        "_reaching",
         "_request",
-        "_retried",
         "_routes",
         "_task",
         "_upstream",
@@ -125,11 +99,8 @@ class Exchange:
         self._upstream: Upstream | None = None
         """The lease that is not repaid yet."""
         self._task: asyncio.Task[None] | None = None
-        self._retried = False
-        self._disappointed: tuple[InstanceId, int] | None = None
-        """The generation that did not answer the request although it was sent there."""
-        self._deadline: float | None = None
-        """When the request's time of waiting is up, once it has begun."""
+        self._reaching: Reach | None = None
+        """The attempts so far, if it did not simply go well."""
         self._host: bytes | None = None
         self._routes: HostRoutes[Door] | None = None
         self._idle = gateway.pool.idle
@@ -310,7 +281,7 @@ class Exchange:
             self._task = None
             self._refused(refused.refusal)
             return
-        except _Lost:
+        except Lost:
             self._task = None
             self._repay()
             self._refuse("bad-gateway", "The app ended while it worked on the request.")
@@ -325,43 +296,26 @@ class Exchange:
         self._send(backend)
 
     async def _connected(self, upstream: Upstream | None) -> BackendConnection:
-        """Raises `Refused`, at the latest when `wake_timeout` has passed, or `_Lost`."""
-        gate = self._door.gate
-        loop = self._gateway.loop
+        """Raises `Refused`, at the latest when `wake_timeout` has passed, or `Lost`."""
+        reaching = self._attempts()
         if upstream is not None and not upstream.open:
             self._repay()
             upstream = None
         while True:
             if upstream is None:
                 self._carefully()
-                # The gate itself limits the first wait, and gives the better reason.
-                limit, self._deadline = (
-                    self._deadline,
-                    self._deadline or (loop.time() + gate.spec.lifecycle.wake_timeout),
-                )
-                try:
-                    async with asyncio.timeout_at(limit):
-                        upstream = await gate.wait(self._by())
-                        self._upstream = upstream
-                except TimeoutError:
-                    self._repay()
-                    text = f"{self._door.app} refused connections until the request's time was up."
-                    raise Refused(Refusal(Reason(Cause.WAKE_TIMEOUT, text), 5.0)) from None
-            if self._disappointed is not None and self._disappointed != (upstream.id, upstream.generation):
-                raise _Lost
-            backend = None if self._retried else self._gateway.pool.take(upstream)
-            if backend is not None:
+                upstream = self._upstream = await reaching.lease(self._by())
+            if (backend := await reaching.connect(upstream)) is not None:
                 return backend
-            try:
-                return await self._gateway.pool.dial(upstream)
-            except OSError as problem:
-                if problem.errno in _OUR_SHORTAGES:
-                    raise  # the app is not to blame: its door stays open
-                log.info("%s refused a connection: %s", upstream.id, problem)
-            gate.connect_refused(upstream)
             self._repay()
-            upstream = None
-            await asyncio.sleep(RETRY_PAUSE)
+            upstream = self._upstream = reaching.another()
+            if upstream is None:
+                await asyncio.sleep(RETRY_PAUSE)
+
+    def _attempts(self) -> Reach:
+        if self._reaching is None:
+            self._reaching = Reach(self._door, self._gateway.pool)
+        return self._reaching
 
     def _by(self) -> str:
         return self.request.view(self.client.peer, self.client.scheme).by
@@ -408,38 +362,28 @@ class Exchange:
 
     def reset(self) -> None:
         """Make ready for the next request."""
-        if self.responding or self._deadline or self.close_after or self.body or self._retried:
+        if self.responding or self._reaching or self.close_after or self.body:
             self.responding = False
             self.close_after = False
-            self._retried = False
-            self._disappointed = None
-            self._deadline = None
+            self._reaching = None
             self.body = None
         self.reusable = True
         self.plain = None
         self._match = None
         self._request = None
 
-    def retry_unready(self, *, status: bool = False) -> bool:
-        """Whether the request met an app that is not up yet: it is asked again shortly, if that is safe.
-
-        `status`: what it met is a 502 or 503, not the end of a connection.
-        """
+    def retry_unready(self) -> bool:
+        """A 502 or 503 came: whether the app is only not up yet, and is asked again shortly."""
         upstream = self._upstream
-        request = self.request
-        if upstream is None or request.method not in _SAFE or request.length:
+        if upstream is None or not self._attempts().unready(self.request, upstream, status=True):
             return False
-        if time.monotonic() >= upstream.ready_at + GRACE:
-            return False
-        probes = self._door.gate.spec.readiness.probes
-        if status and any(isinstance(probe, HttpProbe) for probe in probes):
-            return False
+        self._retry(RETRY_PAUSE)
+        return True
+
+    def _retry(self, pause: float) -> None:
         self._carefully()
         self._drop_backend()
-        self._disappointed = upstream.id, upstream.generation
-        self._retried = True  # a new connection each time: the app just showed it is not settled
-        self._task = self._gateway.loop.create_task(self._reach(upstream, pause=RETRY_PAUSE))
-        return True
+        self._task = self._gateway.loop.create_task(self._reach(self._upstream, pause=pause))
 
     def backend_lost(self, *, clean: bool) -> None:
         """The app closed the connection before the response's end, as far as framing knows."""
@@ -451,18 +395,10 @@ class Exchange:
             else:
                 self.truncated()
             return
-        request = self.request
-        if not backend.heard and not request.length:
-            used = backend.served > 0 and not self._retried and request.method in _SAFE
-            if used and backend.since_sent() < STALE:
-                # It closed an idle connection in the moment in which we used it.
-                self._carefully()
-                self._drop_backend()
-                self._retried = True
-                self._task = self._gateway.loop.create_task(self._reach(self._upstream))
-                return
-            if self.retry_unready():
-                return
+        pause = self._attempts().pause_before_retry(self.request, backend)
+        if pause is not None:
+            self._retry(pause)
+            return
         self.failed("The app closed the connection without an answer.")
 
     @staticmethod

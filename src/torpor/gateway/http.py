@@ -24,6 +24,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 from torpor.gateway import replies
+from torpor.gateway.ending import end_writing
 from torpor.gateway.fields import Malformed
 from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import Forwarding
@@ -352,7 +353,7 @@ class ClientConnection(asyncio.Protocol):
         self.buffer.clear()
         self.resume_reading(BACKEND_FULL | BUFFER_FULL)
         if self.transport.can_write_eof():
-            self.transport.write_eof()
+            end_writing(self.transport)
         else:
             self.transport.close()
 

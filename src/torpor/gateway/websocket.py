@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from torpor.core.model import SocketActivity, SocketPolicy
 from torpor.gateway.backend import BackendConnection
+from torpor.gateway.ending import end_writing
 from torpor.runtime.seam import Gate
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Tunnel:
             self._end()
             return False
         self._half_closed = True
-        self._backend.transport.write_eof()
+        end_writing(self._backend.transport)
         return True
 
     def app_eof(self) -> bool:
@@ -184,7 +185,7 @@ class Tunnel:
             self._end()
             return False
         self._half_closed = True
-        self.client.transport.write_eof()
+        end_writing(self.client.transport)
         return True
 
     def client_lost(self) -> None:

@@ -34,7 +34,7 @@ from torpor.core.model import AppSpec, HttpProbe, InstanceId, Readiness, TcpProb
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
-from torpor.runtime.probes import wait_until_ready, wait_until_unhealthy
+from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhealthy
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,9 @@ class Actions:
         match effect:
             case StartInstance():
                 self._starts[id] = self._spawn(self._start(id, generation))
-            case ProbeInstance():
-                self._probe(id)
+            case ProbeInstance(refused=refused):
+                readiness = self._specs(id.app).readiness
+                self._probe(id, proof_again(readiness) if refused else readiness)
             case WatchInstance():
                 self._watch(id)
             case StopInstance():
@@ -121,18 +122,18 @@ class Actions:
             # In the same step: a program that ends at once must not be called ready or not by chance.
             self._post(BecameReady(id, generation))
         else:
-            self._probe(id)
+            self._probe(id, spec.readiness)
 
-    def _probe(self, id: InstanceId) -> None:
+    def _probe(self, id: InstanceId, readiness: Readiness) -> None:
         self._end_probe(id)
-        self._probes[id] = self._spawn(self._wait_until_ready(*self._launched[id]))
+        self._probes[id] = self._spawn(self._wait_until_ready(readiness, *self._launched[id]))
 
-    async def _wait_until_ready(self, launch: Launch, running: Running) -> None:
+    async def _wait_until_ready(self, readiness: Readiness, launch: Launch, running: Running) -> None:
         def announce(text: str) -> None:
             self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
 
         try:
-            await wait_until_ready(launch.spec, launch, running, self._provider(launch.spec), announce)
+            await wait_until_ready(readiness, launch, running, self._provider(launch.spec), announce)
         except TorporError as error:
             # Not a verdict on the app: it may be fine.  The start's deadline ends the attempt.
             announce(f"cannot tell whether it is ready: {error}")

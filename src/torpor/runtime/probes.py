@@ -15,9 +15,9 @@ import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from torpor.core.model import (
-    AppSpec,
     DelayProbe,
     Endpoint,
     ExecProbe,
@@ -26,6 +26,7 @@ from torpor.core.model import (
     LogProbe,
     NotifyProbe,
     Probe,
+    Readiness,
     TcpProbe,
 )
 from torpor.errors import ProviderFailed
@@ -44,7 +45,11 @@ _EARLIER_LINES = 100_000
 
 
 async def wait_until_ready(
-    spec: AppSpec, launch: Launch, running: Running, provider: Provider, announce: Callable[[str], None]
+    readiness: Readiness,
+    launch: Launch,
+    running: Running,
+    provider: Provider,
+    announce: Callable[[str], None],
 ) -> None:
     """Return once all of the app's probes have held and its settling time has passed.
 
@@ -53,7 +58,7 @@ async def wait_until_ready(
     a probe cannot be carried out at all.
     """
     attempt = _Attempt(launch, running, provider)
-    missing = list(spec.readiness.probes)
+    missing = list(readiness.probes)
 
     async def hold(probe: Probe) -> None:
         await attempt.wait_for(probe)
@@ -65,14 +70,25 @@ async def wait_until_ready(
         announce(_words(missing))
     try:
         async with asyncio.TaskGroup() as group:
-            for probe in spec.readiness.probes:
+            for probe in readiness.probes:
                 group.create_task(hold(probe))
     except ExceptionGroup as failures:
         # Not `except*`: what is raised inside of that stays wrapped in a group on Python 3.11.2 (Debian 12).
         raise failures.exceptions[0] from None
-    if spec.readiness.settle:
-        announce(f"waiting {spec.readiness.settle:g} s to settle")
-        await asyncio.sleep(spec.readiness.settle)
+    if readiness.settle:
+        announce(f"waiting {readiness.settle:g} s to settle")
+        await asyncio.sleep(readiness.settle)
+
+
+def proof_again(readiness: Readiness) -> Readiness:
+    """What an instance that refused a connection has to show.
+
+    What it has once said or written stays true for ever, so that it proves nothing: it must
+    take a connection.
+    """
+    if any(isinstance(probe, HttpProbe | TcpProbe) for probe in readiness.probes):
+        return readiness
+    return replace(readiness, probes=(*readiness.probes, TcpProbe()))
 
 
 async def wait_until_unhealthy(
