@@ -98,6 +98,14 @@ class ProviderFailed(TorporError):
     status = 502
 
 
+class ProjectUnusable(TorporError):
+    """A project's directory cannot be read or written, or has already what was to be written."""
+
+    code = "project-unusable"
+    fault = Fault.CLIENT
+    status = 400
+
+
 class StateUnusable(TorporError):
     """The state directory cannot be used (unwritable, or another daemon lives on it)."""
 

@@ -398,7 +398,7 @@ def test_the_fast_path_imports_nothing_heavy(shared_daemon: Path) -> None:
         "msgspec", "pathlib", "shutil", "ssl", "starlette", "subprocess", "tempfile", "unittest", "urllib.request",
         "uvicorn", "uvloop", "yaml", "torpor.core", "torpor.daemon", "torpor.gateway", "torpor.providers",
         "torpor.runtime", "torpor.config.load", "torpor.config.settings", "torpor.config.units",
-        "torpor.control.api", "torpor.control.server",
+        "torpor.control.api", "torpor.control.server", "torpor.projects",
     }  # fmt: skip
     assert set() == heavy & set(loaded)
     assert len(loaded) < 130

@@ -43,6 +43,7 @@ _BY_CODE = {
 }
 
 VERBS = {
+    "init": ("torpor.cli.init:init", "Write a torpor.yaml for the project in a directory."),
     "up": ("torpor.cli.up:up", "Run the daemon: in the foreground, or with -d behind it."),
     "down": ("torpor.cli.down:down", "End the daemon and all of its apps in an orderly way."),
     "status": ("torpor.cli.status:status", "List the apps and what they are doing."),
