@@ -404,19 +404,19 @@ def test_the_fast_path_imports_nothing_heavy(shared_daemon: Path) -> None:
     assert len(loaded) < 130
 
 
-def complete(socket_path: Path, words: str, word: int) -> list[str]:
-    """What a bash offers there."""
-    result = torpor(socket_path, _TORPOR_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(word))
+def complete(socket_path: Path, line: str) -> list[str]:
+    """What a bash offers at the end of that line."""
+    result = torpor(socket_path, _TORPOR_COMPLETE="bash_complete", COMP_WORDS=line)
     assert 0 == result.returncode, result.stderr
     return [line.split(",", 1)[1] for line in result.stdout.splitlines() if line]
 
 
 def test_completion_knows_verbs_and_apps(shared_daemon: Path) -> None:
     """Verbs by the table, apps from the daemon; without a daemon none, quietly."""
-    assert ["start", "status", "stop"] == sorted(complete(shared_daemon, "torpor st", 1))
-    assert ["notes"] == complete(shared_daemon, "torpor status n", 2)
-    assert ["crashy"] == complete(shared_daemon, "torpor restart notes cr", 3)
-    assert [] == complete(shared_daemon.parent / "none.sock", "torpor status n", 2)
+    assert ["start", "status", "stop"] == sorted(complete(shared_daemon, "torpor st"))
+    assert ["notes"] == complete(shared_daemon, "torpor status n")
+    assert ["crashy"] == complete(shared_daemon, "torpor restart notes cr")
+    assert [] == complete(shared_daemon.parent / "none.sock", "torpor status n")
 
 
 def test_completion_does_not_wait_for_a_hung_daemon(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_completion_does_not_wait_for_a_hung_daemon(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "silent.sock"))
         silent.listen()
-        assert [] == complete(tmp_path / "silent.sock", "torpor status n", 2)
+        assert [] == complete(tmp_path / "silent.sock", "torpor status n")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -154,6 +154,7 @@ def _drop_output() -> None:
 def _invoke(args: Sequence[str]) -> int:
     try:
         if COMPLETION_VARIABLE in os.environ:
+            import_module("torpor.cli.completion")  # our way to complete in bash
             torpor.main(prog_name="torpor", complete_var=COMPLETION_VARIABLE)
         # Not `main`: that would turn a broken pipe into a plain failure.
         with torpor.make_context("torpor", list(args)) as context:

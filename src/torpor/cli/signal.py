@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from torpor.cli.connection import check_names, complete_app, connect, json_option
 from torpor.cli.terminal import printable
 from torpor.cli.verbs import chosen_names, outcomes, report
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+
+def complete_word(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of apps; behind the first one names of signals too."""
+    apps = complete_app(ctx, param, incomplete)
+    return apps + complete_signal(ctx, param, incomplete) if ctx.params.get(str(param.name)) else apps
+
+
+def complete_signal(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of signals that start like that, as they are usually written."""
+    from signal import Signals  # noqa: PLC0415  # only Tab pays for these
+
+    from click.shell_completion import CompletionItem  # noqa: PLC0415
+
+    begun = incomplete.upper()
+    names = [one.name if begun.startswith("SIG") else one.name.removeprefix("SIG") for one in Signals]
+    return [CompletionItem(name) for name in names if name.startswith(begun)]
 
 
 @click.command()
@@ -19,9 +39,15 @@ from torpor.cli.verbs import chosen_names, outcomes, report
     nargs=-1,
     required=True,
     callback=check_names,
-    shell_complete=complete_app,
+    shell_complete=complete_word,
 )
-@click.option("-s", "name", metavar="SIGNAL", help="The signal; then all words are apps.")
+@click.option(
+    "-s",
+    "name",
+    metavar="SIGNAL",
+    help="The signal; then all words are apps.",
+    shell_complete=complete_signal,
+)
 @json_option
 def signal(words: Sequence[str], name: str | None, as_json: bool) -> int:
     """Send a signal to the main processes of apps.
