@@ -104,6 +104,25 @@ def test_a_typo_is_answered_with_a_guess(shared_daemon: Path) -> None:
     """Both for commands and for apps."""
     assert "Did you mean 'status'?" in torpor(shared_daemon, "statsu").stderr
     assert "hint: Did you mean 'notes'?" in torpor(shared_daemon, "status", "notez").stderr
+    assert "Did you mean '--json'?" in torpor(shared_daemon, "status", "--jsn").stderr
+    assert "'check'" in torpor(shared_daemon, "config", "chek").stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "guess"),
+    [("tail", " Did you mean 'logs'?"), ("validate", " Did you mean 'config check'?"), ("enable", "")],
+)
+def test_words_of_other_tools(shared_daemon: Path, word: str, guess: str) -> None:
+    """What we call otherwise is named; what we have not, no lookalike is offered for."""
+    assert f"torpor: There is no command '{word}'.{guess}\n" in torpor(shared_daemon, word).stderr
+
+
+def test_help_can_be_a_verb(shared_daemon: Path) -> None:
+    """`torpor help VERB` and `torpor help` are what `--help` is."""
+    for words in ([], ["stop"], ["config", "check"]):
+        asked = torpor(shared_daemon, "help", *words)
+        assert (0, torpor(shared_daemon, *words, "--help").stdout) == (asked.returncode, asked.stdout)
+    assert "There is no command 'stp'" in torpor(shared_daemon, "help", "stp").stderr
 
 
 def test_the_help_table_is_what_the_commands_say() -> None:

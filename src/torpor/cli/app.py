@@ -76,6 +76,19 @@ ALIASES = {
     "kill": "signal",
 }
 
+MEANT = {
+    "tail": "logs",
+    "monit": "status",
+    "startup": "up",
+    "shutdown": "down",
+    "validate": "config check",
+    "schema": "config schema",
+}
+"""Words of other tools for what we call otherwise: suggested, not taken."""
+HELP = "help"
+LIKE_ENOUGH = 0.7
+"""Below that a guess is rather an insult than a help (`monit` is no `init`)."""
+
 
 class LazyGroup(click.Group):
     """A group that imports a command when it is used, and whose help imports none."""
@@ -103,12 +116,18 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or say which one was probably meant."""
+        if args[0] == HELP:  # `help VERB`, as others have it
+            if not args[1:]:
+                sys.stdout.write(ctx.get_help() + "\n")
+                raise click.exceptions.Exit
+            args = [*args[1:], "--help"]
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
             import difflib  # noqa: PLC0415  # only a typo pays for it
 
-            near = difflib.get_close_matches(name, [*VERBS, *ALIASES], n=1)
-            guess = f" Did you mean {near[0]!r}?" if near else ""
+            near = difflib.get_close_matches(name, [*VERBS, *ALIASES], n=1, cutoff=LIKE_ENOUGH)
+            meant = MEANT.get(name, near[0] if near else None)
+            guess = f" Did you mean {meant!r}?" if meant else ""
             raise click.UsageError(f"There is no command {name!r}.{guess}", ctx)
         return super().resolve_command(ctx, args)
 
