@@ -229,11 +229,13 @@ def test_verbs_say_what_happened(daemon: Daemon) -> None:
         return result.stdout
 
     assert "notes was ready already\n" == words("wake", "notes")
-    assert words("start", "api", "old").startswith("api is ready after ")
-    assert words("restart", "notes").startswith("notes is ready after ")
+    assert words("start", "api", "old").startswith("api is ready")
+    assert words("restart", "notes").startswith("notes is ready")
     assert words("sleep", "api").endswith("; the next request wakes it\n")
     assert words("stop", "api").endswith("; requests are refused until `torpor start api`\n")
-    assert "shop: restart is under way, now ready\n" == words("restart", "shop", "--no-wait")
+    assert "shop: restart is under way, now ready; `torpor status shop` shows how it goes\n" == words(
+        "restart", "shop", "--no-wait"
+    )
     assert 3 == torpor(daemon.socket, "status", "api").returncode
 
 
@@ -258,6 +260,7 @@ def test_a_failed_start_prints_the_last_words(daemon: Daemon) -> None:
         "last lines of its log:\n"
         "  Traceback (most recent call last):\n"
         "  ValueError: no such table\n"
+        "hint: `torpor logs crashy` has the rest\n"
     ) == result.stderr
 
 

@@ -89,3 +89,10 @@ def test_text_is_padded_by_what_the_eye_sees() -> None:
 def test_nothing_steers_the_terminal() -> None:
     """Escape sequences in names and reasons are shown, not obeyed."""
     assert "a�[2Jb�" == terminal.printable("a\x1b[2Jb\n")
+
+
+def test_texts_are_folded_between_words() -> None:
+    """No line is wider than it may be, but for a word that is; no word is lost."""
+    assert ["a bc", "defgh", "日本 i"] == terminal.fold("a bc defgh 日本 i", 6)
+    assert ["", "x"] == [*terminal.fold("", 5), *terminal.fold("x", 5)]
+    assert ["abcdef", "g"] == terminal.fold("abcdef g", 3)

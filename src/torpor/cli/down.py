@@ -45,8 +45,12 @@ def down(keep_apps: bool, timeout: float | None, as_json: bool) -> int:
     if as_json:
         print_json({"pid": pid, "took": round(took, 3)})
     else:
-        kept = "; its apps go on" if keep_apps else ""
-        sys.stdout.write(f"torpor (pid {pid}) is down after {lapse(took)}{kept}\n")
+        then = (
+            "its apps go on, and the next `torpor up` takes them on"
+            if keep_apps
+            else "`torpor up` starts it again"
+        )
+        sys.stdout.write(f"torpor (pid {pid}) is down after {lapse(took)}; {then}\n")
     return 0
 
 

@@ -36,4 +36,5 @@ def reload(names: Sequence[str], all_apps: bool, as_json: bool) -> int:
 def _sentence(_verb: str, outcome: dict[str, Any]) -> str:
     reached = outcome["reached"]
     replicas = f", in {reached} replicas" if reached > 1 else ""
-    return f"{printable(outcome['name'])} was told to reload{replicas}"
+    name = printable(outcome["name"])
+    return f"{name} was told to reload{replicas}; `torpor logs {name}` shows what it says to that"

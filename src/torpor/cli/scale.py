@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from torpor.cli.connection import app_argument, connect, json_option
-from torpor.cli.figures import lapse
 from torpor.cli.terminal import printable
-from torpor.cli.verbs import outcomes, report, timeout_option, under_way, wait_option
+from torpor.cli.verbs import after, outcomes, report, timeout_option, under_way, wait_option
 
 
 @click.command()
@@ -33,4 +32,7 @@ def _sentence(verb: str, outcome: dict[str, Any]) -> str:
         return under_way(verb, outcome)
     number = outcome["replicas"]
     has = f"{printable(outcome['name'])} has {number} replica{'s' if number != 1 else ''}"
-    return f"{has}, {outcome['app']['state']}, after {lapse(outcome['took'])}"
+    state = outcome["app"]["state"]
+    if state == "asleep":
+        return f"{has} from now on; it is asleep, the next wake starts them"
+    return f"{has}, {state}{after(outcome)}"

@@ -11,10 +11,12 @@ from torpor.cli.connection import app_argument, connect, json_option, print_json
 from torpor.cli.events import line as event_line
 from torpor.cli.figures import NONE, duration, lapse, size
 from torpor.cli.status import state_colour, state_words
-from torpor.cli.terminal import has_colour, pad, paint, printable
+from torpor.cli.terminal import columns, fold, has_colour, pad, paint, printable
 from torpor.config.units import duration_text
 
 EVENTS = 5
+LEAST = 16
+"""Columns for texts, however narrow the terminal is."""
 
 
 @click.command()
@@ -33,12 +35,22 @@ def show(name: str, as_json: bool) -> None:
     colour = has_colour(sys.stdout)
     rows = facts(app, colour=colour)
     room = max(len(title) for title, _ in rows)
-    lines = [f"{paint(pad(title, room), 'dim', on=colour)}  {text}" for title, text in rows]
+    lines = []
+    for title, text in rows:
+        first, *more = _folded(text, room + 2)
+        lines += [f"{paint(pad(title, room), 'dim', on=colour)}  {first}"]
+        lines += [f"{'':{room}}  {line}" for line in more]
     with client.send("GET", "events", params={"app": name, "n": EVENTS}) as answer:
         events = [event_line(raw, colour=colour) for raw in answer.lines()]
     if events:
         lines += ["", paint("last events", "dim", on=colour), *("  " + event for event in events)]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _folded(text: str, before: int) -> list[str]:
+    """The text in lines that fit behind so many columns of the terminal; one line where they may have any length."""
+    room = columns(sys.stdout)
+    return [text] if room is None or "\x1b" in text else fold(text, max(room - before, LEAST))
 
 
 def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:

@@ -122,3 +122,14 @@ def pad(text: str, room: int, *, right: bool = False) -> str:
     """The text with spaces to `room` columns; `right` puts it at the right end."""
     space = " " * (room - width(text))
     return space + text if right else text + space
+
+
+def fold(text: str, room: int) -> list[str]:
+    """The text in lines of at most `room` columns, broken between words; a longer word stays whole."""
+    lines = [""]
+    for word in text.split(" "):
+        if lines[-1] and width(lines[-1]) + 1 + width(word) > room:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines

@@ -100,6 +100,7 @@ def _detach(config: str | None, limit: float) -> int:
             )
             sys.stdout.writelines(f"listening on {address}\n" for address in version["listen"])
             sys.stdout.write(f"its log is {log.name}\n")
+            sys.stdout.write("`torpor status` shows its apps, `torpor down` ends it\n")
             return 0
     fail(f"torpor (pid {child.pid}) is not ready after {limit:g} s", f"It goes on; see {log.name}.")
     return TIMED_OUT

@@ -17,6 +17,10 @@ from torpor.control.client import Answer, Client, Problem
 
 AT_ONCE = 32
 """Apps that are waited for at the same time; the daemon takes more connections than that."""
+START_FAILED = "start-failed"
+"""The code of the failures that an app's own words explain."""
+NOTICEABLE = 0.001
+"""Seconds below which something was so already."""
 ENDING = frozenset({"stop", "sleep"})
 """Verbs that are refused for what others need."""
 
@@ -191,7 +195,7 @@ def report(
         if isinstance(outcome, Problem):
             code = code or exit_code(outcome)
             documents.append({"name": name, "verb": verb, "done": False, "error": outcome.document})
-            _explain(outcome)
+            _explain(name, outcome)
         else:
             documents.append({**outcome, "error": None})
             if not as_json:
@@ -202,16 +206,31 @@ def report(
     return code
 
 
-def _explain(problem: Problem) -> None:
-    """Say why it failed, with the app's last words."""
-    fail(problem.message, problem.hint)
-    if lines := problem.document.get("output"):
+def _explain(name: str, problem: Problem) -> None:
+    """Say why it failed, with the app's last words, and where there is more to read."""
+    if problem.document.get("code") != START_FAILED:
+        fail(problem.message, problem.hint)
+        return
+    fail(problem.message)
+    lines = problem.document.get("output")
+    if lines:
         sys.stderr.write("last lines of its log:\n" + "".join(f"  {line}\n" for line in lines))
+    more = (
+        f"`torpor logs {name}` has the rest" if lines else f"`torpor show {name}` tells what is known of it"
+    )
+    sys.stderr.write(f"hint: {problem.hint or printable(more)}\n")
 
 
 def under_way(verb: str, outcome: dict[str, Any]) -> str:
     """What there is to say about what nobody waited for."""
-    return f"{printable(outcome['name'])}: {verb} is under way, now {outcome['app']['state']}"
+    name = printable(outcome["name"])
+    return f"{name}: {verb} is under way, now {outcome['app']['state']}; `torpor status {name}` shows how it goes"
+
+
+def after(outcome: dict[str, Any]) -> str:
+    """How long it took; nothing where nobody had to wait."""
+    took = outcome["took"]
+    return f" after {lapse(took)}" if took >= NOTICEABLE else ""
 
 
 def _sentence(verb: str, outcome: dict[str, Any]) -> str:
@@ -219,11 +238,10 @@ def _sentence(verb: str, outcome: dict[str, Any]) -> str:
     name, app = printable(outcome["name"]), outcome["app"]
     if not outcome["done"]:
         return under_way(verb, outcome)
-    after = f" after {lapse(outcome['took'])}"
     if verb == "stop":
-        return f"{name} is down{after}; requests are refused until `torpor start {name}`"
+        return f"{name} is down{after(outcome)}; requests are refused until `torpor start {name}`"
     if verb == "sleep":
-        return f"{name} is {app['state']}{after}; the next request wakes it"
+        return f"{name} is {app['state']}{after(outcome)}; the next request wakes it"
     if verb != "restart" and outcome["before"] == "ready" == app["state"]:
         return f"{name} was ready already"
-    return f"{name} is {app['state']}{after}"
+    return f"{name} is {app['state']}{after(outcome)}"
