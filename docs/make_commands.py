@@ -23,6 +23,8 @@ The command line talks to the daemon over a unix socket: `$TORPOR_SOCKET`, else 
 makes whatever prints facts print one JSON document (`logs` and `events`: one object per line). Names may be quoted
 globs. Nothing but `start`, `restart` and `wake` ever wakes an app.
 
+The same is installed as manual pages: `man torpor`, `man torpor-VERB`, and `man 5 torpor.yaml` for the settings.
+
 `start` and `wake` start what an app needs before it; `stop` and `sleep` of several apps end those first that need
 others. What an app that keeps running needs is neither stopped nor put to sleep, unless `stop --force` says so.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from torpor.gateway import replies
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+MANUALS = sorted(map(str, (ROOT / "man").glob("man*/*")))
 PAGES = sorted(DOCS.glob("*.md"))
 TEXTS = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"]
 
@@ -108,6 +110,37 @@ def test_the_phase_table_is_the_one_that_the_core_decides_by() -> None:
 def test_the_commands_page_is_current() -> None:
     """`docs/make_commands.py` was run after the last change of a verb or an option."""
     assert script("make_commands").commands_page() == (DOCS / "commands.md").read_text(encoding="utf-8")
+
+
+def test_the_manual_pages_are_current() -> None:
+    """`docs/make_man.py --write` was run after the last change of a verb, an option or a setting."""
+    assert [] == script("make_man").outdated()
+
+
+@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed here")
+def test_the_manual_pages_are_set_without_a_warning() -> None:
+    """By groff, with all of its warnings."""
+    said = subprocess.run(
+        ["man", "--warnings=w", "--encoding=UTF-8", "--local-file", *MANUALS],
+        env={**os.environ, "MANWIDTH": "80", "LC_ALL": "C.UTF-8", "PAGER": "cat"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert "" == said.stderr
+    assert len(MANUALS) == said.stdout.count("\nNAME\n") == len(VERBS) + 2
+
+
+@pytest.mark.skipif(shutil.which("mandoc") is None, reason="mandoc is not installed here")
+def test_the_manual_pages_please_mandoc() -> None:
+    """The other formatter, which the BSDs and Alpine have, finds nothing either, but that they bear no date."""
+    said = subprocess.run(
+        ["mandoc", "-T", "lint", *MANUALS], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert [] == [line for line in said.stdout.splitlines() if "missing date" not in line]
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=by_name)
