@@ -61,6 +61,18 @@ def test_a_small_file_gets_all_defaults(home: Path) -> None:
     assert expected == load("torpor.yaml", {})
 
 
+def test_a_text_that_is_not_written_yet_is_loaded_as_if_it_were(home: Path) -> None:
+    """Paths are relative to where it will be; what stands there now is not looked at."""
+    (home / "sub").mkdir()
+    Path("sub/torpor.yaml").write_text("nonsense: [")
+    text = "apps: {web: {command: serve, working_dir: .}}\n"
+
+    [app] = load("sub/torpor.yaml", {}, text=text).apps
+    assert ProcessSpec(command=("serve",), working_dir=home / "sub") == app.workload
+    with pytest.raises(ConfigInvalid, match=r"^sub/torpor\.yaml:1:7: apps: must"):
+        load("sub/torpor.yaml", {}, text="apps: 1\n")
+
+
 FULL = """
 x-times: &times {idle_timeout: 10m, wake_timeout: 45s}
 gateway:

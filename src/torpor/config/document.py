@@ -232,7 +232,7 @@ class _Builder:
                 self._refuse(node, path, str(error))
         tag = node.tag
         if tag == PLAIN:
-            return _resolve(text)
+            return plain_value(text)
         if tag in {f"{CORE}str", "!"}:
             return text
         expected = {
@@ -241,7 +241,7 @@ class _Builder:
             f"{CORE}bool": bool,
             f"{CORE}null": type(None),
         }
-        value = _resolve(text)
+        value = plain_value(text)
         if tag not in expected:
             self._refuse(node, path, f"the tag {_tag_text(tag)} is not supported; write the plain value")
         elif type(value) is not expected[tag]:
@@ -260,8 +260,8 @@ class _Builder:
         self._problems.add(Problem(self._file, node.line, node.column, dotted(path), message))
 
 
-def _resolve(text: str) -> Any:
-    """The value of a plain scalar by the YAML 1.2 core schema."""
+def plain_value(text: str) -> Any:
+    """The value of a scalar without quotes, by the YAML 1.2 core schema."""
     if text in _NULL:
         return None
     if text in _BOOL:

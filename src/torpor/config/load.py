@@ -35,14 +35,14 @@ _MAIN_ONLY = ("gateway", "allow_reboot", "reboot_command")
 _SECTIONS = ("gateway", "defaults", "apps", "include")
 
 
-def load(path: Path | str, environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings of the configuration at `path`.
+def load(path: Path | str, environ: Mapping[str, str] = os.environ, *, text: str | None = None) -> Settings:
+    """The settings of the configuration at `path`, or of the `text` that is to be written there.
 
     `${VAR}` is taken from `environ`.  Raises `ConfigInvalid` with every problem of
     every file, in the order of the text.
     """
     loader = _Loader(environ)
-    settings = loader.load(os.fspath(path))
+    settings = loader.load(os.fspath(path), None if text is None else text.encode())
     if loader.problems:
         raise ConfigInvalid(loader.problems.sorted(), hint="Nothing was applied.")
     return settings
@@ -64,8 +64,8 @@ class _Loader:
         self._sources: list[_Source] = []
         self._read: set[str] = set()
 
-    def load(self, path: str) -> Settings:
-        self._file(path, (), ())
+    def load(self, path: str, raw: bytes | None) -> Settings:
+        self._file(path, (), (), raw)
         settings = self._front(Settings(source=Path(os.path.abspath(path))))
         keys = self._apps()
         apps = {name: build_app(each) for name, each in keys.items()}
@@ -96,11 +96,13 @@ class _Loader:
 
     # --- files ---
 
-    def _file(self, path: str, parents: tuple[str, ...], inherited: tuple[Layer, ...]) -> None:
+    def _file(
+        self, path: str, parents: tuple[str, ...], inherited: tuple[Layer, ...], raw: bytes | None = None
+    ) -> None:
         """Read the file and, after it, what it includes."""
         real = os.path.realpath(path)
         self._read.add(real)
-        raw = self._bytes(path)
+        raw = self._bytes(path) if raw is None else raw
         document = None if raw is None else read_document(path, raw, self._environ, self.problems)
         if document is None:
             return
