@@ -58,6 +58,14 @@ class ConfigNotFound(TorporError):
     status = 422
 
 
+class CannotImport(TorporError):
+    """Another manager's file cannot be read or understood; the message says where."""
+
+    code = "cannot-import"
+    fault = Fault.CONFIG
+    status = 422
+
+
 class UnknownApp(TorporError):
     """No app of that name is configured."""
 

@@ -38,6 +38,7 @@ _BY_CODE = {
     "unknown-app": UNKNOWN_APP,
     "config-invalid": CONFIG_INVALID,
     "config-not-found": CONFIG_INVALID,
+    "cannot-import": CONFIG_INVALID,
     "daemon-unreachable": UNREACHABLE,
     "wait-expired": TIMED_OUT,
 }
@@ -60,6 +61,7 @@ VERBS = {
     "graph": ("torpor.cli.graph:graph", "Show which apps need which, and how they are."),
     "analyze": ("torpor.cli.analyze:analyze", "Show what made the last boot, or an app's last wake, slow."),
     "events": ("torpor.cli.events:events", "Show what happened to apps, and follow it."),
+    "import": ("torpor.cli.importing:import_files", "Turn other managers' files into a torpor.yaml."),
     "config": ("torpor.cli.config:config", "Check the configuration, or print its schema."),
     "version": ("torpor.cli.version:version", "Print the versions of this program and of the daemon."),
     "completion": ("torpor.cli.completion:completion", "Print the completion script for a shell."),
