@@ -1,16 +1,18 @@
-"""Print the table of phases into docs/how-it-works.md, from the one that the core decides by.
+"""Print the table of phases, and the rule for what follows an end, into docs/how-it-works.md.
 
-Run it after changing `torpor.core.machine`; a test says when that was forgotten.
+They are those that the core decides by.  Run it after changing `torpor.core.machine` or
+`torpor.core.endings`; a test says when that was forgotten.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from torpor.core.endings import RULES
 from torpor.core.machine import table
 
 PAGE = Path(__file__).with_name("how-it-works.md")
-BEGIN = "<!-- begin: printed by docs/make_phase_table.py -->\n"
+BEGIN = "<!-- begin: {}, printed by docs/make_phase_table.py -->\n"
 END = "<!-- end -->\n"
 NOTHING = "ignore"
 
@@ -34,12 +36,25 @@ def phase_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def page_with_table(page: str) -> str:
-    """The page with the current table between its marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{phase_table()}\n{END}{after}"
+def rule_table() -> str:
+    """The rule for what follows an end in Markdown: a row per line, top down."""
+    lines = ["| it | `want` | `restart` | wanted meanwhile | then |", "|---|---|---|---|---|"]
+    for rule in RULES:
+        wanted = {None: "", True: "yes", False: "no"}[rule.demand]
+        cells = (", ".join(rule.ending), ", ".join(rule.want), ", ".join(rule.restart), wanted, rule.then)
+        lines.append("| " + " | ".join(cell or "–" for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def page_with_tables(page: str) -> str:
+    """The page with what is current between its marks."""
+    for name, text in (("the rule", rule_table()), ("the table", phase_table())):
+        begin = BEGIN.format(name)
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(END)
+        page = f"{before}{begin}\n{text}\n{END}{after}"
+    return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

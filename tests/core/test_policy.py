@@ -4,24 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from torpor.core.model import Backoff, ExitInfo, Lifecycle, Restart
-from torpor.core.policy import restart_wanted, retry_delay, span, succeeded, usual_wake
-
-
-@pytest.mark.parametrize(
-    ("restart", "info", "wanted"),
-    [
-        (Restart.ALWAYS, ExitInfo(code=0), True),
-        (Restart.ON_FAILURE, ExitInfo(code=0), False),
-        (Restart.ON_FAILURE, ExitInfo(code=1), True),
-        (Restart.ON_FAILURE, ExitInfo(signal=9), True),
-        (Restart.ON_FAILURE, ExitInfo(), True),
-        (Restart.NO, ExitInfo(code=1), False),
-    ],
-)
-def test_restart_policy(restart: Restart, info: ExitInfo, *, wanted: bool) -> None:
-    """Each policy restarts after the exits that its name says."""
-    assert wanted is restart_wanted(Lifecycle(restart=restart), info)
+from torpor.core.model import Backoff, ExitInfo, Lifecycle
+from torpor.core.policy import retry_delay, span, succeeded, usual_wake
 
 
 def test_a_signal_may_be_a_success() -> None:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from torpor.core import policy
+from torpor.core.endings import Ending
 from torpor.core.messages import Announce, CloseUpgraded
 from torpor.core.model import (
     Cause,
@@ -43,15 +43,6 @@ ALIVE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
 @dataclass(frozen=True, slots=True)
 class DeadlineReached:
     """The phase's deadline has passed."""
-
-
-class Ending(Enum):
-    """What brought an instance to its end, and so what follows it."""
-
-    ASKED = auto()
-    CRASHED = auto()
-    NEVER_READY = auto()
-    UNHEALTHY = auto()
 
 
 class Instance:
@@ -84,6 +75,7 @@ class Instance:
         "status",
         "upstream",
         "want",
+        "was_ready",
         "was_stable",
         "watch_interval",
         "watched_until",
@@ -108,6 +100,8 @@ class Instance:
         self.failures: list[float] = []
         self.stable_at: float | None = None
         self.patient = False
+        self.was_ready = False
+        """Whether its current generation has been ready before, and so cannot fail to start."""
         self.was_stable = False
         self.started_at: float | None = None
         self.leaving = False
@@ -196,13 +190,17 @@ class Instance:
         active = [peer.upstream.last_active for peer in self.peers if peer.upstream is not None]
         return max(active, default=self.phase_since)
 
+    def failures_with_this(self) -> list[float]:
+        """When it failed, as far as that still counts, and now."""
+        return [*policy.recent(self.failures, self.lifecycle.start_limit, self.now), self.now]
+
     def retry_delay(self) -> float:
-        """Seconds until the next attempt, after the failures so far."""
-        limit = self.lifecycle.start_limit
-        if policy.limit_reached(self.failures, limit):
-            return limit.cool_off
+        """Seconds from a failure now until the next attempt."""
+        lifecycle, failures = self.lifecycle, self.failures_with_this()
+        if policy.limit_reached(failures, lifecycle.start_limit):
+            return lifecycle.start_limit.cool_off
         return policy.retry_delay(
-            self.lifecycle.backoff, len(self.failures), was_stable=self.was_stable, dice=self._dice()
+            lifecycle.backoff, len(failures), was_stable=self.was_stable, dice=self._dice()
         )
 
     def _dice(self) -> float:

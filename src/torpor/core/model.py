@@ -62,7 +62,7 @@ class OnWatchdog(StrEnum):
     """What becomes of an instance whose sign of life did not come in time."""
 
     RESTART = "restart"
-    """It is stopped, counts as a failure, and is started again whatever `restart` says."""
+    """It is stopped and counts as a failure; `restart` decides on another attempt."""
     IGNORE = "ignore"
     """It is told in the journal, and nothing else."""
     REBOOT = "reboot"

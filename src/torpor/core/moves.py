@@ -6,7 +6,8 @@ A move changes its instance and appends to `out` what is to be done; it does not
 from __future__ import annotations
 
 from torpor.core import policy, transitions
-from torpor.core.instance import DeadlineReached, Ending, Instance
+from torpor.core.endings import Ending
+from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.messages import (
     Adopted,
     BecameReady,
@@ -118,7 +119,8 @@ def ready_due(it: Instance, _message: DeadlineReached) -> None:
         it.was_stable = True
         it.failures.clear()
     if it.watched_until is not None and it.now >= it.watched_until:
-        transitions.miss_heartbeat(it)
+        assert it.watch_interval is not None
+        transitions.miss_heartbeat(it, f"no sign of life for {policy.span(it.watch_interval)}")
         return
     idle_in = it.idle_in(it.now)
     if idle_in is not None and idle_in <= 0:
@@ -141,12 +143,16 @@ def ping(it: Instance, _message: Pinged) -> None:
     it.deadline = it.ready_deadline()
 
 
-def set_watchdog(it: Instance, message: WatchdogChanged) -> None:
-    """It knows best how often it can send a sign of life."""
+def note_watchdog(it: Instance, message: WatchdogChanged) -> None:
+    """It knows best how often it can send a sign of life, once it is ready."""
     it.watch_interval = message.interval
-    if it.phase is Phase.READY:
-        it.watch()
-        it.deadline = it.ready_deadline()
+
+
+def set_watchdog(it: Instance, message: WatchdogChanged) -> None:
+    """It knows best how often it can send a sign of life: the next one is due after that."""
+    note_watchdog(it, message)
+    it.watch()
+    it.deadline = it.ready_deadline()
 
 
 def unhealthy(it: Instance, message: FoundUnhealthy) -> None:
@@ -167,7 +173,7 @@ def extend(it: Instance, message: TimeExtended) -> None:
 
 def let_end(it: Instance, _message: EndAnnounced) -> None:
     """It is about to end by itself: send it nobody, and see to it that it does end."""
-    it.ending = Ending.CRASHED
+    it.ending = Ending.FINISHED  # as long as its exit does not say otherwise
     it.close_gate()
     it.enter(Phase.STOPPING, it.lifecycle.stop_timeout)
     it.say("stopping", "announced its own end")
@@ -267,6 +273,13 @@ def want_again(it: Instance, message: WakeRequested | StartRequested | RestartRe
         it.say("waking", f"woken by {by}", by=by)
 
 
+def want_afresh(it: Instance, message: StartRequested | RestartRequested) -> None:
+    """Start a new generation as soon as that may be, with a clean slate: an operator said so."""
+    it.failures.clear()
+    it.ending = Ending.ASKED
+    want_again(it, message)
+
+
 def want_no_more(it: Instance, message: SleepRequested | StopRequested) -> None:
     """Do not start again after this end."""
     it.demand = False
@@ -288,13 +301,13 @@ def start_refused(it: Instance, message: StartRefused) -> None:
 
 def start_exited(it: Instance, message: Exited) -> None:
     """It ended before it was ready: whoever waits learns so at once."""
-    if it.upstream is not None:  # it had been ready, and was to prove it again
+    if it.was_ready:  # and was to prove it again
         transitions.crash(it, message)
         return
     it.exit = message.info
     it.say("exited", f"{message.info} before it was ready")
     transitions.never_ready(it, Reason(Cause.START_FAILED, f"{message.info} before it was ready"))
-    transitions.end(it, message)
+    transitions.clean_up(it, message)
 
 
 def start_late(it: Instance, _message: DeadlineReached) -> None:
@@ -308,8 +321,8 @@ def start_late(it: Instance, _message: DeadlineReached) -> None:
     if then is OnStartTimeout.REBOOT:
         it.out.append(Reboot(it.id.app, text))
     it.say("start-failed", text)
-    transitions.never_ready(it, Reason(Cause.START_TIMEOUT, text))
-    it.demand = then is OnStartTimeout.RESTART
+    again = then is OnStartTimeout.RESTART
+    transitions.never_ready(it, Reason(Cause.START_TIMEOUT, text), again=again)
     transitions.stop(it)
 
 
@@ -318,10 +331,20 @@ def crashed(it: Instance, message: Exited) -> None:
     transitions.crash(it, message)
 
 
-def ended(it: Instance, message: Exited) -> None:
-    """The end that was asked for."""
+def ended_early(it: Instance, message: Exited) -> None:
+    """It ended before it was asked to: nobody minds, it was to end."""
     it.exit = message.info
-    transitions.end(it, message)
+    transitions.clean_up(it, message)
+
+
+def ended(it: Instance, message: Exited) -> None:
+    """The end that was asked for, or that it announced."""
+    if it.ending is Ending.FINISHED:
+        transitions.ended_by_itself(it, message.info)
+    else:
+        it.exit = message.info
+    if not message.leftovers:
+        transitions.finish(it)
 
 
 def gone(it: Instance, _message: Gone | StartRefused) -> None:

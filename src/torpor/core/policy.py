@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from torpor.core.model import Backoff, ExitInfo, Lifecycle, Restart, StartLimit
+from torpor.core.model import Backoff, ExitInfo, Lifecycle, StartLimit
 
 REMEMBERED_WAKES = 20
 """How many wake durations an app keeps: enough for a median, short enough to follow a change."""
@@ -14,17 +14,6 @@ def succeeded(lifecycle: Lifecycle, info: ExitInfo) -> bool:
     """Whether that exit is one of those that the configuration calls a success."""
     status = info.code if info.signal is None else -info.signal
     return status in lifecycle.exit_codes
-
-
-def restart_wanted(lifecycle: Lifecycle, info: ExitInfo) -> bool:
-    """Whether an instance that ended by itself is to be started again."""
-    match lifecycle.restart:
-        case Restart.ALWAYS:
-            return True
-        case Restart.ON_FAILURE:
-            return not succeeded(lifecycle, info)
-        case Restart.NO:
-            return False
 
 
 def retry_delay(backoff: Backoff, failures: int, *, was_stable: bool, dice: float) -> float:

@@ -9,9 +9,10 @@ Laws of this file:
 from __future__ import annotations
 
 from torpor.core import policy
-from torpor.core.instance import Ending, Instance
+from torpor.core.endings import Ending, Sequel, sequel
+from torpor.core.instance import Instance
 from torpor.core.messages import DropUpstream, Exited, Reboot, StartInstance, StopInstance
-from torpor.core.model import Cause, OnWatchdog, Phase, Reason, Refusal, Restart, Want
+from torpor.core.model import Cause, ExitInfo, OnWatchdog, Phase, Reason, Refusal, Want
 from torpor.core.outcomes import OpenGate, RefuseWaiting
 from torpor.core.upstream import Upstream
 
@@ -38,6 +39,7 @@ def launch(it: Instance) -> None:
     it.watch_interval = it.lifecycle.watchdog
     it.endpoint = None
     it.ending = Ending.ASKED
+    it.was_ready = False
     it.was_stable = False
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
     it.say("starting", f"starting generation {it.generation}")
@@ -60,6 +62,7 @@ def open_gate(it: Instance) -> None:
     took = None if it.woken_at is None else it.now - it.woken_at
     it.woken_at = None
     it.demand = False
+    it.was_ready = True
     it.enter(Phase.READY, None)
     if it.upstream is not None:
         it.upstream.open = True
@@ -113,22 +116,19 @@ def stop(it: Instance) -> None:
     it.out.append(StopInstance(it.id, it.generation))
 
 
-def miss_heartbeat(it: Instance) -> None:
-    """Its sign of life did not come: what the configuration says."""
-    assert it.watch_interval is not None
-    text = f"no sign of life for {policy.span(it.watch_interval)}"
+def miss_heartbeat(it: Instance, text: str) -> None:
+    """Its watchdog has something to say: what the configuration makes of it."""
     match it.lifecycle.on_watchdog:
         case OnWatchdog.RESTART:
             end_unhealthy(it, text)
+            return
         case OnWatchdog.IGNORE:
             it.say("unhealthy", text)
-            it.watch()
-            it.deadline = it.ready_deadline()
         case OnWatchdog.REBOOT:
             it.say("unhealthy", text)
             it.out.append(Reboot(it.id.app, text))
-            it.watch()
-            it.deadline = it.ready_deadline()
+    it.watch()
+    it.deadline = it.ready_deadline()
 
 
 def end_unhealthy(it: Instance, text: str) -> None:
@@ -139,117 +139,86 @@ def end_unhealthy(it: Instance, text: str) -> None:
     stop(it)
 
 
-def never_ready(it: Instance, reason: Reason) -> None:
-    """A start has failed: tell whoever waits, and count it."""
+def never_ready(it: Instance, reason: Reason, *, again: bool = False) -> None:
+    """A start has failed: tell whoever waits.  `again`: it is to be retried whatever `restart` says."""
     it.ending = Ending.NEVER_READY
     it.reason = reason
-    it.demand = False
+    it.demand = again
     it.woken_at = None
-    _count_failure(it)
-    it.out.append(RefuseWaiting(Refusal(reason, it.retry_delay())))
+    retry_after = None if _sequel(it) is Sequel.FAILED else it.retry_delay()
+    it.out.append(RefuseWaiting(Refusal(reason, retry_after)))
 
 
 def crash(it: Instance, message: Exited) -> None:
-    """It ended by itself while it was ready."""
-    it.exit = message.info
-    it.ending = Ending.CRASHED
-    it.reason = Reason(Cause.EXITED, str(message.info))
+    """It ended by itself after it had been ready."""
+    ended_by_itself(it, message.info)
     it.say("exited", str(message.info))
-    end(it, message)
+    clean_up(it, message)
 
 
-def end(it: Instance, message: Exited) -> None:
-    """Its main process is gone: the rest of it must go, too, before anything follows."""
-    if message.leftovers and it.phase is not Phase.STOPPING:
+def ended_by_itself(it: Instance, info: ExitInfo) -> None:
+    """Nobody asked for this end: the exit tells whether it was one to expect."""
+    it.exit = info
+    it.ending = Ending.FINISHED if policy.succeeded(it.lifecycle, info) else Ending.CRASHED
+    it.reason = Reason(Cause.EXITED, str(info))
+
+
+def clean_up(it: Instance, message: Exited) -> None:
+    """Its main process is gone: what that left behind must go, too, before anything follows."""
+    if message.leftovers:
         stop(it)
-    elif not message.leftovers:
+    else:
         finish(it)
 
 
 def finish(it: Instance) -> None:
-    """Nothing of this generation is alive: decide what follows."""
+    """Nothing of this generation is alive: do what follows."""
     it.close_gate()
     if it.upstream is not None:
         it.out.append(DropUpstream(it.upstream))
     it.upstream = None
     it.endpoint = None
     it.started_at = None
-    if it.ending is Ending.ASKED or it.want is Want.DOWN:
-        if it.demand and it.want is not Want.DOWN:
-            start(it)
-        else:
-            sleep(it)
-    elif it.ending is Ending.CRASHED:
+    if it.ending in (Ending.FINISHED, Ending.CRASHED):
         it.completed = it.exit
-        _after_crash(it)
-    elif it.ending is Ending.UNHEALTHY:
-        _after_unhealthy(it)
-    else:
-        _after_failure(it)
-
-
-def _after_crash(it: Instance) -> None:
-    lifecycle = it.lifecycle
-    if it.reason is None:  # it had announced its end, and is not to be blamed before it came
-        it.reason = Reason(Cause.EXITED, str(it.exit))
-    if not (policy.restart_wanted(lifecycle, it.exit) or it.demand):
-        if it.want is not Want.UP:
-            sleep(it)
-        elif policy.succeeded(lifecycle, it.exit):
+    match _sequel(it):
+        case Sequel.AGAIN:
+            start(it)
+        case Sequel.RETRY:
+            it.demand = True
+            _back_off(it)
+        case Sequel.PAUSE:
+            _back_off(it)
+        case Sequel.DONE:
             it.enter(Phase.DONE, None)
             it.say("done", "finished")
-        else:
-            _fail_for_good(it)
-        return
-    _count_failure(it)
-    it.demand = True
-    _back_off(it)
-
-
-def _after_unhealthy(it: Instance) -> None:
-    if it.lifecycle.restart is Restart.NO and not it.demand:
-        if it.want is Want.UP:
-            _fail_for_good(it)
-        else:
+        case Sequel.FAILED:
+            it.enter(Phase.FAILED, None)
+            it.say("failed", f"{it.reason}, and is not to be restarted")
+            it.out.append(RefuseWaiting(it.refusal(it.now)))
+        case Sequel.ASLEEP:
             sleep(it)
-        return
-    _count_failure(it)
-    it.demand = True
-    _back_off(it)
 
 
-def _after_failure(it: Instance) -> None:
-    if it.want is Want.UP and it.lifecycle.restart is Restart.NO:
-        _fail_for_good(it)
-    else:
-        _back_off(it)
-
-
-def _fail_for_good(it: Instance) -> None:
-    """What is to run has failed and is not to be restarted: an operator has to act."""
-    it.enter(Phase.FAILED, None)
-    it.say("failed", f"{it.reason}, and is not to be restarted")
-
-
-def _count_failure(it: Instance) -> None:
-    limit = it.lifecycle.start_limit
-    it.failures = [*policy.recent(it.failures, limit, it.now), it.now]
+def _sequel(it: Instance) -> Sequel:
+    return sequel(it.ending, it.want, it.lifecycle.restart, demand=it.demand)
 
 
 def _back_off(it: Instance) -> None:
-    limit = it.lifecycle.start_limit
-    if policy.limit_reached(it.failures, limit):
-        text = f"{it.reason} ({len(it.failures)} failures within {policy.span(limit.window)})"
-        it.reason = Reason(it.reason.cause if it.reason else Cause.EXITED, text)
-        it.demand = False
-        it.woken_at = None
-        it.enter(Phase.FAILED, limit.cool_off)
-        it.say("failed", f"{text}; next attempt in {policy.span(limit.cool_off)} at the earliest")
-        it.out.append(RefuseWaiting(it.refusal(it.now)))
+    """Count a failure, and rest: the pause before the next attempt, or at the limit the cool-off."""
+    limit, delay = it.lifecycle.start_limit, it.retry_delay()
+    it.failures = it.failures_with_this()
+    if not policy.limit_reached(it.failures, limit):
+        it.enter(Phase.BACKOFF, delay)
+        it.say("backoff", f"next attempt in {policy.span(delay)}", seconds=delay)
         return
-    delay = it.retry_delay()
-    it.enter(Phase.BACKOFF, delay)
-    it.say("backoff", f"next attempt in {policy.span(delay)}", seconds=delay)
+    text = f"{it.reason} ({len(it.failures)} failures within {policy.span(limit.window)})"
+    it.reason = Reason(it.reason.cause if it.reason else Cause.EXITED, text)
+    it.demand = False
+    it.woken_at = None
+    it.enter(Phase.FAILED, delay)
+    it.say("failed", f"{text}; next attempt in {policy.span(delay)} at the earliest")
+    it.out.append(RefuseWaiting(it.refusal(it.now)))
 
 
 def sleep(it: Instance) -> None:
