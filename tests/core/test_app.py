@@ -18,6 +18,7 @@ from torpor.core.messages import (
     Exited,
     FoundUnhealthy,
     Gone,
+    InstanceInput,
     KillInstance,
     PageRequested,
     Pinged,
@@ -36,6 +37,7 @@ from torpor.core.messages import (
     TimeExtended,
     WakeRequested,
     WatchdogChanged,
+    WatchdogTriggered,
     WatchInstance,
 )
 from torpor.core.model import (
@@ -685,6 +687,43 @@ def test_the_watchdog_may_only_report() -> None:
 
     assert Phase.READY is story.phase()
     assert 2 == [event.kind for event in story.all(Announce)].count("unhealthy")
+
+
+@pytest.mark.parametrize(
+    ("on_watchdog", "phase"),
+    [
+        (OnWatchdog.RESTART, Phase.STOPPING),
+        (OnWatchdog.IGNORE, Phase.READY),
+        (OnWatchdog.REBOOT, Phase.READY),
+    ],
+)
+def test_an_app_may_trigger_its_own_watchdog(on_watchdog: OnWatchdog, phase: Phase) -> None:
+    """WATCHDOG=trigger does what a missed sign of life would do, with a watchdog or without."""
+    story = Story(Lifecycle(on_watchdog=on_watchdog)).awake()
+
+    story.tell(WatchdogTriggered(ID, 1))
+
+    assert phase is story.phase()
+    assert ["unhealthy"] == [event.kind for event in story.all(Announce)][:1]
+    assert (on_watchdog is OnWatchdog.REBOOT) == bool(story.all(Reboot))
+
+
+@pytest.mark.parametrize("message", [WatchdogTriggered(ID, 1), FoundUnhealthy(ID, 1, "too fat")])
+@pytest.mark.parametrize(("always_on", "phase"), [(False, Phase.BACKOFF), (True, Phase.FAILED)])
+def test_what_is_unhealthy_before_it_is_ready_has_failed_to_start(
+    message: InstanceInput, phase: Phase, *, always_on: bool
+) -> None:
+    """Whoever waits learns so at once, and `restart: no` holds as for any failed start."""
+    story = Story(Lifecycle(always_on=always_on, restart=Restart.NO))
+    story.arrive(1)
+    story.come_alive()
+
+    story.tell(message)
+    assert [1] == [refused.ticket for refused in story.refused()]
+    assert [StopInstance(ID, 1)] == story.all(StopInstance)
+    story.exit(signal=15)
+
+    assert phase is story.phase()
 
 
 def test_an_app_may_change_its_own_watchdog() -> None:

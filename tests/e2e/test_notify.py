@@ -68,6 +68,30 @@ def test_a_silent_app_is_restarted_under_the_next_daemon_too(launch: Launch, hom
     assert second["pid"] != first.pid
 
 
+def test_an_app_may_trigger_its_watchdog(launch: Launch, home: Path) -> None:
+    """WATCHDOG=trigger ends it as unhealthy, and it is started again."""
+    words = (":ready:", f"{home}/1:send:WATCHDOG=trigger")
+    daemon = launch(config(speaking(*words)))
+    first = Process.of(daemon.wait_for_state("speaker", "ready")["pid"])
+    (home / "1").touch()
+    wait_for("it is ended", lambda: not first.alive)
+    (home / "1").unlink()
+    wait_for("another one is ready", lambda: daemon.apps()["speaker"]["restarts"] >= 1)
+    daemon.wait_for_state("speaker", "ready")
+    assert "WATCHDOG=trigger" in daemon.cli("events", "speaker").out
+
+
+def test_a_triggered_watchdog_that_is_to_be_ignored_is_only_told(launch: Launch, home: Path) -> None:
+    """`on_watchdog: ignore` leaves the app alone: it goes on to say what it has to say."""
+    words = (":ready:", ":send:WATCHDOG=trigger", f"{home}/1:status:still here")
+    daemon = launch(config(speaking(*words, watchdog="60s", on_watchdog="ignore")))
+    pid = daemon.wait_for_state("speaker", "ready")["pid"]
+    (home / "1").touch()
+    wait_for("it is heard", lambda: daemon.apps()["speaker"]["status"] == "still here")
+    assert pid == daemon.apps()["speaker"]["pid"]
+    assert "WATCHDOG=trigger" in daemon.cli("events", "speaker").out
+
+
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_redis(launch: Launch, home: Path) -> None:
     """A real program with nothing but its own option for systemd."""

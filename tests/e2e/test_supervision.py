@@ -394,11 +394,33 @@ def wait_for_ready_replicas(daemon: Daemon, name: str, number: int) -> None:
 # --- signs of life ------------------------------------------------------------
 
 
-def test_an_app_that_no_longer_answers_well_is_restarted(launch: Launch, diary: Path, home: Path) -> None:
+@pytest.mark.parametrize(
+    ("ails", "probe"),
+    [
+        ("mute", {"http": "/"}),
+        ("deaf", {"tcp": True}),
+        ("mute", {"exec": ["sh", "-c", "test ! -e mute"]}),
+    ],
+    ids=["http", "tcp", "exec"],
+)
+def test_an_app_that_no_longer_answers_well_is_restarted(
+    launch: Launch, diary: Path, home: Path, ails: str, probe: dict[str, object]
+) -> None:
     """Its liveness probe fails several times in a row: it is stopped and started again, as after a crash."""
     mute = home / "mute"
-    liveness = {"http": "/", "interval": "500ms", "timeout": "500ms", "failures": 2}
-    daemon = launch(config(member("api", diary, f"--mute-after={mute}", always_on=True, liveness=liveness)))
+    liveness = {**probe, "interval": "500ms", "timeout": "500ms", "failures": 2}
+    daemon = launch(
+        config(
+            member(
+                "api",
+                diary,
+                f"--{ails}-after={mute}",
+                always_on=True,
+                working_dir=str(home),
+                liveness=liveness,
+            )
+        )
+    )
     daemon.wait_for_state("api", "ready")
 
     mute.touch()

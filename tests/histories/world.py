@@ -48,6 +48,7 @@ from torpor.core.messages import (
     Vacated,
     WakeRequested,
     WatchdogChanged,
+    WatchdogTriggered,
 )
 from torpor.core.model import (
     AppSpec,
@@ -267,7 +268,8 @@ class World:
                 TimeExtended(id, generation, 10.0),
                 StatusChanged(id, generation, "busy"),
                 EndAnnounced(id, generation),
-                FoundUnhealthy(id, generation, "it says so itself"),
+                FoundUnhealthy(id, generation, "it does not answer"),
+                WatchdogTriggered(id, generation),
             ]
             self.post(self.dice.choice(said))
 

@@ -241,8 +241,16 @@ class EndAnnounced:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchdogTriggered:
+    """It says itself that it does not do its work (WATCHDOG=trigger)."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class FoundUnhealthy:
-    """Its liveness probe failed too often, or it called for its own end (WATCHDOG=trigger)."""
+    """Its liveness probe failed too often, or it took more memory than it may."""
 
     id: InstanceId
     generation: int
@@ -273,6 +281,7 @@ InstanceInput = (
     | TimeExtended
     | StatusChanged
     | EndAnnounced
+    | WatchdogTriggered
     | FoundUnhealthy
     | Exited
     | Gone

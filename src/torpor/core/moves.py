@@ -35,6 +35,7 @@ from torpor.core.messages import (
     Vacated,
     WakeRequested,
     WatchdogChanged,
+    WatchdogTriggered,
 )
 from torpor.core.model import Cause, OnStartTimeout, Phase, Reason, Refusal, Want
 from torpor.core.outcomes import RefuseWaiting
@@ -45,6 +46,7 @@ KILL_AGAIN = 2.0
 GOODBYE = 2.0
 """Seconds that upgraded connections get to close after a patient drain."""
 
+_TRIGGERED = "says that it does not work (WATCHDOG=trigger)"
 _PUT_TO_SLEEP = Reason(Cause.OPERATOR, "put to sleep by the operator")
 
 
@@ -120,7 +122,7 @@ def ready_due(it: Instance, _message: DeadlineReached) -> None:
         it.failures.clear()
     if it.watched_until is not None and it.now >= it.watched_until:
         assert it.watch_interval is not None
-        transitions.miss_heartbeat(it, f"no sign of life for {policy.span(it.watch_interval)}")
+        transitions.watchdog_acts(it, f"no sign of life for {policy.span(it.watch_interval)}")
         return
     idle_in = it.idle_in(it.now)
     if idle_in is not None and idle_in <= 0:
@@ -153,6 +155,22 @@ def set_watchdog(it: Instance, message: WatchdogChanged) -> None:
     note_watchdog(it, message)
     it.watch()
     it.deadline = it.ready_deadline()
+
+
+def triggered(it: Instance, _message: WatchdogTriggered) -> None:
+    """It triggers its own watchdog: the same as if its sign of life had not come."""
+    transitions.watchdog_acts(it, _TRIGGERED)
+
+
+def start_unhealthy(it: Instance, message: FoundUnhealthy | WatchdogTriggered) -> None:
+    """It does not do its work, and is not even ready: a failed attempt."""
+    text = message.text if isinstance(message, FoundUnhealthy) else _TRIGGERED
+    if it.was_ready:  # and was to prove it again
+        transitions.end_unhealthy(it, text)
+        return
+    it.say("start-failed", text)
+    transitions.never_ready(it, Reason(Cause.START_FAILED, text))
+    transitions.stop(it)
 
 
 def unhealthy(it: Instance, message: FoundUnhealthy) -> None:

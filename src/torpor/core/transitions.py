@@ -116,7 +116,7 @@ def stop(it: Instance) -> None:
     it.out.append(StopInstance(it.id, it.generation))
 
 
-def miss_heartbeat(it: Instance, text: str) -> None:
+def watchdog_acts(it: Instance, text: str) -> None:
     """Its watchdog has something to say: what the configuration makes of it."""
     match it.lifecycle.on_watchdog:
         case OnWatchdog.RESTART:

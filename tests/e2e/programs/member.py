@@ -1,11 +1,12 @@
 """A service that keeps a diary: when it began, listened, was asked to end, and ended.
 
-    member.py NAME DIARY [--mute-after FILE] [--warm-up SECONDS]
+    member.py NAME DIARY [--mute-after FILE] [--deaf-after FILE] [--warm-up SECONDS]
 
 All members of a test write to the same file, one line for each event, so the order of the
 lines is the order of the events.  Answers each request with its replica and pid on $PORT.
 Sends READY=1, and WATCHDOG=1 ten times a second, where it is given a $NOTIFY_SOCKET.
-From the moment on at which FILE is there it does neither, nor does it answer well.
+From the moment on at which FILE is there it does neither, nor does it answer well, if it is
+to be mute; if it is to be deaf, it closes its port.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = f"{os.environ['TORPOR_REPLICA']} {os.getpid()}".encode()
-        self.send_response(200 if not is_mute(self.mute) else 500)
+        self.send_response(200 if not is_there(self.mute) else 500)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -43,7 +44,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-def is_mute(file: Path | None) -> bool:
+def is_there(file: Path | None) -> bool:
     return file is not None and file.exists()
 
 
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("diary")
     parser.add_argument("--mute-after", type=Path)
+    parser.add_argument("--deaf-after", type=Path)
     parser.add_argument("--warm-up", type=float, default=0.0)
     options = parser.parse_args()
 
@@ -82,7 +84,9 @@ def main() -> None:
     notify("READY=1")
     while True:
         time.sleep(BEAT)
-        if not is_mute(options.mute_after):
+        if is_there(options.deaf_after):
+            server.socket.close()
+        if not is_there(options.mute_after):
             notify("WATCHDOG=1")
 
 

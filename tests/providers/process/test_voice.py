@@ -14,12 +14,12 @@ from providers.process.world import World
 from torpor.core.messages import (
     EndAnnounced,
     Exited,
-    FoundUnhealthy,
     InstanceInput,
     Pinged,
     StatusChanged,
     TimeExtended,
     WatchdogChanged,
+    WatchdogTriggered,
 )
 from torpor.core.model import ExitInfo, Lifecycle, NotifyProbe, Readiness
 from torpor.providers.process.voice import Voice
@@ -57,7 +57,7 @@ def needs(program: str) -> pytest.MarkDecorator:
         ({"STOPPING": "1"}, [EndAnnounced(ID, 3)]),
         ({"STOPPING": "0"}, []),
         ({"WATCHDOG": "1"}, [Pinged(ID, 3)]),
-        ({"WATCHDOG": "trigger"}, [FoundUnhealthy(ID, 3, "called for its own end (WATCHDOG=trigger)")]),
+        ({"WATCHDOG": "trigger"}, [WatchdogTriggered(ID, 3)]),
         ({"WATCHDOG": "2"}, []),
         ({"WATCHDOG_USEC": "2500000"}, [WatchdogChanged(ID, 3, 2.5)]),
         ({"WATCHDOG_USEC": "0"}, []),

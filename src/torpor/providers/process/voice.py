@@ -13,11 +13,11 @@ from typing import Protocol
 
 from torpor.core.messages import (
     EndAnnounced,
-    FoundUnhealthy,
     Pinged,
     StatusChanged,
     TimeExtended,
     WatchdogChanged,
+    WatchdogTriggered,
 )
 from torpor.core.model import InstanceId
 from torpor.providers.base import Report
@@ -122,8 +122,7 @@ class Voice:
         if value == "1":
             self._report(Pinged(self._id, self._generation))
         elif value == "trigger":
-            text = "called for its own end (WATCHDOG=trigger)"
-            self._report(FoundUnhealthy(self._id, self._generation, text))
+            self._report(WatchdogTriggered(self._id, self._generation))
 
     def _stop(self, value: str) -> None:
         if value == "1":
