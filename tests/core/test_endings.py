@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 
 from core.story import ID, Story
 from torpor.core.endings import RULES, Ending, Sequel, sequel
+from torpor.core.instance import Instance
 from torpor.core.messages import (
     BecameReady,
     EndAnnounced,
@@ -17,7 +18,7 @@ from torpor.core.messages import (
     StartInstance,
     StartRequested,
 )
-from torpor.core.model import Lifecycle, OnStartTimeout, Phase, Restart, StartLimit, Want
+from torpor.core.model import InstanceId, Lifecycle, OnStartTimeout, Phase, Restart, StartLimit, Want
 
 ENDS = list(product(Ending, Want, Restart, (False, True)))
 
@@ -166,3 +167,14 @@ def test_who_waits_for_a_start_that_fails_for_good_is_told_no_time() -> None:
     assert [None] == [refused.refusal.retry_after for refused in story.refused()]
     assert Phase.FAILED is story.phase()
     assert story.app.next_deadline() is None
+
+
+def test_what_crashed_together_does_not_come_back_together() -> None:
+    """A thousand apps with like names, and the replicas of one, are spread over the whole jitter."""
+    ids = [*(InstanceId(f"app{n:03d}") for n in range(1000)), *(InstanceId("web", n) for n in range(100))]
+    instances = [Instance(id, Lifecycle(), 0.0, want=Want.AUTO) for id in ids]
+
+    delays = sorted(instance.retry_delay() for instance in instances)
+
+    assert len(delays) == len(set(delays))
+    assert max(later - earlier for earlier, later in pairwise(delays)) < 0.001

@@ -20,7 +20,7 @@ def test_a_signal_may_be_a_success() -> None:
 
 def test_the_delay_grows_up_to_its_limit() -> None:
     """Delays double from the initial one and stop at the maximum, however many failures."""
-    backoff = Backoff(initial=1.0, factor=2.0, max=10.0)
+    backoff = Backoff(initial=1.0, factor=2.0, max=10.0, jitter=0.0)
 
     assert [1.0, 2.0, 4.0, 8.0, 10.0] == [
         retry_delay(backoff, n, was_stable=False, dice=0.5) for n in range(1, 6)
@@ -65,3 +65,14 @@ def test_what_fails_together_is_not_started_together() -> None:
     assert 9.0 == retry_delay(backoff, 1, was_stable=False, dice=0.0)
     assert 10.0 == retry_delay(backoff, 1, was_stable=False, dice=0.5)
     assert 11.0 > retry_delay(backoff, 1, was_stable=False, dice=0.999) > 10.9
+
+
+@pytest.mark.parametrize("jitter", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("failures", [1, 5, 10_000])
+def test_no_pause_is_longer_than_the_longest(jitter: float, failures: int) -> None:
+    """`max` holds whatever chance says, and what rests longest is spread as well as anything else."""
+    backoff = Backoff(initial=30.0, max=30.0, jitter=jitter)
+    delays = [retry_delay(backoff, failures, was_stable=False, dice=n / 100) for n in range(100)]
+
+    assert max(delays) <= backoff.max
+    assert 100 == len(set(delays))

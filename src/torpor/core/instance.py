@@ -12,6 +12,7 @@ restart policy says so.  It is spent when the instance is ready or its start fai
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -205,8 +206,7 @@ class Instance:
 
     def _dice(self) -> float:
         """A number in [0, 1) that differs between instances and attempts: the core has no randomness."""
-        seed = sum(str(self.id).encode()) + 1000 * self.id.replica + self.generation
-        return seed * 2654435761 % 2**32 / 2**32  # Knuth's multiplicative hash
+        return zlib.crc32(f"{self.id}#{self.generation}".encode()) / 2**32
 
     def enter(self, phase: Phase, limit: float | None) -> None:
         """Be in `phase` from now on, for `limit` seconds at most."""

@@ -201,7 +201,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The delay before the n-th restart: `initial * factor**(n-1)` seconds, at most `max`."""
+    """The delay before the n-th restart: `initial * factor**(n-1)` seconds, spread by chance, at most `max`."""
 
     initial: float = 0.5
     factor: float = 2.0

@@ -22,11 +22,13 @@ def retry_delay(backoff: Backoff, failures: int, *, was_stable: bool, dice: floa
     A program that had been stable is started again at once: one crash in a week
     should cost its users nothing.  `dice`, a number in [0, 1), spreads the delay by
     `backoff.jitter`, so that what failed together is not started together for ever.
+    It never exceeds `backoff.max`: the growth ends where the longest spread fits below.
     """
     if was_stable and failures <= 1:
         return 0.0
     exponent = min(failures - 1, 64)  # 2.0**1100 would be an OverflowError
-    delay = min(backoff.initial * backoff.factor**exponent, backoff.max)
+    longest = backoff.max / (1 + backoff.jitter)
+    delay = min(backoff.initial * backoff.factor**exponent, longest)
     return delay * (1 + backoff.jitter * (2 * dice - 1))
 
 
