@@ -18,7 +18,7 @@ from torpor.core.messages import (
     Started,
     Vacated,
 )
-from torpor.core.model import AppMemory, AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Liveness, Phase
+from torpor.core.model import AppMemory, AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Phase
 from torpor.core.upstream import Upstream
 
 E = TypeVar("E")
@@ -34,11 +34,10 @@ class Story:
         memory: AppMemory | None = None,
         *,
         replicas: int = 1,
-        liveness: Liveness | None = None,
     ) -> None:
         self.now = 0.0
         self.app = App(
-            AppSpec("app", lifecycle or Lifecycle(), replicas=replicas, liveness=liveness),
+            AppSpec("app", lifecycle or Lifecycle(), replicas=replicas),
             memory or AppMemory(),
             self.now,
         )

@@ -46,13 +46,11 @@ from torpor.core.model import (
     Endpoint,
     ExitInfo,
     Lifecycle,
-    Liveness,
     OnStartTimeout,
     OnWatchdog,
     Phase,
     Restart,
     StartLimit,
-    TcpProbe,
     Want,
 )
 
@@ -819,9 +817,9 @@ def test_an_expected_exit_code_is_no_failure() -> None:
     assert Phase.ASLEEP is story.phase()
 
 
-def test_liveness_is_watched_from_readiness_on() -> None:
-    """An app with a liveness probe has it begun each time it becomes ready."""
-    story = Story(liveness=Liveness(TcpProbe()))
+def test_it_is_watched_from_readiness_on() -> None:
+    """Each time that it becomes ready, the probes for that end and those for its liveness begin."""
+    story = Story()
 
     story.arrive(1)
     story.become_ready()

@@ -17,6 +17,8 @@ from torpor.core.model import (
     ExitInfo,
     Lifecycle,
     Liveness,
+    LogProbe,
+    OnStartTimeout,
     Phase,
     Readiness,
     TcpProbe,
@@ -331,6 +333,19 @@ async def test_a_liveness_probe_that_fails_ends_the_instance() -> None:
 
         assert "exec check failed 2 times" == (await home.event("unhealthy")).text
         await home.until(lambda: len(home.provider.starts) > 1)
+
+
+async def test_an_app_that_is_taken_for_ready_is_not_asked_for_ever() -> None:
+    """With `on_start_timeout: accept` its probes end when the gate opens, like those that hold."""
+    lifecycle = Lifecycle(start_timeout=0.05, on_start_timeout=OnStartTimeout.ACCEPT)
+    readiness = Readiness((LogProbe("never said"),))
+    async with house(replace(APP, lifecycle=lifecycle, readiness=readiness)) as home:
+        home.gate.knock("a test")
+        await home.until(lambda: home.provider.output(ID).followed)
+
+        await home.until(lambda: home.phase() is Phase.READY)
+
+        await home.until(lambda: not home.provider.output(ID).followed)
 
 
 async def test_a_program_without_probes_is_ready_when_it_is_started() -> None:

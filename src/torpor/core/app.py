@@ -429,7 +429,7 @@ class App:
         instance.needs = dependencies.missing(self.spec.depends_on, self._standings)
         for outcome in step(instance, message, now):
             self._settle(outcome)
-            if isinstance(outcome, OpenGate) and self.spec.liveness is not None:
+            if isinstance(outcome, OpenGate):
                 self._out.append(WatchInstance(instance.id, instance.generation))
         if (instance.generation, instance.restarts) != before:
             self._out.append(Remember(self.spec.name))

@@ -314,7 +314,7 @@ class ProbeInstance:
 
 @dataclass(frozen=True, slots=True)
 class WatchInstance:
-    """It is ready: probe its liveness from now on, until it ends."""
+    """It counts as ready: probe its readiness no more, but its liveness, if it has a probe for that."""
 
     id: InstanceId
     generation: int

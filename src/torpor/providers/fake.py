@@ -81,6 +81,11 @@ class FakeOutput:
 
         return unsubscribe
 
+    @property
+    def followed(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
 
 @dataclass(slots=True)
 class _Life:

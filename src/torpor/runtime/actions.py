@@ -30,7 +30,7 @@ from torpor.core.messages import (
     StopProblem,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, HttpProbe, InstanceId, Readiness, TcpProbe
+from torpor.core.model import AppSpec, HttpProbe, InstanceId, Liveness, Readiness, TcpProbe
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
@@ -141,12 +141,13 @@ class Actions:
             self._post(BecameReady(launch.id, launch.generation))
 
     def _watch(self, id: InstanceId) -> None:
+        # An app that was taken for ready although its probes never held is not to be asked for ever.
         self._end_probe(id)
-        self._probes[id] = self._spawn(self._wait_until_unhealthy(*self._launched[id]))
+        launch, running = self._launched[id]
+        if (liveness := launch.spec.liveness) is not None:
+            self._probes[id] = self._spawn(self._wait_until_unhealthy(liveness, launch, running))
 
-    async def _wait_until_unhealthy(self, launch: Launch, running: Running) -> None:
-        liveness = launch.spec.liveness
-        assert liveness is not None
+    async def _wait_until_unhealthy(self, liveness: Liveness, launch: Launch, running: Running) -> None:
         try:
             text = await wait_until_unhealthy(liveness, launch, running, self._provider(launch.spec))
         except TorporError as error:
