@@ -42,6 +42,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import (
     AppMemory,
+    Backoff,
     Cause,
     Endpoint,
     ExitInfo,
@@ -796,16 +797,43 @@ def test_an_announced_end_is_an_end_of_its_own() -> None:
     assert [StartInstance(ID, 2)] == story.all(StartInstance)
 
 
-def test_its_own_words_are_shown_until_it_is_started_again() -> None:
-    """STATUS belongs to a generation."""
-    story = Story().awake()
+def test_its_own_words_are_shown_until_it_ends() -> None:
+    """STATUS is what it is doing; what does nothing any more has nothing to say."""
+    story = Story(Lifecycle(always_on=True, backoff=Backoff(initial=600.0, max=600.0)))
+    story.boot()
+    story.become_ready()
     story.tell(StatusChanged(ID, 1, "3 jobs in the queue"))
     assert "3 jobs in the queue" == story.app.snapshot(story.now).instances[0].status
 
-    story.tell(RestartRequested("app"))
-    story.exit(signal=15)
+    story.exit(1)
 
+    assert Phase.BACKOFF is story.phase()
     assert story.app.snapshot(story.now).instances[0].status is None
+
+
+@pytest.mark.parametrize(
+    ("ready", "reason"),
+    [
+        (True, "exited with code 1 (Address already in use)"),
+        (False, "exited with code 1 (Address already in use) before it was ready"),
+    ],
+)
+def test_its_own_word_on_why_it_failed_outlives_it(reason: str, *, ready: bool) -> None:
+    """ERRNO is told with the exit that follows it, and forgotten with it."""
+    story = Story()
+    story.tell(PageRequested("app", "a test"))
+    story.come_alive()
+    if ready:
+        story.become_ready()
+    story.tell(StatusChanged(ID, 1, "binding: Address already in use", "Address already in use"))
+
+    story.exit(1)
+    assert reason == str(story.app.snapshot(story.now).instances[0].reason)
+    story.tell(StartRequested("app"))
+    story.become_ready()
+    story.exit(1)
+
+    assert "exited with code 1" == str(story.app.snapshot(story.now).instances[0].reason)
 
 
 def test_an_expected_exit_code_is_no_failure() -> None:

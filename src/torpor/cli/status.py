@@ -39,8 +39,6 @@ COLOURS = {
 TROUBLED = frozenset({"failed", "backoff"})
 MISHAPS = frozenset({"exited", "start-failed", "start-timeout", "failed", "dependency", "unhealthy"})
 """Causes for which nobody asked: an app that sleeps for one of them has something to tell."""
-AWAKE = frozenset({"starting", "ready", "draining", "stopping"})
-"""States in which an app's own words about itself are not outdated."""
 
 
 @click.command()
@@ -119,7 +117,7 @@ def state_colour(app: dict[str, Any]) -> str:
 def note(app: dict[str, Any]) -> str | None:
     """Why an app is in trouble, waits or ended by itself, and when it will be tried again; else its own words."""
     state = app["state"]
-    if state in AWAKE and app["status"]:
+    if app["status"]:
         return printable(app["status"])
     if state not in TROUBLED and state != "blocked" and (state != "asleep" or app["cause"] not in MISHAPS):
         return None

@@ -12,13 +12,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 from starlette.responses import Response
 
-from torpor.core.model import AppSnapshot, Event, InstanceId, InstanceSnapshot, Phase
+from torpor.core.instance import ALIVE
+from torpor.core.model import AppSnapshot, Event, InstanceId, InstanceSnapshot
 from torpor.providers.base import Stats
 
 StatsOf = Callable[[InstanceId], Stats | None]
-
-ALIVE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
-"""Phases in which an instance can have a process to measure."""
 
 
 class InstanceDocument(msgspec.Struct, frozen=True):

@@ -20,8 +20,9 @@ from starlette.routing import Route
 from torpor.config.scalars import Signal
 from torpor.control.problems import ShuttingDown, WaitExpired, problem_response
 from torpor.control.query import flag, required, seconds, whole_number
-from torpor.control.render import ALIVE, app_document, json_response
+from torpor.control.render import app_document, json_response
 from torpor.control.stream import unless_gone
+from torpor.core.instance import ALIVE
 from torpor.core.model import AppSnapshot, InstanceSnapshot, Phase
 from torpor.errors import BadRequest, NotAllowed, StartFailed
 from torpor.runtime.operator import Operator, Verb

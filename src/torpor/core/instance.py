@@ -74,6 +74,7 @@ class Instance:
         "stable_at",
         "started_at",
         "status",
+        "trouble",
         "upstream",
         "want",
         "was_ready",
@@ -114,7 +115,9 @@ class Instance:
         self.needs: Reason | None = None
         """What it waits for before it may be started."""
         self.status: str | None = None
-        """Its own words on what it is doing."""
+        """Its own words on what it is doing, as long as something of it is alive."""
+        self.trouble: str | None = None
+        """What it says has failed."""
         self.watch_interval = lifecycle.watchdog
         self.watched_until: float | None = None
         self.completed: ExitInfo | None = None
@@ -157,6 +160,10 @@ class Instance:
         if self.phase not in (Phase.BACKOFF, Phase.FAILED) or self.deadline is None:
             return None
         return max(0.0, self.deadline - now)
+
+    def told(self, info: ExitInfo) -> str:
+        """How it ended, and its own word on why."""
+        return f"{info} ({self.trouble})" if self.trouble else str(info)
 
     def refusal(self, now: float) -> Refusal:
         """The verdict for a request that comes while the instance is FAILED."""

@@ -230,6 +230,8 @@ class StatusChanged:
     id: InstanceId
     generation: int
     text: str
+    trouble: str | None = None
+    """What it says has failed (ERRNO); it stands in `text`, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ def unhealthy(it: Instance, message: FoundUnhealthy) -> None:
 def note_status(it: Instance, message: StatusChanged) -> None:
     """Its own words on what it is doing."""
     it.status = message.text
+    it.trouble = message.trouble
 
 
 def extend(it: Instance, message: TimeExtended) -> None:
@@ -323,8 +324,9 @@ def start_exited(it: Instance, message: Exited) -> None:
         transitions.crash(it, message)
         return
     it.exit = message.info
-    it.say("exited", f"{message.info} before it was ready")
-    transitions.never_ready(it, Reason(Cause.START_FAILED, f"{message.info} before it was ready"))
+    text = f"{it.told(message.info)} before it was ready"
+    it.say("exited", text)
+    transitions.never_ready(it, Reason(Cause.START_FAILED, text))
     transitions.clean_up(it, message)
 
 

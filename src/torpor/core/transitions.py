@@ -35,7 +35,6 @@ def launch(it: Instance) -> None:
     it.generation += 1
     it.reason = None
     it.completed = None
-    it.status = None
     it.watch_interval = it.lifecycle.watchdog
     it.endpoint = None
     it.ending = Ending.ASKED
@@ -152,7 +151,7 @@ def never_ready(it: Instance, reason: Reason, *, again: bool = False) -> None:
 def crash(it: Instance, message: Exited) -> None:
     """It ended by itself after it had been ready."""
     ended_by_itself(it, message.info)
-    it.say("exited", str(message.info))
+    it.say("exited", it.told(message.info))
     clean_up(it, message)
 
 
@@ -160,7 +159,7 @@ def ended_by_itself(it: Instance, info: ExitInfo) -> None:
     """Nobody asked for this end: the exit tells whether it was one to expect."""
     it.exit = info
     it.ending = Ending.FINISHED if policy.succeeded(it.lifecycle, info) else Ending.CRASHED
-    it.reason = Reason(Cause.EXITED, str(info))
+    it.reason = Reason(Cause.EXITED, it.told(info))
 
 
 def clean_up(it: Instance, message: Exited) -> None:
@@ -179,6 +178,7 @@ def finish(it: Instance) -> None:
     it.upstream = None
     it.endpoint = None
     it.started_at = None
+    it.status = it.trouble = None
     if it.ending in (Ending.FINISHED, Ending.CRASHED):
         it.completed = it.exit
     match _sequel(it):

@@ -66,8 +66,8 @@ def needs(program: str) -> pytest.MarkDecorator:
         ({"EXTEND_TIMEOUT_USEC": "9" * 20}, [TimeExtended(ID, 3, 604800.0)]),
         ({"EXTEND_TIMEOUT_USEC": "9" * 5000}, []),
         ({"EXTEND_TIMEOUT_USEC": "²"}, []),
-        ({"ERRNO": "2"}, [StatusChanged(ID, 3, "No such file or directory (error 2)")]),
-        ({"ERRNO": "99999"}, [StatusChanged(ID, 3, "error 99999")]),
+        ({"ERRNO": "2"}, [StatusChanged(ID, 3, *["No such file or directory (error 2)"] * 2)]),
+        ({"ERRNO": "99999"}, [StatusChanged(ID, 3, "error 99999", "error 99999")]),
         ({"ERRNO": "0"}, []),
         ({"READY": "1", "X_OTHER": "1", "BARRIER": "1"}, []),
         ({"MAINPID": "nonsense"}, []),
@@ -85,7 +85,8 @@ def test_an_error_adds_to_the_status() -> None:
     """ERRNO in the same message says why, behind what STATUS says."""
     heard: list[InstanceInput] = []
     Voice(ID, 3, heard.append, Keeper()).hear({"ERRNO": "12", "STATUS": "failed to start"})
-    assert StatusChanged(ID, 3, "failed to start: Cannot allocate memory (error 12)") == heard[-1]
+    why = "Cannot allocate memory (error 12)"
+    assert StatusChanged(ID, 3, f"failed to start: {why}", why) == heard[-1]
 
 
 def test_ready_is_noted_once() -> None:

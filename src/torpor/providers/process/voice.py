@@ -107,7 +107,7 @@ class Voice:
             problem = (
                 f"{os.strerror(number)} (error {number})" if number <= _LARGEST_ERRNO else f"error {number}"
             )
-            self._show(f"{self._status}: {problem}" if self._status else problem)
+            self._show(f"{self._status}: {problem}" if self._status else problem, problem)
 
     def _extend(self, value: str) -> None:
         if (seconds := _seconds(value)) is not None:
@@ -128,10 +128,10 @@ class Voice:
         if value == "1":
             self._report(EndAnnounced(self._id, self._generation))
 
-    def _show(self, text: str) -> None:
+    def _show(self, text: str, trouble: str | None = None) -> None:
         if text != self._shown:
             self._shown = text
-            self._report(StatusChanged(self._id, self._generation, text))
+            self._report(StatusChanged(self._id, self._generation, text, trouble))
 
 
 def _number(value: str) -> int | None:
