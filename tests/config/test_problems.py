@@ -84,6 +84,26 @@ ONE_PROBLEM = {
         APP + "    routes:\n      - {host: 5}\n      - a.org\n",
         "t.yaml:5:16: apps.a.routes.0.host: must be text, not a number; put it in quotes",
     ),
+    "short form that quotes would not mend": (
+        APP + "    liveness: 5\n",
+        "t.yaml:4:15: apps.a.liveness: must be text or a map, not a number",
+    ),
+    "path that quotes would not mend": (
+        APP + "    readiness: {http: 5}\n",
+        "t.yaml:4:23: apps.a.readiness.http: must be text, not a number",
+    ),
+    "name or number, but a fraction": (
+        APP + "    exit_codes: 1.5\n",
+        "t.yaml:4:17: apps.a.exit_codes: must be a whole number, text or a list, not 1.5",
+    ),
+    "fraction": (
+        APP + "    replicas: 2.5\n",
+        "t.yaml:4:15: apps.a.replicas: must be a whole number, not 2.5",
+    ),
+    "whole number in a form that is none": (
+        APP + "    start_limit: {failures: 1e3}\n",
+        "t.yaml:4:29: apps.a.start_limit.failures: must be a whole number, not 1000.0; write 1000",
+    ),
     "app is a string": ("apps:\n  a: x\n", "t.yaml:2:6: apps.a: must be a map, not the text 'x'"),
     "no value": (
         APP + "    idle_timeout:\n",
@@ -348,7 +368,7 @@ def test_one_run_tells_everything(home: Path) -> None:
         "t.yaml:8:13: apps.web.routes: 'a b' is not a host name",
         "apps/b.yaml:1:1: gateway: belongs into the main file, t.yaml",
         "apps/b.yaml:3:3: apps.web: there is an app of this name at t.yaml:5:3",
-        "apps/b.yaml:3:30: apps.web.routes.0: must be text or a map, not a number; put it in quotes",
+        "apps/b.yaml:3:30: apps.web.routes.0: must be text or a map, not a number",
         f"{home}/.env:2:1: apps.web.env_file: is not NAME=value",
         f"{home}/.env:3:1: apps.web.env_file: the value's ' is never closed",
     ]
@@ -358,7 +378,7 @@ def test_one_run_tells_everything(home: Path) -> None:
 def test_the_places_of_a_list_survive_a_wrong_item() -> None:
     """A wrong item of a list does not hide, nor move, a mistake in a later one."""
     expected = [
-        "t.yaml:5:9: apps.a.routes.0: must be text or a map, not a number; put it in quotes",
+        "t.yaml:5:9: apps.a.routes.0: must be text or a map, not a number",
         "t.yaml:7:9: apps.a.routes.2: 'b c' is not a host name",
     ]
     assert expected == problems_of(APP + "    routes:\n      - 1\n      - a.org\n      - b c\n")

@@ -8,7 +8,7 @@ what is allowed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -36,6 +36,8 @@ _NOUNS = {
 }
 _YAML_1_1 = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 _SHOWN = 60
+_EXACT = 2**53
+"""Whole numbers below it are the same as floats."""
 
 
 @cache
@@ -159,9 +161,23 @@ def _wrong_type(kind: declared.Type, value: Any) -> str:
         return f"has no value; give it {wanted}, or remove the key"
     if "true or false" in nouns and isinstance(value, str) and value.lower() in _YAML_1_1:
         return f"'{value}' is text; write {_YAML_1_1[value.lower()]}"
-    if "text" in nouns and isinstance(value, (bool, int, float)):
-        return f"must be {wanted}, not {_article(value)}; put it in quotes"
-    return f"must be {wanted}, not {_article(value)}"
+    if "a whole number" in nouns and isinstance(value, float):
+        instead = f"; write {value:.0f}" if value.is_integer() and abs(value) < _EXACT else ""
+        return f"must be {wanted}, not {value}{instead}"
+    quotes = "; put it in quotes" if isinstance(value, (bool, int, float)) and _takes_any_text(kinds) else ""
+    return f"must be {wanted}, not {_article(value)}{quotes}"
+
+
+def _takes_any_text(kinds: Sequence[declared.Type]) -> bool:
+    """Whether a number or truth value may have been meant as text.
+
+    Text that stands beside a map is its short form, and text beside a number is a
+    name: neither takes what is no text just because it stands in quotes.
+    """
+    kinds = [_unwrap(kind) for kind in kinds]
+    return any(isinstance(kind, declared.StrType) and kind.pattern is None for kind in kinds) and not any(
+        isinstance(kind, (declared.IntType, declared.FloatType, declared.StructType)) for kind in kinds
+    )
 
 
 def _article(value: object) -> str:
