@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,7 +12,7 @@ from torpor.core import app as app_module
 from torpor.core import dependencies, machine, moves
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
-from torpor.core.messages import BecameReady, Exited, WakeRequested
+from torpor.core.messages import Adopted, BecameReady, Exited, StartRequested, WakeRequested
 from torpor.core.model import Phase
 from torpor.core.waiting_room import WaitingRoom
 
@@ -102,6 +103,19 @@ def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def _overlook_survivors(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.ASLEEP, Adopted, moves.ignore)
+
+
+def _forget_the_wishes(patch: pytest.MonkeyPatch) -> None:
+    remember = vars(app_module.App)["memory"].fget
+    patch.setattr(app_module.App, "memory", property(lambda self: replace(remember(self), want=None)))
+
+
+def _do_not_forgive_what_is_ending(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.STOPPING, StartRequested, moves.want_again)
+
+
 def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable[..., None]) -> None:
     patch.setitem(machine.TABLE[phase], message, move)
 
@@ -123,6 +137,9 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _hold_nobody,
         _sleep_although_held,
         _stop_all_at_once,
+        _overlook_survivors,
+        _forget_the_wishes,
+        _do_not_forgive_what_is_ending,
     ],
 )
 @pytest.mark.slow

@@ -12,9 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from torpor.core.endings import Ending
 from torpor.core.fleet import Fleet
+from torpor.core.graph import levels
 from torpor.core.instance import Instance
 from torpor.core.messages import (
+    Adopted,
     BecameReady,
     ClientLeft,
     CloseUpgraded,
@@ -154,6 +157,11 @@ class World:
         self.trace.append(f"{self.now:9.2f} > {message}")
         self._carry_out(self.fleet.handle(message, self.now))
         self._check()
+        if isinstance(message, StartRequested) and not self.closing:
+            for instance in self.fleet.apps[message.app].instances:
+                if instance.phase in (Phase.DRAINING, Phase.STOPPING) and not instance.leaving:
+                    again = instance.demand and instance.ending is Ending.ASKED
+                    law(again, f"the start of {instance.id} was lost on what is {instance.phase}")
 
     def pass_time(self, seconds: float) -> None:
         """Let time flow; whatever becomes due on the way happens in its order."""
@@ -197,8 +205,44 @@ class World:
             (0.4, lambda: self.post(StopRequested(name, force=self.dice.random() < 0.5))),
             (0.4, lambda: self.post(RestartRequested(name, rolling=self.dice.random() < 0.5))),
             (0.3, lambda: self.post(ScaleRequested(name, self.dice.randint(1, 3)))),
+            (0.3, self._daemon_dies),
         ]
         self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
+
+    def _daemon_dies(self) -> None:
+        """It is killed: its clients are cut off, the apps live on, and the next one takes them on."""
+        before = {name: (app.want, app.memory) for name, app in self.fleet.apps.items()}
+        specs = [app.spec for app in self.fleet.apps.values()]
+        self.open_tickets.clear()
+        self.leases.clear()
+        self.parked.clear()
+        self.agenda.clear()  # whatever would have been reported, nobody hears it
+        self.fleet = Fleet(specs, {name: memory for name, (_, memory) in before.items()}, self.now)
+        known = {instance.id for app in self.fleet.apps.values() for instance in app.instances}
+        # The provider ends what has lost its main process, and replicas that are not wanted any more.
+        self.bodies = {id: body for id, body in self.bodies.items() if body.main and id in known}
+        depth = {
+            name: number
+            for number, level in enumerate(
+                levels({spec.name: [needed.app for needed in spec.depends_on] for spec in specs})
+            )
+            for name in level
+        }
+        survivors = sorted(self.bodies.items(), key=lambda survivor: depth[survivor[0].app])
+        self.trace.append(f"{self.now:9.2f} > another daemon finds {[str(id) for id, _ in survivors]}")
+        for id, body in survivors:
+            age = self.dice.choice([0.0, 5.0, 1000.0])
+            adopted = Adopted(id, body.generation, Endpoint("127.0.0.1", 1), 42, age)
+            self._carry_out(self.fleet.handle(adopted, self.now))
+        self._carry_out(self.fleet.boot(self.now))
+        for name, app in self.fleet.apps.items():
+            want, memory = before[name]
+            law(app.want is want, f"{name} is to be {app.want}, and was to be {want}")
+            law(app.memory.restarts >= memory.restarts, f"restarts of {name} were forgotten")
+        for id, body in survivors:
+            instance = next(i for i in self.fleet.apps[id.app].instances if i.id == id)
+            law(instance.alive and instance.generation == body.generation, f"{id} was not taken on")
+        self._check()
 
     def _arrive(self, name: str) -> None:
         upstream = self.fleet.apps[name].enter()
