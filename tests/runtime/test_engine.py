@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import replace
 
 import pytest
@@ -186,7 +187,7 @@ async def test_a_parked_connection_is_told_to_close_and_acknowledges() -> None:
 
 
 async def test_a_refused_connection_leads_to_new_probes() -> None:
-    """The door closes until the instance has proven its readiness again."""
+    """The door closes until the instance takes connections again."""
     async with house() as home:
         await home.awake()
         upstream = home.gate.enter()
@@ -194,7 +195,8 @@ async def test_a_refused_connection_leads_to_new_probes() -> None:
 
         home.gate.connect_refused(upstream)
         assert home.gate.enter() is None
-        await home.until(lambda: home.phase() is Phase.READY)
+        with socket.create_server((upstream.endpoint.host, upstream.endpoint.port)):
+            await home.until(lambda: home.phase() is Phase.READY)
 
         assert upstream is home.gate.enter()
 
