@@ -11,6 +11,7 @@ from torpor.core.endings import RULES, Ending, Sequel, sequel
 from torpor.core.instance import Instance
 from torpor.core.messages import (
     BecameReady,
+    ConnectRefused,
     EndAnnounced,
     FoundUnhealthy,
     PageRequested,
@@ -152,6 +153,22 @@ def test_a_finish_that_is_not_to_be_one_does_not_spin() -> None:
         story.wait(2.0)
 
     assert Phase.FAILED is story.phase()
+
+
+def test_what_is_ready_refuses_and_exits_does_not_spin() -> None:
+    """An exit with 0 is no success where somebody was turned away just before."""
+    story = Story(Lifecycle(start_limit=StartLimit(failures=3)))
+    story.arrive(1)
+
+    for generation in (1, 2, 3):
+        story.become_ready()
+        story.tell(ConnectRefused(ID, generation))
+        story.arrive(1 + generation)
+        story.exit(0)
+        story.wait(2.0)
+
+    assert Phase.FAILED is story.phase()
+    assert 3 == len(story.all(StartInstance))
 
 
 def test_who_waits_for_a_start_that_fails_for_good_is_told_no_time() -> None:

@@ -320,8 +320,8 @@ def start_refused(it: Instance, message: StartRefused) -> None:
 
 def start_exited(it: Instance, message: Exited) -> None:
     """It ended before it was ready: whoever waits learns so at once."""
-    if it.was_ready:  # and was to prove it again
-        transitions.crash(it, message)
+    if it.was_ready:  # and refused a connection since: with whatever code it exits, it failed somebody
+        transitions.crash(it, message, expected=False)
         return
     it.exit = message.info
     text = f"{it.told(message.info)} before it was ready"
@@ -348,7 +348,7 @@ def start_late(it: Instance, _message: DeadlineReached) -> None:
 
 def crashed(it: Instance, message: Exited) -> None:
     """It ended by itself while it was ready."""
-    transitions.crash(it, message)
+    transitions.crash(it, message, expected=policy.succeeded(it.lifecycle, message.info))
 
 
 def ended_early(it: Instance, message: Exited) -> None:
@@ -360,7 +360,8 @@ def ended_early(it: Instance, message: Exited) -> None:
 def ended(it: Instance, message: Exited) -> None:
     """The end that was asked for, or that it announced."""
     if it.ending is Ending.FINISHED:
-        transitions.ended_by_itself(it, message.info)
+        expected = policy.succeeded(it.lifecycle, message.info)
+        transitions.ended_by_itself(it, message.info, expected=expected)
     else:
         it.exit = message.info
     if not message.leftovers:

@@ -148,17 +148,17 @@ def never_ready(it: Instance, reason: Reason, *, again: bool = False) -> None:
     it.out.append(RefuseWaiting(Refusal(reason, retry_after)))
 
 
-def crash(it: Instance, message: Exited) -> None:
+def crash(it: Instance, message: Exited, *, expected: bool) -> None:
     """It ended by itself after it had been ready."""
-    ended_by_itself(it, message.info)
+    ended_by_itself(it, message.info, expected=expected)
     it.say("exited", it.told(message.info))
     clean_up(it, message)
 
 
-def ended_by_itself(it: Instance, info: ExitInfo) -> None:
-    """Nobody asked for this end: the exit tells whether it was one to expect."""
+def ended_by_itself(it: Instance, info: ExitInfo, *, expected: bool) -> None:
+    """Nobody asked for this end, but it may be one to expect."""
     it.exit = info
-    it.ending = Ending.FINISHED if policy.succeeded(it.lifecycle, info) else Ending.CRASHED
+    it.ending = Ending.FINISHED if expected else Ending.CRASHED
     it.reason = Reason(Cause.EXITED, it.told(info))
 
 
