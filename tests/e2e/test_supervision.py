@@ -71,7 +71,7 @@ def test_a_crash_is_followed_by_a_new_process_and_counted(launch: Launch, diary:
     assert (1, 2) == (after["restarts"], after["generation"])
     after = daemon.wait_for_state("api", "ready")
     assert before.pid != after["pid"]
-    assert ["api began", "api listens"] * 2 == read(diary)
+    wait_for("both have told all", lambda: read(diary) == ["api began", "api listens"] * 2)
 
 
 def test_a_client_learns_when_to_come_back(launch: Launch) -> None:
