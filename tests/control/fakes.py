@@ -38,6 +38,15 @@ class FakeOutput:
         kept = self.before if previous else self.lines
         return kept[-lines:] if lines else []
 
+    def recent(self, lines: int, *, previous: bool = False) -> list[tuple[float | None, str]]:
+        return [(None, line) for line in self.tail(lines, previous=previous)]
+
+    def streams(self) -> dict[str, FakeOutput]:
+        return {"stdout": self}
+
+    def place(self) -> None:
+        return None
+
     def subscribe(self, callback: Callable[[str], None]) -> Callable[[], None]:
         self.readers.append(callback)
         return lambda: self.readers.remove(callback)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
@@ -58,12 +59,47 @@ class GatewaySpec:
     """Networks whose `X-Forwarded-*` and `Forwarded` headers are believed and extended."""
 
 
+class Compression(StrEnum):
+    """What archives of a log are compressed with."""
+
+    NONE = "none"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+class StderrLog(StrEnum):
+    """Where an app's stderr goes."""
+
+    MERGED = "merged"
+    SEPARATE = "separate"
+
+
+class Forward(StrEnum):
+    """Whom an app's lines are passed on to."""
+
+    NONE = "none"
+    JOURNALD = "journald"
+    SYSLOG = "syslog"
+
+
 @dataclass(frozen=True, slots=True)
 class LogSpec:
-    """The rotating log file of an app: at most `(keep + 1) * max_size` bytes."""
+    """The rotating log of an app: about `(keep + 1) * max_size` bytes."""
 
     max_size: int = 10 * 1024 * 1024
+    """Bytes; a line that is being written goes on beyond it, at most to twice of it."""
     keep: int = 3
+    """Archives."""
+    max_total: int | None = None
+    """Bytes of all of them, the current file included."""
+    max_age: float | None = None
+    """Seconds since the last byte of an archive."""
+    rotate: str | float | None = None
+    """`daily`, `hourly`, or seconds since a file's first byte."""
+    compress: Compression = Compression.NONE
+    timestamps: bool = False
+    stderr: StderrLog = StderrLog.MERGED
+    forward: Forward = Forward.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ Laws for every provider (``tests/contract`` runs them against each one):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,37 @@ class Stats:
     """Resident bytes of the whole instance, descendants included."""
     cpu: float
     """CPU seconds used since its start."""
+    log_lost: int = 0
+    """Bytes of its output that the log could not take, since the daemon began."""
+    log_problem: str | None = None
+    """Why the log takes none now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stream of output is kept, for who reads it there."""
+
+    path: str
+    """The file that is being written; older ones lie beside it (see `torpor.logs`)."""
+    segment: int
+    offset: int
+    """Number of that file, and its length: where the next byte will be."""
+
+
+class Stream(Protocol):
+    """What an app wrote to one of its descriptors."""
+
+    def recent(self, lines: int, *, previous: bool = False) -> list[tuple[float | None, str]]:
+        """The last lines like those of `Output.tail`, each with its time (seconds since the epoch), if it is known."""
+        ...
+
+    def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
+        """Call `callback` with each complete line from now on."""
+        ...
+
+    def place(self) -> Place | None:
+        """Where it is kept; None: in memory alone."""
+        ...
 
 
 class Output(Protocol):
@@ -77,7 +108,11 @@ class Output(Protocol):
         ...
 
     def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
-        """Call `callback` with each complete line from now on."""
+        """Call `callback` with each complete line of any stream from now on."""
+        ...
+
+    def streams(self) -> Mapping[str, Stream]:
+        """`stdout`, which carries both, or `stdout` and `stderr`."""
         ...
 
 

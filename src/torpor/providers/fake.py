@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from torpor.core.messages import Exited, Gone
@@ -70,6 +70,17 @@ class FakeOutput:
         if lines <= 0 or len(self._generations) < back:
             return []
         return self._generations[-back][-lines:]
+
+    def recent(self, lines: int, *, previous: bool = False) -> list[tuple[float | None, str]]:
+        """See `Stream.recent`."""
+        return [(None, line) for line in self.tail(lines, previous=previous)]
+
+    def streams(self) -> Mapping[str, FakeOutput]:
+        """See `Output.streams`."""
+        return {"stdout": self}
+
+    def place(self) -> None:
+        """See `Stream.place`."""
 
     def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
         """See `Output.subscribe`."""

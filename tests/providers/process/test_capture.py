@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import array
 import asyncio
-import errno
-import fcntl
 import logging
 import os
 import select
 import signal
 import subprocess
 import sys
-import termios
 import textwrap
 from pathlib import Path
 
@@ -21,8 +17,10 @@ import pytest
 from contract.provider_contract import ID, wait_for_line
 from providers.process.world import World
 from torpor.config.settings import LogSpec
-from torpor.providers.process.capture import LINE_LIMIT, Capture
-from torpor.providers.process.logfile import LogFile
+from torpor.logs.pipe import pending
+from torpor.logs.writer import Writer
+from torpor.providers.process.capture import Capture
+from torpor.providers.process.channel import LINE_LIMIT
 from torpor.providers.process.provider import TreeKind
 
 pytestmark = pytest.mark.anyio
@@ -35,11 +33,14 @@ async def subject(subject: World) -> World:
 
 
 def logged(subject: World) -> list[str]:
-    """The lines of all log files, oldest first, without separators."""
-    paths = sorted((subject.folder / "state/logs").iterdir(), key=lambda path: path.suffix, reverse=True)
-    numbered = [path for path in paths if path.suffix != ".log"]
-    text = "".join(path.read_text() for path in [*numbered, subject.folder / "state/logs/app.log"])
-    return [line for line in text.splitlines() if not line.startswith("--- torpor: ")]
+    """The lines of all log files, oldest first."""
+    return "".join(path.read_text() for path in files(subject)).splitlines()
+
+
+def files(subject: World) -> list[Path]:
+    """The log files, oldest first."""
+    folder = subject.folder / "state/logs"
+    return [*sorted(folder.glob("app.log.*")), *folder.glob("app.log")]
 
 
 async def run_to_end(subject: World, text: str, generation: int = 1, log: LogSpec | None = None) -> None:
@@ -64,10 +65,10 @@ async def test_many_lines_arrive_in_order(subject: World) -> None:
 async def test_the_file_rotates_between_lines(subject: World) -> None:
     """Each file stays below the size, no more files than asked for exist, and no line is cut."""
     await run_to_end(subject, "seq 100000", log=LogSpec(max_size=100_000, keep=2))
-    files = sorted((subject.folder / "state/logs").iterdir())
-    assert ["app.log", "app.log.1", "app.log.2"] == [path.name for path in files]
-    assert all(path.stat().st_size <= 100_000 for path in files)
-    assert all(path.read_text().endswith("\n") for path in files)
+    found = files(subject)
+    assert ["app.log.000004", "app.log.000005", "app.log"] == [path.name for path in found]
+    assert all(path.stat().st_size <= 100_000 for path in found)
+    assert all(path.read_text().endswith("\n") for path in found)
     lines = logged(subject)
     assert [str(number) for number in range(100_001 - len(lines), 100_001)] == lines
     assert len(lines) > 30_000
@@ -76,7 +77,7 @@ async def test_the_file_rotates_between_lines(subject: World) -> None:
 async def test_a_file_that_keeps_none(subject: World) -> None:
     """With `keep: 0` there is the one file."""
     await run_to_end(subject, "seq 10000", log=LogSpec(max_size=1000, keep=0))
-    (path,) = (subject.folder / "state/logs").iterdir()
+    (path,) = files(subject)
     assert path.stat().st_size <= 1000
     assert path.read_text().endswith("\n9999\n10000\n")
 
@@ -88,6 +89,7 @@ async def test_the_unfinished_last_line_counts(subject: World) -> None:
     await run_to_end(subject, "printf three", 2)
     assert subject.provider.output(ID).tail(5) == ["three"]
     assert subject.provider.output(ID).tail(5, previous=True) == ["one", "two"]
+    assert b"one\ntwothree" == files(subject)[-1].read_bytes()
 
 
 async def test_long_lines_are_split(subject: World) -> None:
@@ -128,7 +130,7 @@ async def test_a_log_that_comes_back(subject: World, caplog: pytest.LogCaptureFi
         logs.mkdir()
         await run_to_end(subject, "echo kept", 2)
     assert logged(subject) == ["kept"]
-    assert "can be written again; 5 bytes were dropped" in caplog.records[-1].message
+    assert "can be written again; 5 bytes were dropped so far" in caplog.records[-1].message
 
 
 async def test_a_log_emptied_by_somebody(subject: World) -> None:
@@ -151,44 +153,45 @@ async def test_tail_after_a_restart_of_the_daemon(subject: World) -> None:
     spec = LogSpec(max_size=1000, keep=9)
     await run_to_end(subject, "seq 500", 1, spec)
     await run_to_end(subject, "seq 501 1000", 2, spec)
-    fresh = Capture(subject.folder / "state/run/app.out", subject.folder / "state/logs/app.log")
-    fresh._file.spec = spec
+    fresh = Capture(subject.folder / "state/run", subject.folder / "state/logs", "app")
     assert [str(number) for number in range(501, 1001)] == fresh.tail(10_000)
     assert [str(number) for number in range(1, 501)] == fresh.tail(10_000, previous=True)
     assert ["499", "500"] == fresh.tail(2, previous=True)
 
 
-def test_bytes_go_to_the_file_without_passing_through(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """What is taken from the pipe is in the file at the same moment, so that no kill can come between."""
-    reader, writer = os.pipe()
-    os.write(writer, b"one\n")
-    log = LogFile(tmp_path / "log", LogSpec())
+async def test_nobody_looks_while_nobody_listens(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a listener the kernel moves the bytes, and Python sees none of them."""
+    sizes: list[int] = []
+    look = os.pread
+
+    def counted_look(fd: int, size: int, offset: int) -> bytes:
+        sizes.append(size)
+        return look(fd, size, offset)
+
     with monkeypatch.context() as patch:
-        patch.delattr(os, "read")
-        assert log.receive(reader, 100) == (b"one\n", None)
-    assert (tmp_path / "log").read_bytes() == b"one\n"
-    log.close()
-    os.close(reader)
-    os.close(writer)
+        patch.setattr(os, "pread", counted_look)
+        await run_to_end(subject, "seq 100000")
+    assert not [size for size in sizes if size > 1]
+    assert [str(number) for number in range(1, 100_001)] == logged(subject)
 
 
-def test_a_file_system_without_splice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the kernel cannot move bytes into a file, they are copied."""
-
-    def refuse(*_: object, **__: object) -> int:
-        raise OSError(errno.EINVAL, "cannot splice")
-
-    monkeypatch.setattr(os, "splice", refuse)
-    reader, writer = os.pipe()
-    os.write(writer, b"one\n")
-    log = LogFile(tmp_path / "log", LogSpec())
-    assert log.receive(reader, 100) == (b"one\n", None)
-    assert (tmp_path / "log").read_bytes() == b"one\n"
-    log.close()
-    os.close(reader)
-    os.close(writer)
+async def test_an_unfinished_line_is_no_line_yet(subject: World) -> None:
+    """It is told once, whole, when it has ended; also to whoever came in the middle of it."""
+    os.mkfifo(subject.folder / "go")
+    await subject.provider.start(subject.run(("echo one; printf tw; read line <go; echo o",), shell=True))
+    output = subject.provider.output(ID)
+    path = subject.folder / "state/logs/app.log"
+    while not path.exists() or path.read_text() != "one\ntw":
+        await asyncio.sleep(0)
+    assert ["one"] == output.tail(5)
+    heard: list[str] = []
+    output.subscribe(heard.append)
+    fd = os.open(subject.folder / "go", os.O_RDWR)
+    os.write(fd, b"\n")
+    await subject.facts.exited()
+    os.close(fd)
+    assert ["two"] == heard
+    assert ["one", "two"] == output.tail(5)
 
 
 async def test_a_failing_listener_harms_nobody(subject: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -203,25 +206,6 @@ async def test_a_failing_listener_harms_nobody(subject: World, caplog: pytest.Lo
     await run_to_end(subject, "echo one")
     assert heard == ["one"]
     assert "bad listener" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("content", "expected"),
-    [
-        (b"", []),
-        (b"\n", [b""]),
-        (b"\n\na\n", [b"", b"", b"a"]),
-        (b"a\nb", [b"a", b"b"]),
-        (b"x" * 70_000 + b"\n" + b"y" * 65_536 + b"\n\n", [b"x" * 70_000, b"y" * 65_536, b""]),
-        (b"".join(b"%d\n" % n for n in range(50_000)), [b"%d" % n for n in range(50_000)]),
-    ],
-)
-def test_reading_backwards(content: bytes, expected: list[bytes], tmp_path: Path) -> None:
-    """Lines are found whole wherever the blocks that are read begin."""
-    (tmp_path / "log").write_bytes(content)
-    log = LogFile(tmp_path / "log", LogSpec())
-    assert expected == log.tail(100_000)
-    assert expected[-2:] == log.tail(2)
 
 
 DAEMON = textwrap.dedent("""
@@ -273,12 +257,10 @@ def test_killing_the_daemon_loses_no_line(last: str, tmp_path: Path) -> None:
         assert daemon.wait() == -signal.SIGKILL
 
     pipe = os.open(tmp_path / "run/app.out", os.O_RDWR | os.O_NONBLOCK)
-    log = LogFile(tmp_path / "logs/app.log", LogSpec())
+    log = Writer(tmp_path / "logs/app.log")
     ended = False
     while True:
-        try:
-            log.receive(pipe, 65536)
-        except BlockingIOError:
+        if not log.receive(pipe, 65536)[0]:
             if ended:
                 break
             readable, _, _ = select.select([pipe, app], [], [])
@@ -286,8 +268,7 @@ def test_killing_the_daemon_loses_no_line(last: str, tmp_path: Path) -> None:
     os.close(pipe)
     os.close(app)
     log.close()
-    separator, *lines = (tmp_path / "logs/app.log").read_text().split("\n")
-    assert separator.startswith("--- torpor: generation 1 starts at ")
+    lines = (tmp_path / "logs/app.log").read_text().split("\n")
     assert [*(f"line {number}" for number in range(30_000)), "unfinished"] == lines
 
 
@@ -298,19 +279,13 @@ async def test_a_slow_daemon_holds_the_app_back(subject: World) -> None:
     await subject.provider.start(subject.run(("read line <go; seq 100000",), shell=True))
     capture = subject.provider.output(ID)
     loop = asyncio.get_running_loop()
-    loop.remove_reader(capture._reader)
+    channel = capture._out
+    loop.remove_reader(channel._reader)
     os.write(go, b"\n")
-    while bytes_in(capture._reader) < 60_000:
+    while pending(channel._reader) < 60_000:
         os.sched_yield()
     assert subject.alive() > 0
-    loop.add_reader(capture._reader, capture._read)
+    loop.add_reader(channel._reader, channel._read)
     await subject.facts.exited()
     os.close(go)
     assert [str(number) for number in range(1, 100_001)] == logged(subject)
-
-
-def bytes_in(pipe: int) -> int:
-    """How much a pipe holds."""
-    count = array.array("i", [0])
-    fcntl.ioctl(pipe, termios.FIONREAD, count)
-    return count[0]

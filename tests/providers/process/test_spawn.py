@@ -288,7 +288,8 @@ async def test_private_files(subject: World) -> None:
     await output_of(subject, subject.run(("true",)))
     state = subject.folder / "state"
     modes = {path.name: path.stat().st_mode & 0o777 for path in sorted(state.rglob("*"))}
-    assert {"logs": 0o700, "app.log": 0o600, "run": 0o700, "app.out": 0o600} == modes
+    private = {"app.log": 0o600, ".app.log.idx": 0o600, "app.out": 0o600}
+    assert {"logs": 0o700, "run": 0o700, **private} == modes
 
 
 def test_file_names_are_safe_and_distinct() -> None:

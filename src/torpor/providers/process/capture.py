@@ -1,239 +1,172 @@
-"""What an instance writes: from its FIFO into its log file, its ring and to whoever listens.
-
-1. The app holds the FIFO open for reading and writing.  So the daemon's death neither
-   closes the pipe nor loses what is in it, and the next daemon reads on by path.
-2. The daemon reads a bounded amount per turn of the loop.  If it cannot keep up, the
-   pipe fills and the app's write waits: no line is lost, and no memory grows.
-3. A log that cannot be written (full disk) never stops the reading: bytes are dropped
-   from the file, counted, and it is said once.
-"""
+"""What an instance writes: one channel for stdout and stderr together, or one for each."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import os
-import stat
-from collections import deque
-from collections.abc import Callable
+import heapq
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from torpor.config.settings import LogSpec
-from torpor.providers.base import Unsubscribe
-from torpor.providers.process.logfile import LogFile
+from torpor.config.settings import LogSpec, StderrLog
+from torpor.logs.reader import Line
+from torpor.logs.segments import Folder
+from torpor.logs.writer import Retire
+from torpor.providers.base import Place, Unsubscribe
+from torpor.providers.process.channel import Channel, decode, pieces
 
-logger = logging.getLogger(__name__)
-
-LINE_LIMIT = 64 * 1024
-"""A longer line is split, in bytes."""
-_CHUNK = 64 * 1024
-_CHUNKS_PER_TURN = 4
-_RING_LINES = 1000
-_RING_BYTES = 128 * 1024
-_LARGEST_PIPE = 1024 * 1024
-"""Bytes read at once at most when somebody ended, so that whoever writes on cannot hold us."""
-_KEPT_LINES = 100
-_KEPT_BYTES = 16 * 1024
-"""What stays in memory of an instance that is not alive; the file has the rest."""
+STDOUT, STDERR = "stdout", "stderr"
 
 
 class Capture:
     """The output of one instance over all its generations.  Implements `Output`."""
 
-    def __init__(self, fifo: Path, log: Path) -> None:
-        self._fifo = fifo
-        self._file = LogFile(log, LogSpec())
-        self._ring: deque[bytes] = deque()
-        self._ring_bytes = 0
-        self._ring_whole = False
-        self._partial = b""
-        self._reader = -1
-        self._complained = False
-        self._dropped = 0
-        self._listeners: dict[object, Callable[[str], None]] = {}
-        self.feed: Callable[[], bool] | None = None
-        """Moves output that has not reached the pipe into it; False if there was none."""
+    def __init__(
+        self,
+        run: Path,
+        logs: Path,
+        name: str,
+        *,
+        folder: Folder | None = None,
+        retire: Retire | None = None,
+    ) -> None:
+        """`run`: for its pipes; `logs`: for its segments; `name`: of both."""
+        self._channels = {
+            STDOUT: Channel(run / f"{name}.out", logs / f"{name}.log", folder, retire),
+            STDERR: Channel(run / f"{name}.err", logs / f"{name}.stderr.log", folder, retire),
+        }
+        self._out, self._err = self._channels[STDOUT], self._channels[STDERR]
+        self._separate = False
 
-    def begin(self, generation: int, spec: LogSpec) -> int:
-        """Open the pipe for a new generation and read from it.
+    @property
+    def feed(self) -> Callable[[], bool] | None:
+        """See `Channel.feed`; what a terminal says is no stream of its own."""
+        return self._out.feed
 
-        Returns the descriptor that becomes the app's stdout and stderr; the caller
-        closes it.  Raises `OSError`.
+    @feed.setter
+    def feed(self, feed: Callable[[], bool] | None) -> None:
+        self._out.feed = feed
+
+    @property
+    def lost(self) -> int:
+        """Bytes that the disk refused, ever."""
+        return sum(channel.writer.lost for channel in self._channels.values())
+
+    @property
+    def problem(self) -> str | None:
+        """Why it refuses them now."""
+        problems = (channel.writer.problem for channel in self._channels.values())
+        return next((problem for problem in problems if problem is not None), None)
+
+    def begin(self, generation: int, spec: LogSpec) -> tuple[int, int | None]:
+        """Open the pipes for a new generation and read from them.
+
+        Returns the descriptors that become the app's stdout and stderr; None: they are the
+        same.  The caller closes them.  Raises `OSError`.
         """
-        reader = self._open()
+        out = self._out.begin(generation, spec)
+        self._separate = spec.stderr is StderrLog.SEPARATE
+        if not self._separate:
+            self._err.forget()
+            return out, None
         try:
-            writer = os.open(self._fifo, os.O_RDWR | os.O_CLOEXEC)
+            return out, self._err.begin(generation, spec)
         except OSError:
-            os.close(reader)
+            self._out.close()
             raise
-        self._partial = b""
-        self._ring_whole = True
-        try:
-            self._file.spec = spec
-            self._file.begin(generation)
-        except OSError as error:
-            self._complain(error)
-        self._listen(reader)
-        return writer
 
-    def resume(self, spec: LogSpec) -> None:
+    def resume(self, generation: int, spec: LogSpec) -> None:
         """Read on where an earlier daemon left off, in the same generation.  Raises `OSError`."""
-        reader = self._open()
-        self._file.spec = spec
-        try:
-            # The line whose beginning that daemon read.
-            self._partial = self._file.unfinished()
-        except OSError:
-            self._partial = b""
-        # What came before is in the file alone.
-        self._ring_whole = False
-        self._listen(reader)
+        self._out.resume(generation, spec)
+        # Whatever the settings say by now: the app that runs has the pipes that it was given.
+        self._separate = self._err.was_used()
+        if self._separate:
+            try:
+                self._err.resume(generation, spec)
+            except OSError:
+                self._out.close()
+                raise
 
     def writer(self) -> int:
-        """Another descriptor like that of `begin`, for a command beside the app.  Raises `OSError`."""
-        return os.open(self._fifo, os.O_RDWR | os.O_CLOEXEC)
+        """Another descriptor like the first of `begin`, for a command beside the app.  Raises `OSError`."""
+        return self._out.descriptor()
 
     def catch_up(self) -> None:
-        """Read what lies in the pipe now: what an ended process wrote is then in the log."""
-        left = _LARGEST_PIPE
-        while left > 0 and self._reader >= 0:
-            count = self._read_chunk()
-            if not count and (self.feed is None or not self.feed()):
-                break
-            left -= count
+        """Read what lies in the pipes now: what an ended process wrote is then in the log."""
+        for channel in self._channels.values():
+            channel.catch_up()
 
     def end(self) -> None:
-        """The generation is over: read the rest, its last unfinished line included, and close."""
-        if self._reader < 0:
-            return
-        self.catch_up()
-        if self._partial:
-            self._take(b"\n")
-        self._trim(_KEPT_LINES, _KEPT_BYTES)
-        self._release()
+        """The generation is over: read the rest, and close."""
+        for channel in self._channels.values():
+            channel.end()
 
     def close(self) -> None:
-        """Stop reading.  What lies in the pipe stays there for the next daemon."""
-        if self._reader >= 0:
-            self._release()
+        """Stop reading.  What lies in the pipes stays there for the next daemon."""
+        for channel in self._channels.values():
+            channel.close()
 
     def tail(self, lines: int, *, previous: bool = False) -> list[str]:
         """See `Output.tail`."""
-        if lines <= 0:
-            return []
-        if not previous and self._ring_whole_for(lines):
-            found = list(self._ring)[-lines:]
-        else:
-            try:
-                found = self._file.tail(lines, back=int(previous))
-            except OSError as error:
-                logger.warning("cannot read %s: %s", self._file.path, error.strerror)
-                found = []
-        return [_decode(piece) for line in found for piece in _pieces(line)][-lines:]
+        each = [stream.tail(lines, previous=previous) for stream in self._present().values()]
+        found = (
+            each[0]
+            if len(each) == 1
+            else list(heapq.merge(*map(_dated, each), key=lambda line: line.at or 0))
+        )
+        return _texts(found, lines)
 
     def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
         """See `Output.subscribe`."""
-        key = object()
-        self._listeners[key] = callback
+        # Both, whichever are used by now: a generation to come may use the other.
+        ends = [channel.subscribe(callback) for channel in self._channels.values()]
 
         def unsubscribe() -> None:
-            self._listeners.pop(key, None)
+            for end in ends:
+                end()
 
         return unsubscribe
 
-    def _open(self) -> int:
-        self._make_fifo()
-        # An end of our own that may also write: reading never sees an end of file.
-        return os.open(self._fifo, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+    def streams(self) -> Mapping[str, CaptureStream]:
+        """See `Output.streams`."""
+        return {name: CaptureStream(channel) for name, channel in self._present().items()}
 
-    def _listen(self, reader: int) -> None:
-        self._reader = reader
-        self._ring.clear()
-        self._ring_bytes = 0
-        asyncio.get_running_loop().add_reader(reader, self._read)
-
-    def _ring_whole_for(self, lines: int) -> bool:
-        return self._ring_whole or len(self._ring) >= lines
-
-    def _make_fifo(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISFIFO(os.lstat(self._fifo).st_mode):
-                return
-            os.unlink(self._fifo)
-        os.mkfifo(self._fifo, 0o600)
-
-    def _release(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._reader)
-        os.close(self._reader)
-        self._reader = -1
-        self._file.close()
-
-    def _read(self) -> None:
-        for _ in range(_CHUNKS_PER_TURN):
-            if not self._read_chunk():
-                return
-
-    def _read_chunk(self) -> int:
-        """How many bytes were there."""
-        try:
-            chunk, problem = self._file.receive(self._reader, _CHUNK)
-        except BlockingIOError:
-            return 0
-        if problem is not None:
-            self._complain(problem)
-            self._dropped += len(chunk)
-        elif self._complained:
-            logger.warning("%s can be written again; %d bytes were dropped", self._file.path, self._dropped)
-            self._complained = False
-            self._dropped = 0
-        self._take(chunk)
-        return len(chunk)
-
-    def _take(self, chunk: bytes) -> None:
-        """Cut what came into lines, for the ring and for whoever listens."""
-        *lines, self._partial = (self._partial + chunk).split(b"\n")
-        if len(self._partial) > LINE_LIMIT:
-            lines.append(self._partial)
-            self._partial = b""
-        if lines:
-            self._pass_on([piece for line in lines for piece in _pieces(line)])
-
-    def _pass_on(self, lines: list[bytes]) -> None:
-        self._remember(lines)
-        if self._listeners:
-            for line in lines:
-                self._tell(_decode(line))
-
-    def _remember(self, lines: list[bytes]) -> None:
-        self._ring.extend(lines)
-        self._ring_bytes += sum(map(len, lines)) + len(lines)
-        self._trim(_RING_LINES, _RING_BYTES)
-
-    def _trim(self, lines: int, size: int) -> None:
-        ring = self._ring
-        while len(ring) > lines or (self._ring_bytes > size and len(ring) > 1):
-            self._ring_bytes -= len(ring.popleft()) + 1
-            self._ring_whole = False
-
-    def _tell(self, line: str) -> None:
-        for callback in list(self._listeners.values()):
-            try:
-                callback(line)
-            except Exception:
-                logger.exception("a listener of %s failed", self._file.path)
-
-    def _complain(self, error: OSError) -> None:
-        if not self._complained:
-            self._complained = True
-            logger.warning("cannot write %s: %s; output is dropped", self._file.path, error.strerror or error)
+    def _present(self) -> dict[str, Channel]:
+        if self._separate or (not self._out.is_open and self._err.was_used()):
+            return self._channels
+        return {STDOUT: self._out}
 
 
-def _pieces(line: bytes) -> list[bytes]:
-    if len(line) <= LINE_LIMIT:
-        return [line]
-    return [line[start : start + LINE_LIMIT] for start in range(0, len(line), LINE_LIMIT)]
+class CaptureStream:
+    """One of its streams.  Implements `Stream`."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def recent(self, lines: int, *, previous: bool = False) -> list[tuple[float | None, str]]:
+        """See `Stream.recent`."""
+        found = [
+            (None if line.at is None else line.at / 1e9, decode(piece))
+            for line in self._channel.tail(lines, previous=previous)
+            for piece in pieces(line.text)
+        ]
+        return found[-lines:] if lines > 0 else []
+
+    def subscribe(self, callback: Callable[[str], None]) -> Unsubscribe:
+        """See `Stream.subscribe`."""
+        return self._channel.subscribe(callback)
+
+    def place(self) -> Place:
+        """See `Stream.place`."""
+        return self._channel.place()
 
 
-def _decode(line: bytes) -> str:
-    return line.removesuffix(b"\r").decode("utf-8", "replace")
+def _dated(lines: list[Line]) -> list[Line]:
+    """The lines, those without a time with that of the line before."""
+    dated: list[Line] = []
+    for line in lines:
+        at = line.at if line.at is not None else dated[-1].at if dated else None
+        dated.append(Line(at, line.text))
+    return dated
+
+
+def _texts(lines: list[Line], count: int) -> list[str]:
+    return [decode(piece) for line in lines for piece in pieces(line.text)][-count:] if count > 0 else []

@@ -189,6 +189,8 @@ class Life:
             pid=self.main.pid,
             rss=sum(resident_bytes(member.pid) for member in self._members),
             cpu=ticks / TICKS_PER_SECOND,
+            log_lost=self._capture.lost,
+            log_problem=self._capture.problem,
         )
 
     async def close(self) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import Endpoint, InstanceId, NotifyProbe
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
+from torpor.logs.segments import Folder
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_leftovers, end_tree, find_main, orphans
 from torpor.providers.process.capture import Capture
@@ -87,6 +88,7 @@ class ProcessProvider:
         self._found: dict[InstanceId, tuple[Record, Child]] = {}
         """Survivors that nobody has decided on."""
         self._outputs: dict[InstanceId, Capture] = {}
+        self._log_folder = Folder(self._logs)
         self._stores: dict[InstanceId, FdStore] = {}
         self._moves: set[asyncio.Future[None]] = set()
         self._nursery = Nursery(self._reaper)
@@ -131,14 +133,16 @@ class ProcessProvider:
                 if notify is not None:
                     notify.open()
                     undo.callback(notify.close)
-                writer = capture.begin(launch.generation, workload.log)
+                writer, stderr = capture.begin(launch.generation, workload.log)
             except OSError as error:
                 raise StartFailed(f"cannot prepare {launch.id}: {error.strerror or error}") from error
             undo.callback(capture.end)
             undo.callback(self._records.remove, _file_name(launch.id))
-            undo.callback(os.close, writer)
+            pipes = (writer,) if stderr is None else (writer, stderr)
+            for pipe in pipes:
+                undo.callback(os.close, pipe)
             argv = arguments(launch, workload)
-            _hand_over(where, writer, notify)
+            _hand_over(where, pipes, notify)
             try:
                 main = await self._entourage.make_ready(launch.id, writer)
             except BaseException:
@@ -148,6 +152,7 @@ class ProcessProvider:
                 raise
             if (store := self._stores.get(launch.id)) is not None:
                 main = replace(main, listens=store.listens)
+            main = replace(main, stderr=stderr)
             child = await self._nursery.give_birth(
                 lambda: self._bear_on_record(record, lambda: bear(argv, main, writer, mark)), mark
             )
@@ -158,7 +163,8 @@ class ProcessProvider:
                 await self._undo_birth(child, tree, workload.stop_signal)
                 raise
             undo.pop_all()
-            os.close(writer)
+            for pipe in pipes:
+                os.close(pipe)
         self._live(launch, where, record=record.of(child.process), child=child, tree=tree, notify=notify)
         return Running(_endpoint(launch.port), child.process.pid)
 
@@ -201,7 +207,7 @@ class ProcessProvider:
             )
             if notify is not None:
                 notify.open()
-            self.output(launch.id).resume(workload.log)
+            self.output(launch.id).resume(launch.generation, workload.log)
         except (OSError, StartFailed) as error:
             self._entourage.dismiss(launch.id)
             if notify is not None:
@@ -295,7 +301,7 @@ class ProcessProvider:
         """See `Provider.output`."""
         if id not in self._outputs:
             name = _file_name(id)
-            self._outputs[id] = Capture(self._run / f"{name}.out", self._logs / f"{name}.log")
+            self._outputs[id] = Capture(self._run, self._logs, name, folder=self._log_folder)
         return self._outputs[id]
 
     async def close(self) -> None:
@@ -458,12 +464,13 @@ class ProcessProvider:
         return child
 
 
-def _hand_over(where: Surroundings, pipe: int, notify: NotifySocket | None) -> None:
+def _hand_over(where: Surroundings, pipes: tuple[int, ...], notify: NotifySocket | None) -> None:
     """Let the app's user open its output again and send notifications.  Raises `StartFailed`."""
     if where.identity is None:
         return
     try:
-        os.fchown(pipe, where.identity.uid, where.identity.gid)
+        for pipe in pipes:
+            os.fchown(pipe, where.identity.uid, where.identity.gid)
         if notify is not None:
             os.chown(notify.path, where.identity.uid, where.identity.gid)
     except OSError as error:

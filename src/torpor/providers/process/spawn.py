@@ -61,6 +61,8 @@ class Surroundings:
     """A file to read from; None: nothing to read."""
     terminal: str | None = None
     """Path of a terminal that becomes the program's own."""
+    stderr: int | None = None
+    """A pipe of its own for what goes there; None: the one that all output goes to."""
     listens: tuple[tuple[str, int], ...] = ()
     """Names and descriptors that the program finds from 3 on (LISTEN_FDS); made by `fdstore.high`."""
 
@@ -163,7 +165,7 @@ def _execute(
         env=where.environment,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=output,
+        stderr=output if where.stderr is None else where.stderr,
         start_new_session=True,
         user=None if identity is None else identity.uid,
         group=None if identity is None else identity.gid,

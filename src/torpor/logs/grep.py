@@ -1,0 +1,189 @@
+"""Searches streams for lines, in large blocks instead of line by line.
+
+A literal is looked for as bytes.  A regular expression runs over a whole block; where it finds
+something, that one line is cut out and asked again by itself, so that what matches only across a
+line end is no match.  Expressions for which that would not be the same as asking each line (they
+look around, or at the ends of the text) and those that are about characters instead of bytes do
+ask each line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from torpor.logs.reader import Block
+
+_SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
+_BY_LINE = re.compile(r"\(\?[!<>(]|\(\?[a-zA-Z]*[sx-]|\\[AZ]|[*+?}]\+")
+"""Syntax with which a block does not answer for its lines."""
+
+Span = tuple[int, int]
+"""Begin and end of a line, without its line end."""
+
+
+class Hit(NamedTuple):
+    """A line that was found, or one of its neighbours; `text` None: others were left out here."""
+
+    at: int | None
+    text: bytes | None
+    matches: bool = True
+
+
+class Search:
+    """What to look for."""
+
+    def __init__(
+        self, pattern: str, *, ignore_case: bool = False, invert: bool = False, context: int = 0
+    ) -> None:
+        """`context`: so many lines before and after each.  Raises `ValueError` for no regular expression."""
+        self._invert = invert
+        self._context = context
+        self._spans = _finder(pattern, ignore_case=ignore_case)
+
+    def matches(self, line: bytes) -> bool:
+        """Whether one line is looked for."""
+        return (next(self._spans(line), None) is not None) is not self._invert
+
+    def hits(self, blocks: Iterable[Block]) -> Iterator[Hit]:
+        """What is found, in order."""
+        parts = (part for block in blocks for part in _uncut(block))
+        if self._context:
+            yield from self._with_neighbours(parts)
+            return
+        for part in parts:
+            at, offset, data = part.known.at, part.offset, part.data
+            for start, end in self._found(data):
+                yield Hit(at(offset + start), data[start:end])
+
+    def _found(self, data: bytes) -> Iterator[Span]:
+        spans = self._spans(data)
+        if not self._invert:
+            return spans
+        return _others(data, {start for start, _ in spans})
+
+    def _with_neighbours(self, parts: Iterable[Block]) -> Iterator[Hit]:
+        before: deque[Hit] = deque(maxlen=self._context)
+        after, shown, skipped = 0, False, False
+        for part in parts:
+            found = {start for start, _ in self._found(part.data)}
+            if not found and not after:
+                skipped = skipped or shown
+                self._remember(before, part)
+                continue
+            for start, end in lines(part.data):
+                hit = Hit(part.known.at(part.offset + start), part.data[start:end], start in found)
+                if hit.matches:
+                    if skipped and shown:
+                        yield Hit(None, None, matches=False)
+                    yield from before
+                    before.clear()
+                    yield hit
+                    after, shown, skipped = self._context, True, False
+                elif after:
+                    yield hit
+                    after -= 1
+                else:
+                    skipped = skipped or len(before) == self._context
+                    before.append(hit)
+
+    def _remember(self, before: deque[Hit], part: Block) -> None:
+        start = len(part.data.removesuffix(b"\n"))
+        for _ in range(self._context):
+            start = part.data.rfind(b"\n", 0, max(start, 0))
+            if start < 0:
+                break
+        low = start + 1
+        for begin, end in lines(part.data[low:]):
+            offset = part.offset + low + begin
+            before.append(Hit(part.known.at(offset), part.data[low + begin : low + end], matches=False))
+
+
+def lines(data: bytes) -> Iterator[Span]:
+    """The lines of some text."""
+    position = 0
+    while position < len(data):
+        end = data.find(b"\n", position)
+        if end < 0:
+            end = len(data)
+        yield position, end
+        position = end + 1
+
+
+def _uncut(block: Block) -> Iterator[Block]:
+    """The block in parts in which only line ends end lines."""
+    offset, end = block.offset, block.offset + len(block.data)
+    cuts = [cut for cut in block.cuts if offset < cut < end]
+    if not cuts:
+        yield block
+        return
+    for cut in [*cuts, end]:
+        data = block.data[offset - block.offset : cut - block.offset]
+        yield Block(data, offset, block.known, ())
+        offset = cut
+
+
+def _others(data: bytes, found: set[int]) -> Iterator[Span]:
+    return (span for span in lines(data) if span[0] not in found)
+
+
+def _finder(pattern: str, *, ignore_case: bool) -> Callable[[bytes], Iterator[Span]]:
+    if pattern and _SPECIAL.search(pattern) is None and (pattern.isascii() or not ignore_case):
+        return _literal(pattern.encode(), ignore_case=ignore_case)
+    flags = re.IGNORECASE if ignore_case else re.NOFLAG
+    try:
+        re.compile(pattern, flags)
+        whole = re.compile(pattern.encode(), flags | re.MULTILINE) if pattern.isascii() else None
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
+    if whole is None:
+        return _by_text(re.compile(pattern, flags))
+    if _BY_LINE.search(pattern):
+        return _by_line(re.compile(pattern.encode(), flags))
+    return _by_block(whole)
+
+
+def _literal(text: bytes, *, ignore_case: bool) -> Callable[[bytes], Iterator[Span]]:
+    text = text.lower() if ignore_case else text
+
+    def spans(data: bytes) -> Iterator[Span]:
+        # Only ASCII letters change, so places stay the same.
+        searched = data.lower() if ignore_case else data
+        position = searched.find(text)
+        while position >= 0:
+            start, end = _around(data, position)
+            yield start, end
+            position = searched.find(text, end + 1)
+
+    return spans
+
+
+def _by_block(pattern: re.Pattern[bytes]) -> Callable[[bytes], Iterator[Span]]:
+    def spans(data: bytes) -> Iterator[Span]:
+        position, size = 0, len(data)
+        while position < size and (found := pattern.search(data, position)) is not None:
+            if found.start() >= size:
+                return  # an empty match behind the last line end
+            start, end = _around(data, found.start())
+            if pattern.search(data[start:end]) is not None:
+                yield start, end
+            position = end + 1
+
+    return spans
+
+
+def _by_line(pattern: re.Pattern[bytes]) -> Callable[[bytes], Iterator[Span]]:
+    return lambda data: (span for span in lines(data) if pattern.search(data[span[0] : span[1]]))
+
+
+def _by_text(pattern: re.Pattern[str]) -> Callable[[bytes], Iterator[Span]]:
+    return lambda data: (
+        span for span in lines(data) if pattern.search(data[span[0] : span[1]].decode("utf-8", "replace"))
+    )
+
+
+def _around(data: bytes, position: int) -> Span:
+    end = data.find(b"\n", position)
+    return data.rfind(b"\n", 0, position) + 1, len(data) if end < 0 else end
