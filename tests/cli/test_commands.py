@@ -206,7 +206,13 @@ def test_logs_are_merged_behind_names(shared_daemon: Path) -> None:
     assert "notes     | line 5\ncrashy    | ValueError: no such table\n" == merged
     assert "line 4\nline 5\n" == torpor(shared_daemon, "logs", "notes", "-n", "2").stdout
     lines = torpor(shared_daemon, "logs", "no*", "--json").stdout.splitlines()
-    assert {"app": "notes", "line": "line 1"} == json.loads(lines[0])
+    assert {
+        "app": "notes",
+        "instance": "notes",
+        "stream": "stdout",
+        "at": None,
+        "line": "line 1",
+    } == json.loads(lines[0])
 
 
 def test_events_in_local_time(shared_daemon: Path) -> None:

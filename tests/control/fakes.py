@@ -94,6 +94,9 @@ class FakeOperator:
         self.apps[name] = snapshot(name, **changes)  # type: ignore[arg-type]
         self.outputs[name] = FakeOutput()
 
+    def outputs_of(self, app: str) -> dict[InstanceId, FakeOutput]:
+        return {one.id: self.outputs[app] for one in self.app(app).instances}
+
     def announce(
         self,
         app: str,

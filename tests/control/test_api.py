@@ -102,7 +102,7 @@ async def test_names_with_odd_characters(tmp_path: Path, name: str) -> None:
         with stream(client, "apps", name, "logs") as answer:
             lines = await asyncio.to_thread(list, answer.lines())
     assert [(Verb.RESTART, name)] == operator.commands
-    assert [{"app": name, "line": "hello"}] == [json.loads(line) for line in lines]
+    assert [(name, "hello")] == list(map(said, lines))
 
 
 async def test_an_unknown_app_is_a_problem_document(tmp_path: Path) -> None:
@@ -252,13 +252,20 @@ async def test_a_log_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         output.lines += ["past"]
         with stream(client, "apps", "web", "logs", follow="true") as answer:
             lines = answer.lines()
-            assert {"app": "web", "line": "past"} == json.loads(await asyncio.to_thread(next, lines))
+            assert ("web", "past") == said(await asyncio.to_thread(next, lines))
             output.write("present")
-            assert {"app": "web", "line": "present"} == json.loads(await asyncio.to_thread(next, lines))
+            assert ("web", "present") == said(await asyncio.to_thread(next, lines))
             assert 1 == len(server._api.followers)
         await gone(lambda: not output.readers)
         assert 0 == len(server._api.followers)
     assert [] == caplog.records
+
+
+def said(raw: bytes) -> tuple[str, str]:
+    """Whose line it is, and the line."""
+    document = json.loads(raw)
+    assert {"app", "instance", "stream", "at", "line"} == set(document)
+    return document["app"], document["line"]
 
 
 async def gone(fact: Any) -> None:
@@ -282,9 +289,9 @@ async def test_no_line_falls_between_past_and_present(
         monkeypatch.setattr(output, "tail", look_and_be_written_to)
         with stream(client, "apps", "web", "logs", follow="true") as answer:
             lines = answer.lines()
-            assert b'{"app":"web","line":"between"}' == await asyncio.to_thread(next, lines)
+            assert ("web", "between") == said(await asyncio.to_thread(next, lines))
             output.write("after")
-            assert b'{"app":"web","line":"after"}' == await asyncio.to_thread(next, lines)
+            assert ("web", "after") == said(await asyncio.to_thread(next, lines))
 
 
 async def test_events_are_followed_as_ndjson(tmp_path: Path) -> None:

@@ -1,15 +1,41 @@
-"""`torpor logs`: what apps write."""
+"""`torpor logs`: what apps write.
+
+The past is read from the files themselves, whose place the daemon names; the daemon is not in the
+way of it, and may even be down.  What is being written comes from the daemon.  Where this user
+may not read the files, the daemon tells the past as well, but no more than its last lines.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 
 from torpor.cli.connection import app_argument, connect, is_glob, json_option, select
-from torpor.cli.terminal import PREFIX_COLOURS, has_colour, pad, paint, printable, width
+from torpor.cli.history import Entry, Source, Wanted, end_of_lines, read, read_one, source_of, sources_at_rest
+from torpor.cli.logview import View, labels
+from torpor.config.paths import state_dir
+from torpor.control.client import Client
+from torpor.errors import DaemonUnreachable
+
+DEFAULT_LINES = 100
+MOST_FROM_DAEMON = 10_000
+"""Lines of each stream that the daemon looks back on."""
+
+
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    from torpor.cli.moments import parse_moment  # noqa: PLC0415  # only --since and --until pay for it
+
+    try:
+        return parse_moment(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -19,48 +45,156 @@ from torpor.cli.terminal import PREFIX_COLOURS, has_colour, pad, paint, printabl
     "-n",
     "--lines",
     type=click.IntRange(min=0),
-    default=100,
-    show_default=True,
-    help="Past lines of each app.",
+    help="Past lines of each app: 100, or with --since, --until and --grep all.",
+)
+@click.option("--since", metavar="TIME", callback=_moment, help="From then on: 10m, 14:30, 2026-05-01T14:30.")
+@click.option("--until", metavar="TIME", callback=_moment, help="Up to then.")
+@click.option("--grep", metavar="REGEX", help="Only lines that match, of all runs.")
+@click.option("-i", "--ignore-case", is_flag=True, help="Capitals make no difference to --grep.")
+@click.option("-v", "--invert-match", is_flag=True, help="Only lines that --grep does not match.")
+@click.option(
+    "-C", "--context", type=click.IntRange(min=0), default=0, help="That many lines around each match."
 )
 @click.option("--previous", is_flag=True, help="The run before the current one.")
+@click.option("--stream", type=click.Choice(["stdout", "stderr"]), help="One of an app's two streams.")
 @json_option
-def logs(names: Sequence[str], follow: bool, lines: int, previous: bool, as_json: bool) -> None:
+def logs(
+    *,
+    names: Sequence[str],
+    follow: bool,
+    lines: int | None,
+    since: int | None,
+    until: int | None,
+    grep: str | None,
+    ignore_case: bool,
+    invert_match: bool,
+    context: int,
+    previous: bool,
+    stream: str | None,
+    as_json: bool,
+) -> None:
     """Show what apps write, and follow it.
 
-    Without a name: all apps, each line behind the name of its app.
+    Without a name: all apps, each line behind the name of its app. APP/1 is one replica.
+    Lines come as they were written, and from several streams in the order of time, to the second.
     """
-    if follow and previous:
-        raise click.UsageError("--follow and --previous exclude each other: a previous run is over")
+    if follow and (previous or until is not None):
+        raise click.UsageError("--follow goes on: --previous and --until exclude it")
+    if grep is None and (ignore_case or invert_match or context):
+        raise click.UsageError("-i, -v and -C say how to --grep")
+    search = None
+    if grep is not None:
+        from torpor.logs.grep import Search  # noqa: PLC0415  # only --grep pays for it
+
+        try:
+            search = Search(grep, ignore_case=ignore_case, invert=invert_match, context=context)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--grep") from None
+    if lines is None and since is None and until is None and search is None:
+        lines = DEFAULT_LINES
+    wanted = Wanted(lines, since, until, previous, search, following=follow)
     client = connect()
-    known = [] if names and not any(map(is_glob, names)) else client.get("apps")
-    chosen = list(names)
-    if known:
-        chosen = [app["name"] for app in (select(known, names) if names else known)]
-    elif not names:
+    try:
+        chosen = _chosen(client, names)
+        if chosen is None:
+            return
+        sources = _sources(client, chosen, stream)
+    except DaemonUnreachable:
+        found = [] if follow else sources_at_rest(os.path.join(state_dir(), "logs"), names)
+        sources = [source for source in found if stream in {None, source.stream}]
+        if not sources:
+            raise
+        chosen = []
+    view = View(as_json=as_json, numbered=labels(sources))
+    view.name(sources)
+    if not all(source.readable for source in sources):
+        _from_daemon(client, chosen, wanted, stream, view)
         return
+    ends = {_key(source): end_of_lines(source) for source in sources} if follow else {}
+    view.show_all(read(sources, wanted))
+    if follow:
+        _follow(client, chosen, wanted, stream=stream, view=view, ends=ends)
+
+
+def _chosen(client: Client, names: Sequence[str]) -> list[str] | None:
+    """The names to ask for, none: all apps; None: there is none."""
+    if names and not any(map(is_glob, names)):
+        return list(names)
+    known = client.get("apps")
+    if not known:
+        return None
     # All apps are asked for by naming none: a thousand names would not fit into a request line.
-    params: dict[str, str | int | list[str]] = {"lines": lines, "app": chosen if names else []}
-    params.update({flag: "true" for flag, on in (("follow", follow), ("previous", previous)) if on})
-    prefixes = {} if len(chosen) < 2 else _prefixes(chosen, colour=has_colour(sys.stdout))
+    return [app["name"] for app in select(known, names)] if names else []
+
+
+def _sources(client: Client, chosen: list[str], stream: str | None) -> list[Source]:
+    params: dict[str, str | int | list[str]] = {"lines": 0, "places": "true", "app": chosen}
+    with client.send("GET", "logs", params=params) as answer:
+        found = [source_of(json.loads(raw)) for raw in answer.lines()]
+    return [source for source in found if stream in {None, source.stream}]
+
+
+def _follow(
+    client: Client,
+    chosen: list[str],
+    wanted: Wanted,
+    *,
+    stream: str | None,
+    view: View,
+    ends: dict[tuple[str, str], Any],
+) -> None:
+    """Show what comes, and before it what came of each since its past was read."""
+    params: dict[str, str | int | list[str]]
+    params = {"lines": 0, "places": "true", "follow": "true", "app": chosen}
+    with client.send("GET", "logs", params=params, patience=None, output=sys.stdout.fileno()) as answer:
+        for document in _documents(answer.lines(), stream):
+            if "path" not in document:
+                _show_live(document, wanted, view)
+                continue
+            source = source_of(document)
+            start = ends.get(_key(source))
+            if source.path is not None and start is not None and start != source.end:
+                # Not the last ones of them: all.
+                view.show_all(read_one(source, Wanted(search=wanted.search, following=True), start))
+
+
+def _from_daemon(client: Client, chosen: list[str], wanted: Wanted, stream: str | None, view: View) -> None:
+    """Show the past, and what comes, as far as the daemon tells it."""
+    most = MOST_FROM_DAEMON if wanted.lines is None else wanted.lines
+    if wanted.lines is None:
+        sys.stderr.write(
+            f"torpor: this user may not read the log files; the daemon tells the last {most} lines at most\n"
+        )
+    follow = wanted.following
+    params: dict[str, str | int | list[str]] = {"lines": most, "app": chosen}
+    params.update({flag: "true" for flag, on in (("follow", follow), ("previous", wanted.previous)) if on})
     patience, output = (None, sys.stdout.fileno()) if follow else (-1, None)
     with client.send("GET", "logs", params=params, patience=patience, output=output) as answer:
-        for raw in answer.lines():
-            entry = json.loads(raw)
-            if "dropped" in entry:
-                sys.stderr.write(f"torpor: {entry['dropped']} lines left out, this reader is too slow\n")
-            elif as_json:
-                sys.stdout.write(raw.decode() + "\n")
-            else:
-                sys.stdout.write(f"{prefixes.get(entry['app'], '')}{entry['line']}\n")
-            if follow:
-                sys.stdout.flush()
+        for document in _documents(answer.lines(), stream):
+            at = document["at"]
+            if at is not None and not (wanted.since or 0) <= at * 1e9 <= (wanted.until or float("inf")):
+                continue
+            _show_live(document, wanted, view, flush=follow)
 
 
-def _prefixes(names: Sequence[str], *, colour: bool) -> dict[str, str]:
-    """What stands before the lines of each app, all equally wide."""
-    room = max(width(printable(name)) for name in names)
-    return {
-        name: paint(pad(printable(name), room) + " | ", PREFIX_COLOURS[i % len(PREFIX_COLOURS)], on=colour)
-        for i, name in enumerate(names)
-    }
+def _documents(lines: Iterator[bytes], stream: str | None) -> Iterator[dict[str, Any]]:
+    for raw in lines:
+        document = json.loads(raw)
+        if "dropped" in document:
+            sys.stderr.write(f"torpor: {document['dropped']} lines left out, this reader is too slow\n")
+        elif stream in {None, document["stream"]}:
+            yield document
+
+
+def _show_live(document: dict[str, Any], wanted: Wanted, view: View, *, flush: bool = True) -> None:
+    text = document["line"].encode(errors="replace")
+    if wanted.search is not None and not wanted.search.matches(text):
+        return
+    at = document["at"]
+    view.show(Entry(source_of(document), None if at is None else round(at * 1e9), text))
+    if flush:
+        view.flush()
+
+
+def _key(source: Source) -> tuple[str, str]:
+    return source.instance, source.stream

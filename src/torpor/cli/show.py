@@ -81,6 +81,8 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         ("requests", f"{app['inflight']} running, {app['waiting']} waiting, {app['parked']} idle sockets"),
         ("restarts", str(app["restarts"])),
     ]
+    if app.get("log_degraded") or app.get("log_lost"):
+        rows.append(("log", log_trouble(app)))
     if app["depends_on"]:
         rows.append(("needs", ", ".join(map(need, app["depends_on"]))))
     if app["held_by"]:
@@ -89,6 +91,12 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         several = len(app["instances"]) > 1
         rows.append((f"instance {instance['id']}", printable(instance_facts(instance, alone=not several))))
     return rows
+
+
+def log_trouble(app: dict[str, Any]) -> str:
+    """What its log could not take."""
+    lost = f"{size(app['log_lost'])} of output lost"
+    return f"cannot be written: {app['log_problem']}; {lost}" if app["log_degraded"] else lost
 
 
 def need(needed: dict[str, Any]) -> str:

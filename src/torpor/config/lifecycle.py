@@ -9,7 +9,6 @@ from msgspec import UNSET
 
 from torpor.config.layers import Layers, given
 from torpor.config.scalars import Signal
-from torpor.config.settings import LogSpec
 from torpor.core.model import Backoff, Lifecycle, StartLimit
 
 
@@ -47,7 +46,7 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
     )
 
 
-Filled = TypeVar("Filled", LogSpec, Backoff, StartLimit)
+Filled = TypeVar("Filled", Backoff, StartLimit)
 
 
 def filled(default: Filled, keys: Any) -> Filled:

@@ -15,9 +15,9 @@ from msgspec import UNSET
 from torpor.config.command import build_command, build_hook
 from torpor.config.identity import build_identity
 from torpor.config.layers import Layers
-from torpor.config.lifecycle import filled
+from torpor.config.logs import build_log
 from torpor.config.problems import near_miss
-from torpor.config.settings import Attributes, Hooks, LogSpec, ProcessSpec, Resources, Sandbox
+from torpor.config.settings import Attributes, Hooks, ProcessSpec, Resources, Sandbox
 from torpor.config.variables import build_environment
 from torpor.core.model import Lifecycle, NotifyProbe, Readiness
 
@@ -96,7 +96,7 @@ def build_process(keys: Layers, lifecycle: Lifecycle, readiness: Readiness) -> P
         resources=_resources(keys),
         sandbox=_sandbox(keys),
         notify=_notify(keys, lifecycle, readiness),
-        log=filled(LogSpec(), keys.get("log", None)),
+        log=build_log(keys),
     )
 
 

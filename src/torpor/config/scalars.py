@@ -12,11 +12,14 @@ from typing import Any, Self
 
 from torpor.config.problems import near_miss
 from torpor.config.rlimits import LimitPair
-from torpor.config.units import Duration, Size
+from torpor.config.units import DURATION_PATTERN, Duration, PositiveDuration, Size
 
 _SIGNALS = {name.removeprefix("SIG"): int(value) for name, value in signal.Signals.__members__.items()}
 _UMASK = re.compile(r"0?[0-7]{1,3}")
 MAX_REGEX = 1000
+_NAMED_PERIODS = ("daily", "hourly")
+_SHORTEST_PERIOD = 1.0
+"""Seconds."""
 
 
 class Signal(int):
@@ -95,7 +98,31 @@ class Umask(int):
         return {"title": "octal text", "type": "string", "pattern": f"^{_UMASK.pattern}$"}
 
 
-_SCALARS = (Duration, Size, Signal, Regex, Umask, LimitPair)
+class Period(str):
+    """How often something happens: `daily`, `hourly`, or a duration."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The period.  Raises `ValueError`."""
+        if value not in _NAMED_PERIODS and PositiveDuration.parse(value) < _SHORTEST_PERIOD:
+            raise ValueError(f"must be at least {_SHORTEST_PERIOD:g}s")
+        return cls(value)
+
+    @property
+    def meaning(self) -> str | float:
+        """Its name, or its seconds."""
+        return str(self) if self in _NAMED_PERIODS else float(PositiveDuration.parse(str(self)))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Its JSON Schema."""
+        names = "|".join(_NAMED_PERIODS)
+        return {"title": "period", "type": "string", "pattern": f"^(?:{names}|{DURATION_PATTERN})$"}
+
+
+_SCALARS = (Duration, Size, Signal, Regex, Umask, LimitPair, Period)
 
 
 def parse_scalar(kind: type, value: object) -> Any:

@@ -9,7 +9,8 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,9 +25,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from torpor.control.analysis import analyse_boot, analyse_wake
 from torpor.control.follow import Followers
 from torpor.control.lines import (
+    Voice,
     json_event,
     json_gap,
-    json_line,
     plain_gap,
     plain_line,
     sse_event,
@@ -42,9 +43,9 @@ from torpor.control.query import count, flag
 from torpor.control.render import app_detail, app_document, json_response
 from torpor.control.stream import Source, StreamResponse
 from torpor.control.wishes import Wishes
-from torpor.core.model import Event
-from torpor.errors import BadRequest
-from torpor.providers.base import Output
+from torpor.core.model import Event, InstanceId
+from torpor.errors import BadRequest, UnknownApp
+from torpor.providers.base import Output, Stream
 from torpor.runtime.operator import Operator
 
 MAX_BODY = 64 * 1024
@@ -170,10 +171,13 @@ class Api:
     # --- streams ------------------------------------------------------------
 
     async def logs(self, request: Request) -> Response:
-        """The log of one app, of several (`?app=`), or of all: NDJSON, or plain text if that is accepted."""
+        """The log of one app, of several (`?app=`), or of all: NDJSON, or plain text if that is accepted.
+
+        `web/1` is one replica.  With `places`, each stream is preceded by where it is kept.
+        """
         names = [_name(request)] if "name" in request.path_params else request.query_params.getlist("app")
-        names = [self._operator.app(name).name for name in names]
         names = names or [snapshot.name for snapshot in self._operator.snapshot()]
+        outputs = {id: output for name in names for id, output in self._outputs(name).items()}
         lines = count(request, "lines", default=DEFAULT_LINES, limit=MAX_LINES)
         follow, previous = flag(request, "follow"), flag(request, "previous")
         if follow and previous:
@@ -181,10 +185,12 @@ class Api:
                 "a previous run cannot be followed", hint="Leave one of follow and previous out."
             )
         plain = _accepts(request, "text/plain")
-        encoder, marker = (plain_line, plain_gap) if plain else (json_line, json_gap)
+        marker = plain_gap if plain else json_gap
+        places = flag(request, "places") and not plain
         sources = [
-            _log_source(self._operator.output(name), lines, previous, partial(encoder, name))
-            for name in dict.fromkeys(names)
+            _log_source(stream, Voice(id, name), lines, previous=previous, plain=plain, places=places)
+            for id, output in outputs.items()
+            for name, stream in output.streams().items()
         ]
         return StreamResponse(
             sources,
@@ -192,6 +198,21 @@ class Api:
             followers=self.followers if follow else None,
             marker=marker,
         )
+
+    def _outputs(self, name: str) -> Mapping[InstanceId, Output]:
+        """The logs that a name means: an app, or one replica of it.  Raises `UnknownApp`."""
+        app, _, replica = name.rpartition("/")
+        if not (app and replica.isascii() and replica.isdigit()) or name in self._names():
+            return self._operator.outputs_of(name)
+        outputs = self._operator.outputs_of(app)
+        chosen = {id: output for id, output in outputs.items() if id.replica == int(replica[:9])}
+        if not chosen:
+            known = ", ".join(map(str, outputs))
+            raise UnknownApp(f"{app} has no replica {replica}", hint=f"It has {known}.")
+        return chosen
+
+    def _names(self) -> set[str]:
+        return {snapshot.name for snapshot in self._operator.snapshot()}
 
     async def events(self, request: Request) -> Response:
         """What happened and happens: NDJSON, or server-sent events if those are accepted.
@@ -248,12 +269,18 @@ async def _guard(
     await app({**scope, "path": scope["raw_path"].decode("ascii")}, receive, send)
 
 
-def _log_source(output: Output, lines: int, previous: bool, encoder: Callable[[str], bytes]) -> Source:
+def _log_source(
+    stream: Stream, voice: Voice, lines: int, *, previous: bool, plain: bool, places: bool
+) -> Source:
+    def encode_line(at: float | None, line: str) -> bytes:
+        return plain_line(line) if plain else voice.json_line(at, line)
+
     def past() -> bytes:
-        return b"".join(map(encoder, output.tail(lines, previous=previous)))
+        head = voice.json_place(stream.place()) if places else b""
+        return head + b"".join(encode_line(*line) for line in stream.recent(lines, previous=previous))
 
     def subscribe(sink: Sink) -> Callable[[], None]:
-        return output.subscribe(lambda line: sink(encoder(line)))
+        return stream.subscribe(lambda line: sink(encode_line(time.time(), line)))
 
     return Source(past, subscribe)
 

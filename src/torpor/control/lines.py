@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
 from torpor.control.render import encode, event_document
-from torpor.core.model import Event
+from torpor.core.model import Event, InstanceId
+from torpor.providers.base import Place
 
 
-def json_line(app: str, line: str) -> bytes:
-    """A log line as NDJSON."""
-    return encode({"app": app, "line": line}) + b"\n"
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Whose lines they are."""
+
+    id: InstanceId
+    stream: str
+
+    def json_line(self, at: float | None, line: str) -> bytes:
+        """A log line as NDJSON; `at`: seconds since the epoch."""
+        return encode({**self._who(), "at": at, "line": line}) + b"\n"
+
+    def json_place(self, place: Place | None) -> bytes:
+        """Where its lines are kept, as NDJSON."""
+        where = asdict(place) if place else {"path": None, "segment": None, "offset": None}
+        return encode({**self._who(), **where}) + b"\n"
+
+    def _who(self) -> dict[str, object]:
+        return {"app": self.id.app, "instance": str(self.id), "stream": self.stream}
 
 
-def plain_line(_app: str, line: str) -> bytes:
+def plain_line(line: str) -> bytes:
     """A log line as it was written."""
     return line.encode(errors="replace") + b"\n"
 

@@ -41,6 +41,11 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     reason: str | None
     status: str | None
     """Its own words on what it is doing."""
+    log_degraded: bool
+    """Its output cannot be written now."""
+    log_lost: int
+    """Bytes of its output that could not be written, since the daemon began."""
+    log_problem: str | None
 
 
 class DependencyDocument(msgspec.Struct, frozen=True):
@@ -75,6 +80,9 @@ class AppDocument(msgspec.Struct, frozen=True):
     cause: str | None
     reason: str | None
     status: str | None
+    log_degraded: bool
+    log_lost: int
+    log_problem: str | None
     depends_on: list[DependencyDocument]
     held_by: list[str]
     """Apps that need it now."""
@@ -141,6 +149,9 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
         cause=reason.cause.value if reason else None,
         reason=reason.text if reason else None,
         status=instance.status,
+        log_degraded=stats is not None and stats.log_problem is not None,
+        log_lost=stats.log_lost if stats else 0,
+        log_problem=stats.log_problem if stats else None,
     )
 
 
@@ -192,6 +203,9 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         cause=shown.cause if shown else None,
         reason=shown.reason if shown else None,
         status=shown.status if shown else None,
+        log_degraded=any(one.log_degraded for one in instances),
+        log_lost=sum(one.log_lost for one in instances),
+        log_problem=next((one.log_problem for one in instances if one.log_problem), None),
         depends_on=[
             DependencyDocument(needed.app, needed.condition.value, needed.optional)
             for needed in snapshot.spec.depends_on

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from torpor.logs.index import Record
 from torpor.logs.reader import Block
 
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
@@ -30,6 +31,8 @@ class Hit(NamedTuple):
     at: int | None
     text: bytes | None
     matches: bool = True
+    marks: tuple[Record, ...] = ()
+    """None are told."""
 
 
 class Search:

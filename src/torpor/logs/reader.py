@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from torpor.logs.index import LOST, START, Index, load
+from torpor.logs.index import START, Index, Record, load
 from torpor.logs.segments import archive, find_archive, index_of, numbers
 from torpor.logs.unpack import opened
 
@@ -42,6 +42,8 @@ class Line(NamedTuple):
     at: int | None
     """When it was written, in nanoseconds since the epoch, to the second; None: unknown."""
     text: bytes
+    marks: tuple[Record, ...] = ()
+    """What is known to have happened just before it."""
 
 
 class Block(NamedTuple):
@@ -124,6 +126,23 @@ class Reader:
             size = file.seek(0, os.SEEK_END)
             low = max(0, size - most, *load(index_of(self.path), size).boundaries())
             return os.pread(file.fileno(), size - low, low).rpartition(b"\n")[2]
+
+    def line_start(self, position: Position) -> Position:
+        """Where the line begins in the midst of which a position is, or the position.  Raises `OSError`."""
+        for segment in self.segments():
+            if segment.number != position.number or segment.size is None:
+                continue
+            low = max([0, *(cut for cut in segment.index.boundaries() if cut <= position.offset)])
+            with open(segment.path, "rb", buffering=0) as file:
+                offset = position.offset
+                while offset > low:
+                    step = min(BLOCK, offset - low)
+                    found = os.pread(file.fileno(), step, offset - step).rfind(b"\n")
+                    if found >= 0:
+                        return Position(position.number, offset - step + found + 1)
+                    offset -= step
+            return Position(position.number, low)
+        return position
 
     def tail(
         self, count: int, start: Position = START_OF_ALL, end: Position | None = None, most: int | None = None
@@ -208,10 +227,21 @@ class Reader:
         if path is None:
             return
         rest, offset = b"", low
+        # Where lines were written is known to the second, not to the line: the first is left out if it is not whole.
+        inside = low > 0 and low not in cuts
+        if inside:
+            offset = low = low - 1
         with contextlib.suppress(FileNotFoundError), opened(path, size) as pieces:
             for piece in pieces(low):
                 left = len(piece) if high is None else max(0, high - offset - len(rest))
                 data = rest + piece[:left]
+                if inside:
+                    first = data.find(b"\n") + 1
+                    offset, data, inside = (
+                        offset + (first or len(data)),
+                        data[first or len(data) :],
+                        not first,
+                    )
                 end = _last_cut(cuts, offset, offset + len(data)) - offset
                 whole = max(data.rfind(b"\n") + 1, end)
                 if not whole and len(data) >= _LONGEST:
@@ -228,18 +258,17 @@ class Reader:
 def lines_of(block: Block) -> Iterator[Line]:
     """The lines of a block."""
     position, end = 0, len(block.data)
+    marks: dict[int, list[Record]] = {}
+    for mark in block.known.marks() if block.cuts else ():
+        marks.setdefault(mark.offset - block.offset, []).append(mark)
     cuts = [cut - block.offset for cut in block.cuts if 0 < cut - block.offset < end]
     for cut in [*cuts, end]:
         while position < cut:
             stop = block.data.find(b"\n", position, cut)
             text = block.data[position : cut if stop < 0 else stop]
-            yield Line(block.known.at(block.offset + position), text)
+            here = tuple(marks.pop(position, ())) if marks else ()
+            yield Line(block.known.at(block.offset + position), text, here)
             position = cut if stop < 0 else stop + 1
-
-
-def losses(block_index: Index) -> list[tuple[int, int]]:
-    """Where bytes are missing in a segment, and how many."""
-    return [(mark.offset, mark.lost) for mark in block_index.marks(LOST)]
 
 
 def _within(segment: Segment, start: Position, end: Position | None) -> tuple[int, int | None]:

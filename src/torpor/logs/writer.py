@@ -17,11 +17,11 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from torpor.config.settings import LogSpec
+from torpor.config.settings import Compression, LogSpec
 from torpor.logs.index import GRAIN, LOST, START, Record, append, load
 from torpor.logs.periods import end_of_period
 from torpor.logs.pipe import LOOK, discard, peek
-from torpor.logs.segments import Folder, Segments, index_of
+from torpor.logs.segments import Folder, Segments, archive, index_of
 from torpor.logs.stamps import Stamps
 
 logger = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ class Writer:
             self._note(end, START)
             self._began = end
             self._limit()
+            self._retire_leftovers()
         except OSError as error:
             self._refused(error)
 
@@ -165,7 +166,7 @@ class Writer:
         self._write(stamped, end)
         discard(pipe, taken)
         self._recovered()
-        return taken, data[:taken]
+        return taken, stamped
 
     def _ration(self, pipe: int, most: int, end: int, now: int) -> tuple[int, int]:
         """How many bytes may be moved now, after a rotation if one is due; and the file's end then."""
@@ -271,6 +272,13 @@ class Writer:
         if self._retire is not None and number - 1 in self.segments.numbers:
             self._retire(self.path, number - 1, self.spec)
         return 0
+
+    def _retire_leftovers(self) -> None:
+        """Compress what an earlier daemon, or other settings, have left plain."""
+        if self._retire is not None and self.spec.compress is not Compression.NONE:
+            for number in self.segments.numbers[:-1]:
+                if os.path.lexists(archive(self.path, number)):
+                    self._retire(self.path, number, self.spec)
 
     def _limit(self) -> None:
         age = self.spec.max_age

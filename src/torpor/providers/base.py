@@ -71,6 +71,8 @@ class Stats:
     """Bytes of its output that the log could not take, since the daemon began."""
     log_problem: str | None = None
     """Why the log takes none now."""
+    log_unforwarded: int = 0
+    """Lines that journald or syslog did not take."""
 
 
 @dataclass(frozen=True, slots=True)

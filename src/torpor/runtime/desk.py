@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torpor.core.app import App
 from torpor.core.dependencies import lost
@@ -97,9 +97,15 @@ class Desk:
         return self._provider(self._find(id.app).spec).stats(id)
 
     def output(self, app: str) -> Output:
-        """The app's log."""
+        """The log of the app's first instance."""
         found = self._find(app)
         return self._provider(found.spec).output(found.instances[0].id)
+
+    def outputs_of(self, app: str) -> Mapping[InstanceId, Output]:
+        """The logs of all of its instances."""
+        found = self._find(app)
+        provider = self._provider(found.spec)
+        return {one.id: provider.output(one.id) for one in found.instances}
 
     def events(self, count: int, app: str | None = None) -> Sequence[Event]:
         """The last events."""

@@ -7,7 +7,7 @@ for an app that is awake already, `scale`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -79,7 +79,11 @@ class Operator(Protocol):
         ...
 
     def output(self, app: str) -> Output:
-        """The app's log.  Raises `UnknownApp`."""
+        """The log of the app's first instance.  Raises `UnknownApp`."""
+        ...
+
+    def outputs_of(self, app: str) -> Mapping[InstanceId, Output]:
+        """The logs of all of its instances.  Raises `UnknownApp`."""
         ...
 
     def events(self, count: int, app: str | None = None) -> Sequence[Event]:

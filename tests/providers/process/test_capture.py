@@ -153,7 +153,7 @@ async def test_tail_after_a_restart_of_the_daemon(subject: World) -> None:
     spec = LogSpec(max_size=1000, keep=9)
     await run_to_end(subject, "seq 500", 1, spec)
     await run_to_end(subject, "seq 501 1000", 2, spec)
-    fresh = Capture(subject.folder / "state/run", subject.folder / "state/logs", "app")
+    fresh = Capture(subject.folder / "state/run", subject.folder / "state/logs", ID, "app")
     assert [str(number) for number in range(501, 1001)] == fresh.tail(10_000)
     assert [str(number) for number in range(1, 501)] == fresh.tail(10_000, previous=True)
     assert ["499", "500"] == fresh.tail(2, previous=True)

@@ -18,8 +18,9 @@ from providers.process.world import PORT, World
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import AppSpec, ExitInfo, InstanceId
 from torpor.errors import StartFailed, StateUnusable
+from torpor.logs.names import file_name
 from torpor.providers.base import Launch
-from torpor.providers.process.provider import ProcessProvider, TreeKind, _file_name
+from torpor.providers.process.provider import ProcessProvider, TreeKind
 from torpor.providers.process.spawn import (
     Surroundings,
     base_environment,
@@ -292,7 +293,7 @@ async def test_private_files(subject: World) -> None:
     assert {"logs": 0o700, "run": 0o700, **private} == modes
 
 
-def test_file_names_are_safe_and_distinct() -> None:
+def testfile_names_are_safe_and_distinct() -> None:
     """Different instances have different files, and none leaves the directory."""
     ids = [
         InstanceId("a"),
@@ -305,7 +306,7 @@ def test_file_names_are_safe_and_distinct() -> None:
         InstanceId("a/b"),
         InstanceId("ä"),
     ]
-    names = [_file_name(id) for id in ids]
+    names = [file_name(id) for id in ids]
     assert len(ids) == len(set(names))
     assert names[:4] == ["a", "a+1", "a@1", "a+1@1"]
     assert not any("/" in name or "." in name for name in names)

@@ -7,8 +7,8 @@ from typing import Annotated
 from msgspec import UNSET, UnsetType
 
 from torpor.config.declarations.keys import Keys, about
-from torpor.config.scalars import Signal
-from torpor.config.settings import Hook, LogSpec
+from torpor.config.scalars import Period, Signal
+from torpor.config.settings import Compression, Forward, Hook, LogSpec, StderrLog
 from torpor.config.units import PositiveDuration, Size, duration_text, size_text
 
 _HOOK = Hook(())
@@ -31,12 +31,69 @@ class HookCommand(Keys, frozen=True):
 
 
 class Log(Keys, frozen=True):
-    """The rotating log file of an app."""
+    """The rotating log of an app.  See [Logs](logs.md)."""
 
     max_size: (
         Annotated[Size, about("Start a new file at this size.", "1M", size_text(_LOG.max_size))] | UnsetType
     ) = UNSET
     keep: Annotated[int, about("Older files that are kept.", 5, _LOG.keep, ge=0, le=1000)] | UnsetType = UNSET
+    max_total: (
+        Annotated[Size, about("Give up the oldest files when all together take more than this.", "500M")]
+        | UnsetType
+    ) = UNSET
+    max_age: (
+        Annotated[PositiveDuration, about("Give up files whose last line is older than this.", "14d")]
+        | UnsetType
+    ) = UNSET
+    rotate: (
+        Annotated[
+            Period,
+            about(
+                "Start a new file also with each local day (`daily`) or hour (`hourly`), or when the current one "
+                "is so old; at the next output after that.",
+                "daily",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    compress: (
+        Annotated[
+            Compression,
+            about(
+                "Compress older files, all but the newest of them; `zstd` needs the command of that name.",
+                "zstd",
+                _LOG.compress.value,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    timestamps: (
+        Annotated[
+            bool,
+            about(
+                "Write the time before each line into the file. `torpor logs` knows it without.", True, False
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    stderr: (
+        Annotated[
+            StderrLog,
+            about(
+                "Whether stderr goes into the same file, or into one of its own with the same rules.",
+                "separate",
+                _LOG.stderr.value,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    forward: (
+        Annotated[
+            Forward,
+            about("Pass each line on to the system's log as well.", "journald", _LOG.forward.value),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class Program(Keys, frozen=True):
@@ -153,4 +210,4 @@ class Program(Keys, frozen=True):
         ]
         | UnsetType
     ) = UNSET
-    log: Annotated[Log, about("The app's rotating log file.")] | UnsetType = UNSET
+    log: Annotated[Log, about("The app's rotating log.")] | UnsetType = UNSET

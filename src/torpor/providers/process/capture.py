@@ -6,7 +6,10 @@ import heapq
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from torpor.config.settings import Forward as ForwardTo
 from torpor.config.settings import LogSpec, StderrLog
+from torpor.core.model import InstanceId
+from torpor.logs.forward import Forwarder
 from torpor.logs.reader import Line
 from torpor.logs.segments import Folder
 from torpor.logs.writer import Retire
@@ -23,18 +26,27 @@ class Capture:
         self,
         run: Path,
         logs: Path,
+        id: InstanceId,
         name: str,
         *,
         folder: Folder | None = None,
         retire: Retire | None = None,
     ) -> None:
         """`run`: for its pipes; `logs`: for its segments; `name`: of both."""
+        self._id = id
+        self._forwarders: list[tuple[Forwarder, Unsubscribe]] = []
         self._channels = {
             STDOUT: Channel(run / f"{name}.out", logs / f"{name}.log", folder, retire),
             STDERR: Channel(run / f"{name}.err", logs / f"{name}.stderr.log", folder, retire),
         }
         self._out, self._err = self._channels[STDOUT], self._channels[STDERR]
         self._separate = False
+        self._unforwarded = 0
+
+    @property
+    def unforwarded(self) -> int:
+        """Lines that the system's log has not taken, ever."""
+        return self._unforwarded + sum(forwarder.dropped for forwarder, _ in self._forwarders)
 
     @property
     def feed(self) -> Callable[[], bool] | None:
@@ -62,6 +74,7 @@ class Capture:
         Returns the descriptors that become the app's stdout and stderr; None: they are the
         same.  The caller closes them.  Raises `OSError`.
         """
+        self._forward(spec)
         out = self._out.begin(generation, spec)
         self._separate = spec.stderr is StderrLog.SEPARATE
         if not self._separate:
@@ -75,6 +88,7 @@ class Capture:
 
     def resume(self, generation: int, spec: LogSpec) -> None:
         """Read on where an earlier daemon left off, in the same generation.  Raises `OSError`."""
+        self._forward(spec)
         self._out.resume(generation, spec)
         # Whatever the settings say by now: the app that runs has the pipes that it was given.
         self._separate = self._err.was_used()
@@ -98,11 +112,13 @@ class Capture:
         """The generation is over: read the rest, and close."""
         for channel in self._channels.values():
             channel.end()
+        self._forward(None)
 
     def close(self) -> None:
         """Stop reading.  What lies in the pipes stays there for the next daemon."""
         for channel in self._channels.values():
             channel.close()
+        self._forward(None)
 
     def tail(self, lines: int, *, previous: bool = False) -> list[str]:
         """See `Output.tail`."""
@@ -128,6 +144,19 @@ class Capture:
     def streams(self) -> Mapping[str, CaptureStream]:
         """See `Output.streams`."""
         return {name: CaptureStream(channel) for name, channel in self._present().items()}
+
+    def _forward(self, spec: LogSpec | None) -> None:
+        """Pass lines on from now on, as the settings say."""
+        for forwarder, end in self._forwarders:
+            end()
+            forwarder.close()
+            self._unforwarded += forwarder.dropped
+        self._forwarders = []
+        if spec is None or spec.forward is ForwardTo.NONE:
+            return
+        for name, channel in self._channels.items():
+            forwarder = Forwarder(spec.forward, self._id.app, str(self._id), name)
+            self._forwarders.append((forwarder, channel.subscribe(forwarder.send)))
 
     def _present(self) -> dict[str, Channel]:
         if self._separate or (not self._out.is_open and self._err.was_used()):

@@ -191,6 +191,7 @@ class Life:
             cpu=ticks / TICKS_PER_SECOND,
             log_lost=self._capture.lost,
             log_problem=self._capture.problem,
+            log_unforwarded=self._capture.unforwarded,
         )
 
     async def close(self) -> None:

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import re
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,8 @@ from pathlib import Path
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import Endpoint, InstanceId, NotifyProbe
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
+from torpor.logs.compress import Compressor
+from torpor.logs.names import file_name
 from torpor.logs.segments import Folder
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_leftovers, end_tree, find_main, orphans
@@ -89,6 +90,7 @@ class ProcessProvider:
         """Survivors that nobody has decided on."""
         self._outputs: dict[InstanceId, Capture] = {}
         self._log_folder = Folder(self._logs)
+        self._compressor = Compressor()
         self._stores: dict[InstanceId, FdStore] = {}
         self._moves: set[asyncio.Future[None]] = set()
         self._nursery = Nursery(self._reaper)
@@ -137,7 +139,7 @@ class ProcessProvider:
             except OSError as error:
                 raise StartFailed(f"cannot prepare {launch.id}: {error.strerror or error}") from error
             undo.callback(capture.end)
-            undo.callback(self._records.remove, _file_name(launch.id))
+            undo.callback(self._records.remove, file_name(launch.id))
             pipes = (writer,) if stderr is None else (writer, stderr)
             for pipe in pipes:
                 undo.callback(os.close, pipe)
@@ -231,7 +233,7 @@ class ProcessProvider:
         del self._found[id]
         os.close(child.pidfd)
         tree.close()
-        self._records.remove(_file_name(id))
+        self._records.remove(file_name(id))
 
     async def stop(self, id: InstanceId, generation: int) -> None:
         """See `Provider.stop`."""
@@ -300,8 +302,10 @@ class ProcessProvider:
     def output(self, id: InstanceId) -> Capture:
         """See `Provider.output`."""
         if id not in self._outputs:
-            name = _file_name(id)
-            self._outputs[id] = Capture(self._run, self._logs, name, folder=self._log_folder)
+            name = file_name(id)
+            self._outputs[id] = Capture(
+                self._run, self._logs, id, name, folder=self._log_folder, retire=self._compressor.retire
+            )
         return self._outputs[id]
 
     async def close(self) -> None:
@@ -319,6 +323,7 @@ class ProcessProvider:
         self._found.clear()
         for store in self._stores.values():
             store.close()
+        self._compressor.close()
         if self._mover is not None:
             self._mover.shutdown()
             self._mover = None
@@ -334,7 +339,7 @@ class ProcessProvider:
 
     def _forget(self, life: Life) -> None:
         del self._lives[life.id]
-        self._records.remove(_file_name(life.id))
+        self._records.remove(file_name(life.id))
         self._entourage.ended(life.id, life.end)
 
     def _rss(self, id: InstanceId) -> int:
@@ -370,7 +375,7 @@ class ProcessProvider:
             capture=self.output(launch.id),
             notify=notify,
             record=record,
-            keep=lambda record: self._records.write(_file_name(launch.id), record),
+            keep=lambda record: self._records.write(file_name(launch.id), record),
             reaper=self._reaper,
             report=self._report,
             over=self._forget,
@@ -432,7 +437,7 @@ class ProcessProvider:
                 folder.chmod(0o711)
             except OSError as error:
                 raise StartFailed(f"cannot create {folder}: {error.strerror}") from error
-        return folder / f"{_file_name(id)}.notify"
+        return folder / f"{file_name(id)}.notify"
 
     def _tree(self, record: Record, child: Child) -> Tree:
         descent = Descent(child.process, record.mark, self._reaper.ours)
@@ -457,7 +462,7 @@ class ProcessProvider:
 
     def _bear_on_record(self, record: Record, bear: Callable[[], Child]) -> Child:
         """Bear a child that the next daemon will find, whenever this one dies.  Called off the loop."""
-        name = _file_name(record.id)
+        name = file_name(record.id)
         self._records.write(name, record)
         child = bear()
         self._records.write(name, record.of(child.process))
@@ -479,16 +484,8 @@ def _hand_over(where: Surroundings, pipes: tuple[int, ...], notify: NotifySocket
 
 def _label(launch: Launch, mark: Mark) -> str:
     """The name of a generation's cgroups."""
-    return f"{_file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
+    return f"{file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
 
 
 def _endpoint(port: int | None) -> Endpoint | None:
     return None if port is None else Endpoint(_HOST, port)
-
-
-def _file_name(id: InstanceId) -> str:
-    """A file name for an instance, and for no other one."""
-    app = re.sub(rb"[^A-Za-z0-9_-]", lambda m: b"%%%02X" % m[0][0], os.fsencode(id.app)).decode()
-    replica = f"+{id.replica}" if id.replica else ""
-    release = f"@{id.release}" if id.release else ""
-    return app + replica + release
