@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +66,16 @@ class Daemon:
 
 
 @contextmanager
-def running(config: str) -> Iterator[Daemon]:
-    """A daemon on this configuration, stopped by its own handle in the end."""
+def running(config: str, prepare: Callable[[Path], None] | None = None) -> Iterator[Daemon]:
+    """A daemon on this configuration, stopped by its own handle in the end.
+
+    `prepare` is given its home before it starts.
+    """
     with tempfile.TemporaryDirectory(prefix="torpor-bench-") as home:
         path = Path(home, "torpor.yaml")
         path.write_text(config)
+        if prepare is not None:
+            prepare(Path(home))
         environment = {
             name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
         } | {"TORPOR_HOME": home, "TORPOR_SOCKET": f"{home}/s"}

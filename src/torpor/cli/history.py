@@ -7,14 +7,13 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torpor.cli.connection import is_glob
 from torpor.logs.ahead import blocks_ahead
 from torpor.logs.index import Record
-from torpor.logs.reader import START_OF_ALL, Position, Reader, lines_of
+from torpor.logs.reader import START_OF_ALL, Block, Position, Reader, all_lines
 
 if TYPE_CHECKING:
     from torpor.logs.grep import Search
@@ -117,10 +116,33 @@ def read(sources: Sequence[Source], wanted: Wanted) -> Iterator[Entry]:
     return _merged([iter(deque(_merged(each), maxlen=wanted.lines)) for each in by_app.values()])
 
 
+def read_raw(source: Source, wanted: Wanted) -> Iterator[Block]:
+    """All that is wanted of one stream in blocks, for who looks at no line of it.  Raises `OSError`."""
+    assert source.path is not None
+    reader = Reader(source.path)
+    return blocks_ahead(reader, *_part(reader, source, wanted, START_OF_ALL))
+
+
 def read_one(source: Source, wanted: Wanted, start: Position = START_OF_ALL) -> Iterator[Entry]:
     """What is wanted of one stream from `start` on.  Raises `OSError`."""
     assert source.path is not None
     reader = Reader(source.path)
+    start, end = _part(reader, source, wanted, start)
+    if wanted.search is not None:
+        hits = wanted.search.hits(blocks_ahead(reader, start, end))
+        return (Entry(source, hit.at, hit.text) for hit in hits)
+    lines: Iterable[Any]
+    if wanted.lines is not None:
+        lines = reader.tail(wanted.lines, start, end)
+    else:
+        lines = all_lines(blocks_ahead(reader, start, end))
+    return (Entry(source, *line) for line in lines)
+
+
+def _part(
+    reader: Reader, source: Source, wanted: Wanted, start: Position
+) -> tuple[Position, Position | None]:
+    """From where to where a stream is wanted."""
     end = source.end
     if wanted.previous or (wanted.one_run and start == START_OF_ALL):
         first, last = reader.generation(int(wanted.previous))
@@ -131,15 +153,7 @@ def read_one(source: Source, wanted: Wanted, start: Position = START_OF_ALL) -> 
         end = _earlier(end, reader.until(wanted.until))
     if wanted.following and end is not None:
         end = reader.line_start(end)
-    if wanted.search is not None:
-        hits = wanted.search.hits(blocks_ahead(reader, start, end))
-        return (Entry(source, hit.at, hit.text) for hit in hits)
-    lines: Iterable[Any]
-    if wanted.lines is not None:
-        lines = reader.tail(wanted.lines, start, end)
-    else:
-        lines = chain.from_iterable(map(lines_of, blocks_ahead(reader, start, end)))
-    return (Entry(source, *line) for line in lines)
+    return start, end
 
 
 def end_of_lines(source: Source) -> Position | None:

@@ -16,7 +16,17 @@ from typing import Any
 import click
 
 from torpor.cli.connection import app_argument, connect, is_glob, json_option, select
-from torpor.cli.history import Entry, Source, Wanted, end_of_lines, read, read_one, source_of, sources_at_rest
+from torpor.cli.history import (
+    Entry,
+    Source,
+    Wanted,
+    end_of_lines,
+    read,
+    read_one,
+    read_raw,
+    source_of,
+    sources_at_rest,
+)
 from torpor.cli.logview import View, labels
 from torpor.config.paths import state_dir
 from torpor.control.client import Client
@@ -111,7 +121,10 @@ def logs(
         _from_daemon(client, chosen, wanted, stream, view)
         return
     ends = {_key(source): end_of_lines(source) for source in sources} if follow else {}
-    view.show_all(read(sources, wanted))
+    if len(sources) == 1 and wanted.lines is None and search is None:
+        view.show_blocks(sources[0], read_raw(sources[0], wanted))
+    else:
+        view.show_all(read(sources, wanted))
     if follow:
         _follow(client, chosen, wanted, stream=stream, view=view, ends=ends)
 

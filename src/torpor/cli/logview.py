@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from torpor.cli.history import Entry, Source
 from torpor.cli.terminal import PREFIX_COLOURS, columns, fit, has_colour, pad, paint, printable, width
-from torpor.logs.index import LOST, START
+from torpor.logs.index import LOST, START, Record
+from torpor.logs.reader import Block, lines_of
 
 _SHARE = 3
 """A third of a terminal is the most that names may take."""
@@ -62,6 +63,21 @@ class View:
             self.show(entry)
         self.flush()
 
+    def show_blocks(self, source: Source, blocks: Iterable[Block]) -> None:
+        """Write what has come of one stream as it is, as far as nothing is known that stands between its lines."""
+        for block in blocks:
+            if self.shows_bytes and block.data.endswith(b"\n") and not any(_marks(block)):
+                self._out.write(block.data)
+                self._began = True
+            else:
+                self.show_all(Entry(source, *line) for line in lines_of(block))
+        self.flush()
+
+    @property
+    def shows_bytes(self) -> bool:
+        """Whether lines are shown just as they were written."""
+        return not (self._as_json or self._terminal or self._prefixes)
+
     def flush(self) -> None:
         """Let all be seen."""
         self._out.flush()
@@ -87,6 +103,11 @@ class View:
 def labels(sources: Sequence[Source]) -> bool:
     """Whether some app has several instances among them."""
     return len({source.instance for source in sources}) > len({source.app for source in sources})
+
+
+def _marks(block: Block) -> Iterator[Record]:
+    end = block.offset + len(block.data)
+    return (mark for mark in block.known.marks() if block.offset <= mark.offset < end)
 
 
 def _document(entry: Entry) -> bytes:

@@ -48,7 +48,7 @@ class Search:
 
     def matches(self, line: bytes) -> bool:
         """Whether one line is looked for."""
-        return (next(self._spans(line), None) is not None) is not self._invert
+        return (next(self._spans(line + b"\n"), None) is not None) is not self._invert
 
     def hits(self, blocks: Iterable[Block]) -> Iterator[Hit]:
         """What is found, in order."""
@@ -73,7 +73,8 @@ class Search:
         for part in parts:
             found = {start for start, _ in self._found(part.data)}
             if not found and not after:
-                skipped = skipped or shown
+                count = part.data.count(b"\n") + (not part.data.endswith(b"\n"))
+                skipped = skipped or len(before) + count > self._context
                 self._remember(before, part)
                 continue
             for start, end in lines(part.data):

@@ -11,7 +11,7 @@ import contextlib
 import os
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -253,6 +253,20 @@ class Reader:
                     break
         if rest:
             yield Block(rest, offset, segment.index, cuts)
+
+
+def all_lines(blocks: Iterable[Block]) -> Iterator[Line]:
+    """The lines of many blocks; what is marked at the end of a segment goes before the next one's first."""
+    before: Block | None = None
+    for block in blocks:
+        late: tuple[Record, ...] = ()
+        if before is not None and before.known is not block.known:
+            end = before.offset + len(before.data)
+            late = tuple(mark for mark in before.known.marks() if mark.offset >= end)
+        for line in lines_of(block):
+            yield Line(line.at, line.text, late + line.marks) if late else line
+            late = ()
+        before = block
 
 
 def lines_of(block: Block) -> Iterator[Line]:

@@ -140,7 +140,7 @@ class Segments:
         return number
 
     def limit(self, keep: int, total: int | None, oldest: float | None) -> None:
-        """Give up old archives: more than `keep`, or than `total` bytes with the current segment hold.
+        """Give up old archives: more than `keep`, or than `total` bytes hold with their indexes.
 
         And those last written before `oldest` (seconds since the epoch).
         """
@@ -148,7 +148,6 @@ class Segments:
         doomed = max(0, len(archives) - keep)
         if total is not None or oldest is not None:
             left = total if total is not None else float("inf")
-            left -= _size(self.path)
             for position in range(len(archives) - 1, doomed - 1, -1):
                 size, written = self._measure(archives[position])
                 left -= size

@@ -136,12 +136,12 @@ class Writer:
                     raise
                 self._splices = False
             else:
-                self._recovered()
+                self._recovered(end)
                 return count, os.pread(self._fd, count, end) if wanted else b""
         data = peek(pipe, most)
         self._write(data, end)
         discard(pipe, len(data))
-        self._recovered()
+        self._recovered(end)
         return len(data), data
 
     def _move_stamped(self, pipe: int, end: int, now: int) -> tuple[int, bytes]:
@@ -165,7 +165,7 @@ class Writer:
         self._tell_time(end, now)
         self._write(stamped, end)
         discard(pipe, taken)
-        self._recovered()
+        self._recovered(end)
         return taken, stamped
 
     def _ration(self, pipe: int, most: int, end: int, now: int) -> tuple[int, int]:
@@ -283,7 +283,10 @@ class Writer:
     def _limit(self) -> None:
         age = self.spec.max_age
         oldest = None if age is None else self._clock() / GRAIN - age
-        self.segments.limit(self.spec.keep, self.spec.max_total, oldest)
+        total = self.spec.max_total
+        # The current segment will grow to its size before anybody looks again.
+        room = None if total is None else total - self.spec.max_size
+        self.segments.limit(self.spec.keep, room, oldest)
 
     # --- the index ----------------------------------------------------------
 
@@ -291,7 +294,7 @@ class Writer:
         """Note when the bytes from `end` on are written, at most once a second."""
         if not end and self.spec.rotate is not None:
             self._until = end_of_period(self.spec.rotate, now)
-        if not 0 <= now - self._noted < GRAIN or self._to_mark:
+        if not 0 <= now - self._noted < GRAIN and not self.problem:
             self._note(end, 0)
 
     def _note(self, end: int, flags: int) -> None:
@@ -337,7 +340,10 @@ class Writer:
             logger.warning("cannot write %s: %s; output is dropped", self.path, error.strerror or error)
         self.problem = error.strerror or str(error)
 
-    def _recovered(self) -> None:
+    def _recovered(self, end: int) -> None:
+        """Bytes were taken again, at `end`."""
+        if self._to_mark:
+            self._note(end, 0)
         if self.problem is None or self._stuck:
             return
         logger.warning("%s can be written again; %d bytes were dropped so far", self.path, self.lost)

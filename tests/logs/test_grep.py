@@ -1,0 +1,108 @@
+"""A search finds what asking each line would find, whatever the blocks are."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from torpor.logs.grep import Search
+from torpor.logs.index import START, Index, Record
+from torpor.logs.reader import Block
+
+EMPTY = Index([])
+PATTERNS = [
+    "a", "ab", "A", "a.b", "a[^x]*b", "^a", "b$", "^$", "x*", r"a\s+b", r"\bb", "a|b", "(a)(b)?", r"a\Z", r"\Aa",
+    "a(?!b)", "(?<=a)b", "(?s)a.b", "a(?![^b]*b)", "é", "[éx]", "É", "b++a", r"\n", r"[\s\S]b", "a{2}", "",
+]  # fmt: skip
+
+
+def blocks(data: bytes, size: int) -> list[Block]:
+    """The data as blocks of whole lines."""
+    found, start = [], 0
+    while start < len(data):
+        end = data.find(b"\n", min(start + size, len(data) - 1)) + 1 or len(data)
+        found.append(Block(data[start:end], start, EMPTY, ()))
+        start = end
+    return found
+
+
+def lines(data: bytes) -> list[bytes]:
+    """All lines."""
+    *whole, rest = data.split(b"\n")
+    return [*whole, *([rest] if rest else [])]
+
+
+def expected(pattern: str, text: list[bytes], *, ignore: bool) -> list[bool]:
+    """Which lines match, each asked by itself."""
+    flags = re.IGNORECASE if ignore else re.NOFLAG
+    if pattern.isascii():
+        compiled = re.compile(pattern.encode(), flags)
+        return [compiled.search(line) is not None for line in text]
+    by_text = re.compile(pattern, flags)
+    return [by_text.search(line.decode("utf-8", "replace")) is not None for line in text]
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    text=st.lists(st.text("abxA é\t", max_size=6), max_size=12),
+    ends=st.booleans(),
+    pattern=st.sampled_from(PATTERNS),
+    ignore=st.booleans(),
+    invert=st.booleans(),
+    size=st.integers(1, 20),
+)
+def test_it_finds_what_each_line_would(
+    *, text: list[str], ends: bool, pattern: str, ignore: bool, invert: bool, size: int
+) -> None:
+    """Literals, expressions of all kinds, capitals, the contrary; across blocks of any size."""
+    data = "\n".join(text).encode() + (b"\n" if ends else b"")
+    each = lines(data)
+    wanted = [
+        line
+        for line, found in zip(each, expected(pattern, each, ignore=ignore), strict=True)
+        if found is not invert
+    ]
+    search = Search(pattern, ignore_case=ignore, invert=invert)
+    assert wanted == [hit.text for hit in search.hits(blocks(data, size))]
+    assert [line for line in each if search.matches(line)] == wanted
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=25), st.integers(1, 3), st.integers(1, 30))
+def test_neighbours(text: list[str], context: int, size: int) -> None:
+    """With a context come so many lines around each, each once, and a gap is told."""
+    data = "".join(f"{word}{number}\n" for number, word in enumerate(text)).encode()
+    each = lines(data)
+    near = [
+        any(
+            each[other].startswith(b"a")
+            for other in range(max(0, at - context), min(len(each), at + context + 1))
+        )
+        for at in range(len(each))
+    ]
+    wanted: list[bytes | None] = []
+    last = None
+    for at, line in enumerate(each):
+        if near[at]:
+            if last is not None and last != at - 1:
+                wanted.append(None)
+            wanted.append(line)
+            last = at
+    assert wanted == [hit.text for hit in Search("a", context=context).hits(blocks(data, size))]
+
+
+def test_a_run_ends_a_line() -> None:
+    """What a run left unfinished and what the next began are two lines."""
+    block = Block(b"one twothree\n", 0, Index([Record(7, 5, 2, START)]), (7,))
+    assert [b"one two"] == [hit.text for hit in Search("two").hits([block])]
+    assert [] == list(Search("twothree").hits([block]))
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{2,1}", "[", "(?P<a>b)(?P<a>c)"])
+def test_no_expression(pattern: str) -> None:
+    """What does not compile is said in words."""
+    with pytest.raises(ValueError, match="is not a regular expression"):
+        Search(pattern)
