@@ -20,6 +20,7 @@ import pytest
 from torpor.cli.app import VERBS, torpor
 from torpor.config import declarations
 from torpor.config.load import load
+from torpor.control.render import AppDocument
 from torpor.core.model import Cause, Condition
 from torpor.gateway import replies
 
@@ -174,7 +175,12 @@ def test_only_real_settings_are_mentioned(path: Path) -> None:
         # Words of others stand there too; in tables the second column is ours.
         text = "\n".join(re.findall(r"^\|[^|]*\|([^|]*)\|", text, re.MULTILINE))
     looks_like_one = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]*)?`", text)
-    known = settings() | {*Condition} | {"sd_notify", "anyio_backend", "next_deadline"}
+    known = (
+        settings()
+        | {*Condition}
+        | {*AppDocument.__struct_fields__}
+        | {"sd_notify", "anyio_backend", "next_deadline"}
+    )
 
     assert [] == sorted(set(looks_like_one) - known)
 

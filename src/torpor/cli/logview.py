@@ -12,6 +12,7 @@ from torpor.cli.terminal import PREFIX_COLOURS, columns, fit, has_colour, pad, p
 from torpor.logs.index import LOST, START, Record
 from torpor.logs.reader import Block, lines_of
 
+_PLAIN = b"\x1b[0m\n"
 _SHARE = 3
 """A third of a terminal is the most that names may take."""
 
@@ -28,6 +29,7 @@ class View:
         self._prefixes: dict[str, bytes] = {}
         self._numbered = numbered
         self._began = False
+        self._told: set[tuple[str, int]] = set()
 
     def name(self, sources: Iterable[Source]) -> None:
         """Put names before the lines, if there are several."""
@@ -55,7 +57,9 @@ class View:
         if self._terminal and not text.isascii():
             text = text.decode("utf-8", "replace").encode(sys.stdout.encoding, "replace")
         prefix = self._prefixes.get(self._label(entry.source), b"") if self._prefixes else b""
-        self._out.write(prefix + text + b"\n")
+        # A colour that a line leaves on is not that of the next name.
+        end = _PLAIN if prefix and self._terminal and b"\x1b" in text else b"\n"
+        self._out.write(prefix + text + end)
 
     def show_all(self, entries: Iterable[Entry]) -> None:
         """Write many."""
@@ -92,6 +96,11 @@ class View:
                 self._out.flush()
                 sys.stderr.write(f"torpor: {mark.lost} bytes of {who} are missing here: its log took none\n")
             # A run's first line says so by itself where nothing stands before it.
+            # One run, however many streams it has.
+            known = who, mark.generation
+            if mark.flags & START and known in self._told:
+                continue
+            self._told.add(known)
             if mark.flags & START and self._began and self._terminal and not self._as_json:
                 at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(mark.at / 1e9))
                 text = paint(
