@@ -306,3 +306,26 @@ def test_bytes_never_lie_in_memory_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
     log.close()
     os.close(reader)
     os.close(end)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(chunks, st.lists(st.tuples(st.integers(1, 25), st.booleans()), max_size=5))
+def test_stamped_lines_survive_kills(written: list[bytes], kills: list[tuple[int, bool]]) -> None:
+    """With time stamps a kill may write a piece twice; it loses none."""
+    with world(LogSpec(max_size=400, keep=100_000, timestamps=True)) as it:
+        left = list(kills)
+        for number, chunk in enumerate(written):
+            os.write(it.end, b"<%d>" % number + chunk + b"</%d>\n" % number)
+            while left:
+                step, after = left.pop()
+                try:
+                    with killed_at(step, after=after):
+                        it.drain(4096)
+                    break
+                except Killed:
+                    it.daemon = it.fresh()
+            it.drain(4096)
+        content = it.stream()
+        for number in range(len(written)):
+            assert b"<%d>" % number in content
+            assert b"</%d>\n" % number in content

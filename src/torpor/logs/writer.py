@@ -66,8 +66,7 @@ class Writer:
         self._until = 0
         self._generation = 0
         self._began = -1
-        self._noted = 0
-        self._noted_offset = 0
+        self._noted, self._noted_offset = 0, 0
         self._to_mark = 0
         self._stuck = 0
 

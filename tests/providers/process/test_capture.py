@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,8 @@ import pytest
 
 from contract.provider_contract import ID, wait_for_line
 from providers.process.world import World
-from torpor.config.settings import LogSpec
+from torpor.config.settings import Forward, LogSpec, StderrLog
+from torpor.logs import forward
 from torpor.logs.pipe import pending
 from torpor.logs.writer import Writer
 from torpor.providers.process.capture import Capture
@@ -289,3 +291,31 @@ async def test_a_slow_daemon_holds_the_app_back(subject: World) -> None:
     await subject.facts.exited()
     os.close(go)
     assert [str(number) for number in range(1, 100_001)] == logged(subject)
+
+
+async def test_lines_are_passed_on(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `forward` each line goes to the system's log too, with its stream; what that does not take is counted."""
+    address = str(subject.folder / "journal")
+    monkeypatch.setitem(forward.ADDRESSES, Forward.JOURNALD, address)
+    spec = LogSpec(forward=Forward.JOURNALD, stderr=StderrLog.SEPARATE)
+    await run_to_end(subject, "echo unheard", log=spec)
+    assert 1 == subject.provider.output(ID).unforwarded
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(address)
+        await run_to_end(subject, "echo one; echo two >&2", 2, spec)
+        said = {journal.recv(4096) for _ in range(2)}
+    assert {
+        (b"TORPOR_STREAM=stdout\nMESSAGE=one\n", True),
+        (b"TORPOR_STREAM=stderr\nMESSAGE=two\n", True),
+    } == {(text[text.index(b"TORPOR_STREAM") :], b"TORPOR_APP=app\n" in text) for text in said}
+    assert ["unheard", "one"] == logged(subject)
+
+
+async def test_a_stream_that_is_merged_again(subject: World) -> None:
+    """Each generation has the streams that it was started with."""
+    await run_to_end(subject, "echo one; echo two >&2", log=LogSpec(stderr=StderrLog.SEPARATE))
+    assert {"stdout", "stderr"} == set(subject.provider.output(ID).streams())
+    assert {"one", "two"} == set(subject.provider.output(ID).tail(9))
+    await run_to_end(subject, "echo three; echo four >&2", 2)
+    assert {"stdout"} == set(subject.provider.output(ID).streams())
+    assert ["three", "four"] == subject.provider.output(ID).tail(9)
