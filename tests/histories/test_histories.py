@@ -12,7 +12,7 @@ from torpor.core import app as app_module
 from torpor.core import dependencies, machine, moves
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
-from torpor.core.messages import Adopted, BecameReady, Exited, StartRequested, WakeRequested
+from torpor.core.messages import Adopted, Applied, BecameReady, Effect, Exited, StartRequested, WakeRequested
 from torpor.core.model import Phase
 from torpor.core.waiting_room import WaitingRoom
 
@@ -116,6 +116,34 @@ def _do_not_forgive_what_is_ending(patch: pytest.MonkeyPatch) -> None:
     _cell(patch, Phase.STOPPING, StartRequested, moves.want_again)
 
 
+def _let_removed_apps_wait(patch: pytest.MonkeyPatch) -> None:
+    def leave(self: app_module.App) -> list[object]:
+        self.leaving = True
+        return []
+
+    patch.setattr(app_module.App, "leave", leave)
+
+
+def _forget_the_living(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "over", property(lambda self: self.leaving))
+
+
+def _keep_the_old_holds(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Fleet, "_put_holds_right", lambda _self, _before: ([], []))
+
+
+def _renew_everybody(patch: pytest.MonkeyPatch) -> None:
+    apply = Fleet._apply
+
+    def zealous(self: Fleet, message: Applied, now: float) -> list[Effect]:
+        effects = apply(self, message, now)
+        for app in self.apps.values():
+            effects += app.change(app.spec, now, renewed=True)
+        return effects
+
+    patch.setattr(Fleet, "_apply", zealous)
+
+
 def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable[..., None]) -> None:
     patch.setitem(machine.TABLE[phase], message, move)
 
@@ -140,6 +168,10 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _overlook_survivors,
         _forget_the_wishes,
         _do_not_forgive_what_is_ending,
+        _let_removed_apps_wait,
+        _forget_the_living,
+        _keep_the_old_holds,
+        _renew_everybody,
     ],
 )
 @pytest.mark.slow

@@ -17,7 +17,9 @@ from torpor.core.fleet import Fleet
 from torpor.core.graph import levels
 from torpor.core.instance import Instance
 from torpor.core.messages import (
+    AdaptInstance,
     Adopted,
+    Applied,
     BecameReady,
     ClientLeft,
     CloseUpgraded,
@@ -25,6 +27,7 @@ from torpor.core.messages import (
     Effect,
     EndAnnounced,
     Exited,
+    Forget,
     FoundUnhealthy,
     Gone,
     GrantTicket,
@@ -154,11 +157,13 @@ class World:
         self._come_to_rest()
 
     def post(self, message: Input) -> None:
-        self.trace.append(f"{self.now:9.2f} > {message}")
+        brief = [spec.name for spec in message.apps] if isinstance(message, Applied) else message
+        self.trace.append(f"{self.now:9.2f} > {brief}")
         self._carry_out(self.fleet.handle(message, self.now))
         self._check()
-        if isinstance(message, StartRequested) and not self.closing:
-            for instance in self.fleet.apps[message.app].instances:
+        app = self.fleet.apps.get(message.app) if isinstance(message, StartRequested) else None
+        if app is not None and not app.leaving and not self.closing:
+            for instance in app.instances:
                 if instance.phase in (Phase.DRAINING, Phase.STOPPING) and not instance.leaving:
                     again = instance.demand and instance.ending is Ending.ASKED
                     law(again, f"the start of {instance.id} was lost on what is {instance.phase}")
@@ -186,7 +191,10 @@ class World:
     # --- what may happen -----------------------------------------------------
 
     def _something_happens(self) -> None:
-        name = self.dice.choice(["a", "b", "c"])
+        name = self.dice.choice(list(self.fleet.apps) or ["a"])
+        if not self.fleet.apps:
+            self._apply()
+            return
         moves: list[tuple[float, Callable[[], None]]] = [
             (5, lambda: self._arrive(name)),
             (1, lambda: self.post(PageRequested(name, "tab"))),
@@ -206,13 +214,15 @@ class World:
             (0.4, lambda: self.post(RestartRequested(name, rolling=self.dice.random() < 0.5))),
             (0.3, lambda: self.post(ScaleRequested(name, self.dice.randint(1, 3)))),
             (0.3, self._daemon_dies),
+            (0.5, self._apply),
+            (0.3, self._knock_at_nobody),
         ]
         self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
 
     def _daemon_dies(self) -> None:
         """It is killed: its clients are cut off, the apps live on, and the next one takes them on."""
         before = {name: (app.want, app.memory) for name, app in self.fleet.apps.items()}
-        specs = [app.spec for app in self.fleet.apps.values()]
+        specs = [app.spec for app in self.fleet.apps.values() if not app.leaving]
         self.open_tickets.clear()
         self.leases.clear()
         self.parked.clear()
@@ -243,6 +253,58 @@ class World:
             instance = next(i for i in self.fleet.apps[id.app].instances if i.id == id)
             law(instance.alive and instance.generation == body.generation, f"{id} was not taken on")
         self._check()
+
+    def _apply(self) -> None:
+        """Another configuration holds: some apps are new, some changed, some removed, some left alone."""
+        dice, specs, names = self.dice, list[AppSpec](), list[str]()
+        before = {name: app.spec for name, app in self.fleet.apps.items()}
+        for name in ["a", "b", "c", "d"]:
+            if dice.random() < 0.25:
+                continue
+            old = before.get(name)
+            keep = old is not None and all(need.app in names for need in old.depends_on)
+            specs.append(
+                old if keep and old is not None and dice.random() < 0.5 else self._spec(name, *names)
+            )
+            names.append(name)
+        dice.shuffle(specs)
+        renewed = frozenset(name for name in names if dice.random() < 0.5)
+        for ticket, (name, deadline) in self.open_tickets.items():
+            new = next((spec for spec in specs if spec.name == name), before[name]).lifecycle.wake_timeout
+            shifted = deadline + new - before[name].lifecycle.wake_timeout
+            self.open_tickets[ticket] = name, max(self.now, shifted)
+        live = {i.id: i for app in self.fleet.apps.values() for i in app.instances if i.alive}
+        phases = {id: (i.phase, i.generation) for id, i in live.items()}
+        untouched = {
+            spec.name
+            for spec in specs
+            if before.get(spec.name) == spec
+            and not self.fleet.apps[spec.name].leaving
+            and not spec.depends_on
+        }
+        self.post(Applied(tuple(specs), renewed))
+        for id, phase in phases.items():
+            if id.app in untouched:
+                law((live[id].phase, live[id].generation) == phase, f"{id} was touched by an apply")
+        law([s.name for s in specs] == list(self.fleet.apps)[: len(specs)], "apps are out of order")
+        for app in list(self.fleet.apps.values())[len(specs) :]:
+            law(app.leaving, f"{app.spec.name} is not configured, and stays")
+
+    def _knock_at_nobody(self) -> None:
+        """A request, or late news, of an app that is not configured any more."""
+        name = self.dice.choice(["a", "b", "c", "d"])
+        if name in self.fleet.apps:
+            return
+        ticket = next(self.tickets)
+        self.open_tickets[ticket] = (name, self.now)
+        self.post(RequestArrived(name, ticket, "GET /"))
+        law(ticket not in self.open_tickets, "somebody waits for an app that is not there")
+        late: list[Input] = [
+            Vacated(InstanceId(name), 1),
+            BecameReady(InstanceId(name), 1),
+            WakeRequested(name),
+        ]
+        self.post(self.dice.choice(late))
 
     def _arrive(self, name: str) -> None:
         upstream = self.fleet.apps[name].enter()
@@ -365,6 +427,16 @@ class World:
                 case RefuseTicket(ticket=ticket):
                     law(ticket in self.open_tickets, f"ticket {ticket} got a second verdict")
                     del self.open_tickets[ticket]
+                case AdaptInstance(id=id, generation=generation):
+                    body = self.bodies.get(id)
+                    law(body is None or body.generation == generation, "another generation is to be adapted")
+                case Forget(app=name, instances=ids):
+                    law(name not in self.fleet.apps, f"{name} is to be forgotten, and still there")
+                    law(not self.bodies.keys() & set(ids), f"{name} is forgotten while it lives")
+                    law(
+                        not any(name == other for other, _ in self.open_tickets.values()),
+                        f"{name} had waiters",
+                    )
                 case CloseUpgraded(upstream=upstream):
                     self._later(partial(self._close_parked, upstream), chance=0.8)
                 case _:
@@ -448,9 +520,11 @@ class World:
 
     def _check(self) -> None:
         for ticket, (name, deadline) in self.open_tickets.items():
+            law(name in self.fleet.apps, f"ticket {ticket} waits for {name}, which is gone")
             law(self.now <= deadline + 1e-9, f"ticket {ticket} of {name} waits longer than wake_timeout")
         for app in self.fleet.apps.values():
             waiting = sum(1 for name, _ in self.open_tickets.values() if name == app.spec.name)
+            law(not (app.leaving and waiting), f"somebody waits for {app.spec.name}, which was removed")
             law(app.snapshot(self.now).waiting == waiting, "the core and the clients disagree on who waits")
             holders = {name for name in self._dependents(app.spec.name) if self.fleet.apps[name].holding}
             law(holders == app.held_by, f"{app.spec.name} is held by {app.held_by}, needed by {holders}")
@@ -487,10 +561,10 @@ class World:
         if self.dice.random() < 0.5:
             self.closing = True
             self.post(ShutdownRequested())
-            for name in self.fleet.apps:  # an operator who does not know yet
+            for name in list(self.fleet.apps):  # an operator who does not know yet
                 self.post(self.dice.choice([StartRequested, RestartRequested, WakeRequested])(name))
         else:
-            for name in self.fleet.apps:
+            for name in list(self.fleet.apps):
                 self.post(StopRequested(name, force=True))
         while self.parked:
             self._parked_ends()

@@ -4,6 +4,7 @@ Laws of this file:
 
 - A request is admitted and counted in the same step (`enter`).
 - A client that leaves never cancels a wake.
+- Other settings never end a generation that can go on with them; they reach all replicas or none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torpor.core import dependencies, policy
 from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
 from torpor.core.messages import (
+    AdaptInstance,
     Adopted,
     Announce,
     AppInput,
@@ -28,12 +30,14 @@ from torpor.core.messages import (
     GrantTicket,
     InstanceInput,
     PageRequested,
+    ProgramChanged,
     RefuseTicket,
     Released,
     Remember,
     RequestArrived,
     RestartRequested,
     ScaleRequested,
+    SettingsChanged,
     SleepRequested,
     StartRequested,
     StopRequested,
@@ -54,6 +58,7 @@ from torpor.core.model import (
     Standing,
     Want,
 )
+from torpor.core.moves import CHANGED
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.rolling import UNDER_WAY, Rolling
 from torpor.core.upstream import Upstream
@@ -75,6 +80,7 @@ USEFULNESS = (
 MOST_REPLICAS = 100
 
 _DOWN = Refusal(dependencies.DOWN, None)
+_REMOVED = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None)
 _SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
 
 
@@ -92,6 +98,7 @@ class App:
         "_wakes",
         "held_by",
         "instances",
+        "leaving",
         "spec",
     )
 
@@ -104,6 +111,8 @@ class App:
     ) -> None:
         """`standings`: what all apps are at the moment; the fleet keeps it true."""
         self.spec = spec
+        self.leaving = False
+        """Whether it is configured no more, to be forgotten once nothing of it is alive."""
         self._standings = standings
         self.held_by: set[str] = set()
         """Apps that need this one now."""
@@ -128,8 +137,9 @@ class App:
 
     @property
     def replicas(self) -> int:
-        """How many instances there are to be."""
-        return self._memory.replicas or self.spec.replicas
+        """How many instances there are to be; of a fixed port there is but one."""
+        scaled = self._memory.replicas if self.spec.port is None else None
+        return scaled or self.spec.replicas
 
     # --- the hot path --------------------------------------------------------
 
@@ -161,8 +171,8 @@ class App:
                     self._tell_all(WakeRequested(self.spec.name, by), now)
             case ClientLeft(ticket=ticket):
                 self._waiting.left(ticket)
-            case RestartRequested(rolling=True) if self._ready():
-                self._rolling.begin(self.instances)
+            case RestartRequested(rolling=True, why=why) if self._ready():
+                self._rolling.begin(self.instances, why)
             case StartRequested() | RestartRequested():
                 self._set_want(None)
                 self._tell_all(message, now)
@@ -218,12 +228,57 @@ class App:
         return self._out
 
     def shut_down(self, now: float) -> list[Effect]:
-        """The daemon goes down: stop all instances; what is wanted stays as it is."""
+        """It was removed, or the daemon goes down: stop all instances; what is wanted stays as it is."""
         self._out = []
+        why = _SHUTDOWN if self._closing else _REMOVED
         for instance in self.instances:
             instance.want = Want.DOWN
-            self._tell(instance, StopRequested(self.spec.name, _SHUTDOWN.reason.text), now)
+            self._tell(instance, StopRequested(self.spec.name, why.reason.text), now)
         return self._out
+
+    # --- the configuration ---------------------------------------------------
+
+    def change(self, before: AppSpec, now: float, *, renewed: bool) -> list[Effect]:
+        """Other settings hold, those of `spec`; `renewed`: what runs is to be started afresh for them.
+
+        Nothing of it is started that does not run.  An app that was removed, and is back
+        before it was gone, runs again if it is to.
+        """
+        self._out = []
+        name, spec = self.spec.name, self.spec
+        back, self.leaving = self.leaving, False
+        was_up = before.lifecycle.always_on and not back
+        if spec.replicas != before.replicas and self._memory.replicas is not None:
+            self._memory = replace(self._memory, replicas=None)  # the newer word on it holds
+            self._out.append(Remember(name))
+        self._waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
+        self._agree()
+        for instance in self.instances:
+            self._tell(instance, SettingsChanged(name, spec.lifecycle), now)
+        self._resize(self.replicas, now, "the configuration")
+        if renewed or back:
+            self._renew(now)
+        for instance in self.instances:
+            if instance.started:
+                self._out.append(AdaptInstance(instance.id, instance.generation))
+            if instance.phase is Phase.READY and spec.liveness != before.liveness:
+                self._out.append(WatchInstance(instance.id, instance.generation))
+        if self.want is Want.UP and not was_up:
+            self._tell_all(WakeRequested(name, "the configuration"), now)
+        return self._done(now)
+
+    def leave(self) -> list[Effect]:
+        """It is configured no more: refuse whoever waits and whoever comes.  `shut_down` ends it."""
+        self._out = []
+        self.leaving = True
+        self._rolling.end()
+        self._out += self._waiting.refuse(_REMOVED)
+        return self._out
+
+    @property
+    def over(self) -> bool:
+        """Whether it was removed and nothing is left of it."""
+        return self.leaving and all(instance.phase is Phase.ASLEEP for instance in self.instances)
 
     # --- dependencies --------------------------------------------------------
 
@@ -269,6 +324,8 @@ class App:
         """The verdict on a request that came now, if the app will not wake for it."""
         if self._closing:
             return _SHUTDOWN
+        if self.leaving:
+            return _REMOVED
         if self.want is Want.DOWN:
             return _DOWN
         failed = [instance for instance in self.instances if instance.phase is Phase.FAILED]
@@ -281,6 +338,8 @@ class App:
         name = self.spec.name
         if self._closing:
             return "the daemon is shutting down", "ask again once it is up"
+        if self.leaving:
+            return f"{name} is being removed", "`torpor apply` brings it back once it is configured again"
         if isinstance(message, ScaleRequested):
             return self._objection_to_scale(message.replicas)
         force = isinstance(message, StopRequested) and message.force
@@ -378,12 +437,18 @@ class App:
     def _scale(self, replicas: int, now: float) -> None:
         self._memory = replace(self._memory, replicas=None if replicas == self.spec.replicas else replicas)
         self._out.append(Remember(self.spec.name))
+        self._resize(replicas, now, "the operator")
+
+    def _resize(self, replicas: int, now: float, by: str) -> None:
+        """Have that many instances."""
+        staying = [instance for instance in self.instances if not instance.leaving]
+        if len(staying) == replicas:
+            return
         name = self.spec.name
         self._out.append(
             Announce(name, name, "scaled", f"scaled to {replicas}", None, {"replicas": replicas})
         )
         running = self.alive and self.refusal(now) is None
-        staying = [instance for instance in self.instances if not instance.leaving]
         for instance in staying[replicas:]:
             instance.leaving = True
             instance.want = Want.DOWN
@@ -392,13 +457,23 @@ class App:
         for number in list(islice(free, max(0, replicas - len(staying)))):
             instance = self._add(number, now)
             if running:
-                self._tell(instance, WakeRequested(name, "the operator"), now)
+                self._tell(instance, WakeRequested(name, by), now)
+
+    def _renew(self, now: float) -> None:
+        """Start what runs afresh: of several replicas one after the other, so that somebody serves."""
+        staying = [instance for instance in self.instances if not instance.leaving]
+        ready = [instance for instance in staying if instance.phase is Phase.READY]
+        rolling = ready if len(staying) > 1 else []
+        self._rolling.begin(rolling, CHANGED.text)
+        for instance in staying:
+            if instance not in rolling:
+                self._tell(instance, ProgramChanged(self.spec.name), now)
 
     def _done(self, now: float) -> list[Effect]:
         """The input is dealt with: what follows for the replicas among each other."""
 
-        def restart(instance: Instance) -> None:
-            self._tell(instance, RestartRequested(self.spec.name, rolling=True), now)
+        def restart(instance: Instance, why: str) -> None:
+            self._tell(instance, RestartRequested(self.spec.name, rolling=True, why=why), now)
 
         if (failed := self._rolling.go_on(restart)) is not None:
             text = f"rolling restart ended: {failed.id} is {failed.phase}"
@@ -415,6 +490,10 @@ class App:
             self._out.append(
                 Announce(self.spec.name, self.spec.name, "want", text, None, {"want": self.want})
             )
+        self._agree()
+
+    def _agree(self) -> None:
+        """Let each instance know what is wanted."""
         for instance in self.instances:
             instance.want = Want.DOWN if instance.leaving else self.want
 

@@ -3,6 +3,10 @@
 One input runs to a fixed point: an app that begins to need its dependencies holds them,
 one that needs them no more releases them, and a changed standing is told to those that
 wait for it, until nothing changes any more.  Only then are the effects carried out.
+
+Another configuration is one input like any other: it is taken over as a whole, and who holds
+whom is put right before anybody decides by it.  A removed app stays until nothing of it is
+alive and nobody needs it, its dependents before it; whatever comes for it then is refused.
 """
 
 from __future__ import annotations
@@ -12,8 +16,21 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 
 from torpor.core.app import App
-from torpor.core.messages import AppInput, Effect, Input, ShutdownRequested
-from torpor.core.model import AppMemory, AppSpec, Standing
+from torpor.core.graph import levels
+from torpor.core.messages import (
+    Announce,
+    AppInput,
+    Applied,
+    Effect,
+    Forget,
+    Input,
+    RefuseTicket,
+    RequestArrived,
+    ShutdownRequested,
+)
+from torpor.core.model import AppMemory, AppSpec, Cause, Reason, Refusal, Standing
+
+_UNKNOWN = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None)
 
 
 class Fleet:
@@ -25,10 +42,10 @@ class Fleet:
             spec.name: App(spec, memory.get(spec.name, AppMemory()), now, self._standings) for spec in specs
         }
         self._standings.update({name: app.standing for name, app in self.apps.items()})
-        self._dependents: dict[str, list[App]] = {name: [] for name in self.apps}
-        for app in self.apps.values():
-            for needed in app.spec.depends_on:
-                self._dependents[needed.app].append(app)
+        self._dependents: dict[str, list[App]] = {}
+        self._connect()
+        self._generations: dict[str, int] = {}
+        """Of apps that were removed: one that comes back must not be taken for what it was."""
         self._holding: set[str] = set()
         self._closing = False
         # Entries are (deadline, name); one that its app no longer confirms is stale and dropped
@@ -45,9 +62,15 @@ class Fleet:
         """Take one input and return everything that follows from it."""
         if isinstance(message, ShutdownRequested):
             return self._shut_down(now)
+        if isinstance(message, Applied):
+            return [] if self._closing else self._apply(message, now)
         if isinstance(message, AppInput):
+            if message.app not in self.apps:
+                return [RefuseTicket(message.ticket, _UNKNOWN)] if isinstance(message, RequestArrived) else []
             app = self.apps[message.app]
             return self._after(app, app.handle(message, now), now)
+        if message.id.app not in self.apps:
+            return []  # late news of an app that was removed
         app = self.apps[message.id.app]
         return self._after(app, app.report(message, now), now)
 
@@ -75,20 +98,113 @@ class Fleet:
         """Stop everything, dependents before what they depend on."""
         self._closing = True
         effects = [effect for app in self.apps.values() for effect in app.close()]
-        for app in self.apps.values():
+        for app in list(self.apps.values()):
             if not app.held_by:
                 effects += self._after(app, app.shut_down(now), now)
         return effects
+
+    def _apply(self, message: Applied, now: float) -> list[Effect]:
+        """Take another configuration over: first all is put in its place, then each app follows, dependents last."""
+        before = self._put_in_place(message, now)
+        released, held = self._put_holds_right(before)
+        effects: list[Effect] = []
+        graph = {name: [need.app for need in self.apps[name].spec.depends_on] for name in self.apps}
+        for name in (name for level in levels(graph) for name in level if name in before):
+            app = self.apps[name]
+            if before[name] != app.spec or app.leaving:
+                change = app.change(before[name], now, renewed=name in message.renewed)
+                effects += self._after(app, change, now)
+                effects += self._after(app, app.reconsider(now), now)
+        for needed, name in released:
+            if (other := self.apps.get(needed)) is not None:
+                effects += self._after(other, other.release(name, now), now)
+                if other.leaving and not other.held_by:
+                    effects += self._after(other, other.shut_down(now), now)
+        for needed, name in held:
+            if name in self.apps[needed].held_by:  # it may need it no more by now
+                need = next(need for need in self.apps[name].spec.depends_on if need.app == needed)
+                hold = self.apps[needed].hold(name, need.condition, now)
+                effects += self._after(self.apps[needed], hold, now)
+        configured = [spec.name for spec in message.apps]
+        for name in configured:
+            if name not in before:
+                effects += self._after(self.apps[name], self.apps[name].boot(now), now)
+        removed = [app for name, app in self.apps.items() if name not in configured and not app.leaving]
+        for app in removed:
+            effects += app.leave()
+        for app in removed:
+            if app.spec.name in self.apps:  # else it slept, and went with another one
+                effects += self._after(app, [] if app.held_by else app.shut_down(now), now)
+        return effects
+
+    def _put_in_place(self, message: Applied, now: float) -> dict[str, AppSpec]:
+        """Let every app have its new settings, and new ones be there; the earlier settings of the others."""
+        before: dict[str, AppSpec] = {}
+        apps: dict[str, App] = {}
+        for spec in message.apps:
+            app = self.apps.get(spec.name)
+            if app is None:
+                memory = AppMemory(generation=self._generations.pop(spec.name, 0))
+                app = App(spec, memory, now, self._standings)
+            else:
+                before[spec.name], app.spec = app.spec, spec
+            apps[spec.name] = app
+        apps |= {name: app for name, app in self.apps.items() if name not in apps}
+        self.apps = apps
+        self._standings.update({name: app.standing for name, app in apps.items() if name not in before})
+        self._connect()
+        return before
+
+    def _put_holds_right(
+        self, before: dict[str, AppSpec]
+    ) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Let who is awake hold what it needs now; who was let go of and by whom, and who is held anew."""
+        released, held = [], []
+        for name, spec in before.items():
+            if name in self._holding:
+                needed = {need.app for need in spec.depends_on}
+                needs = {need.app for need in self.apps[name].spec.depends_on}
+                released += [(other, name) for other in needed - needs]
+                held += [(other, name) for other in needs - needed]
+        for other, name in released:
+            self.apps[other].held_by.discard(name)
+        for other, name in held:
+            self.apps[other].held_by.add(name)
+        return sorted(released), sorted(held)
+
+    def _connect(self) -> None:
+        """Note who needs whom."""
+        self._dependents = {name: [] for name in self.apps}
+        for app in self.apps.values():
+            for needed in app.spec.depends_on:
+                self._dependents[needed.app].append(app)
+
+    def _forget(self, app: App) -> list[Effect]:
+        """Let go of a removed app."""
+        name = app.spec.name
+        self._generations[name] = app.memory.generation
+        del self.apps[name], self._standings[name], self._dependents[name]
+        self._queued.pop(name, None)
+        instances = tuple(instance.id for instance in app.instances)
+        for needed in app.spec.depends_on:
+            self._dependents[needed.app].remove(app)
+        return [Announce(name, name, "removed", "removed"), Forget(name, instances)]
 
     def _after(self, app: App, effects: list[Effect], now: float) -> list[Effect]:
         """Follow the consequences of a change in `app` until nothing changes any more."""
         changed = deque([app])
         while changed:
             app = changed.popleft()
+            if app.spec.name not in self.apps:
+                continue  # it was removed, and is gone
             for other, more in self._consequences(app, now):
                 effects += more
                 changed.append(other)
             self._queue(app)
+            if app.over and not app.held_by and not self._dependents[app.spec.name]:
+                effects += self._forget(app)
+                # It may have been the last that kept what it needed.
+                changed.extend(self.apps[needed.app] for needed in app.spec.depends_on)
         return effects
 
     def _consequences(self, app: App, now: float) -> list[tuple[App, list[Effect]]]:
@@ -102,7 +218,7 @@ class Fleet:
                     followed.append((other, other.hold(name, needed.condition, now)))
                     continue
                 followed.append((other, other.release(name, now)))
-                if self._closing and not other.held_by:
+                if (self._closing or other.leaving) and not other.held_by:
                     followed.append((other, other.shut_down(now)))
             if name in self._holding:
                 followed.append((app, app.reconsider(now)))  # what it needs may be lost already

@@ -65,6 +65,7 @@ class Instance:
         "needs",
         "now",
         "out",
+        "outdated",
         "patient",
         "peers",
         "phase",
@@ -104,6 +105,8 @@ class Instance:
         self.patient = False
         self.was_ready = False
         """Whether its current generation has been ready before, and so cannot fail to start."""
+        self.outdated = False
+        """Whether what runs was started from settings that do not hold any more."""
         self.was_stable = False
         self.started_at: float | None = None
         self.leaving = False

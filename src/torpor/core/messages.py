@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from torpor.core.model import Endpoint, ExitInfo, InstanceId, Reason, Refusal
+from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Reason, Refusal
 
 if TYPE_CHECKING:
     from torpor.core.upstream import Upstream
@@ -84,6 +84,7 @@ class RestartRequested:
     app: str
     rolling: bool = False
     """One replica after the other, each only when the one before is ready again."""
+    why: str = "restarted by the operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,19 @@ class ScaleRequested:
 @dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The daemon is going down: stop everything, refuse whoever waits, keep every `want`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Another configuration holds from now on.
+
+    It is to be a valid one: every app that is needed is among the `apps`, and none needs itself.
+    """
+
+    apps: tuple[AppSpec, ...]
+    """All apps, in the order of the configuration."""
+    renewed: frozenset[str] = frozenset()
+    """Those whose running instances have to be started afresh to follow it."""
 
 
 # --- inputs to an instance --------------------------------------------------
@@ -151,6 +165,21 @@ class DependencyLost:
 @dataclass(frozen=True, slots=True)
 class Released:
     """The last app that held this one let go of it."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """Other settings hold for the app; what runs goes on with them."""
+
+    app: str
+    lifecycle: Lifecycle
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramChanged:
+    """What the app is has changed: what runs is to be started afresh."""
 
     app: str
 
@@ -271,8 +300,8 @@ class StopProblem:
 Wish = WakeRequested | SleepRequested | StartRequested | StopRequested | RestartRequested | ScaleRequested
 """What an operator may ask of an app.  The app may object."""
 AppInput = RequestArrived | PageRequested | ClientLeft | Wish
-FleetInput = DependenciesMet | DependencyLost | Released
-"""What the fleet tells an app about its surroundings."""
+FleetInput = DependenciesMet | DependencyLost | Released | SettingsChanged | ProgramChanged
+"""What an app tells its instances about its surroundings and its settings."""
 InstanceInput = (
     Adopted
     | Started
@@ -291,7 +320,7 @@ InstanceInput = (
     | Vacated
     | StopProblem
 )
-Input = AppInput | InstanceInput | ShutdownRequested
+Input = AppInput | InstanceInput | Applied | ShutdownRequested
 
 # --- effects ----------------------------------------------------------------
 
@@ -317,6 +346,14 @@ class ProbeInstance:
 @dataclass(frozen=True, slots=True)
 class WatchInstance:
     """It counts as ready: probe its readiness no more, but its liveness, if it has a probe for that."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptInstance:
+    """The app's settings changed: from now on it is supervised by these."""
 
     id: InstanceId
     generation: int
@@ -395,10 +432,19 @@ class Remember:
     app: str
 
 
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """The app was removed and nothing of it is alive: let go of all that is kept for it."""
+
+    app: str
+    instances: tuple[InstanceId, ...]
+
+
 Effect = (
     StartInstance
     | ProbeInstance
     | WatchInstance
+    | AdaptInstance
     | Reboot
     | StopInstance
     | KillInstance
@@ -408,4 +454,5 @@ Effect = (
     | RefuseTicket
     | Announce
     | Remember
+    | Forget
 )

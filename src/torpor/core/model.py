@@ -368,8 +368,17 @@ class AppSpec:
     """How many instances it has."""
     depends_on: tuple[Dependency, ...] = ()
     """Apps that are started before it, and held as long as it runs."""
+    groups: frozenset[str] = frozenset()
+    """Names under which operators mean it together with others."""
     workload: object = None
     """What the instances are made of; only the provider looks inside."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether its instances are given a port."""
+        probes = [*self.readiness.probes, *([self.liveness.probe] if self.liveness else [])]
+        asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in probes)
+        return bool(self.routes) or self.port is not None or asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ from torpor.core.messages import (
     KillInstance,
     Pinged,
     ProbeInstance,
+    ProgramChanged,
     Reboot,
     Released,
     RestartRequested,
+    SettingsChanged,
     SleepRequested,
     Started,
     StartRefused,
@@ -47,6 +49,8 @@ GOODBYE = 2.0
 """Seconds that upgraded connections get to close after a patient drain."""
 
 _TRIGGERED = "says that it does not work (WATCHDOG=trigger)"
+CHANGED = Reason(Cause.OPERATOR, "its settings have changed")
+
 _PUT_TO_SLEEP = Reason(Cause.OPERATOR, "put to sleep by the operator")
 
 
@@ -227,8 +231,59 @@ def drain_for_down(it: Instance, message: StopRequested) -> None:
 def drain_for_restart(it: Instance, message: RestartRequested) -> None:
     """Finish what is in flight, then start a new generation."""
     it.failures.clear()
-    transitions.drain(it, Reason(Cause.OPERATOR, "restarted by the operator"), patient=message.rolling)
+    transitions.drain(it, Reason(Cause.OPERATOR, message.why), patient=message.rolling)
     it.demand = True
+
+
+def take_over(it: Instance, message: SettingsChanged) -> None:
+    """What comes is decided by the new settings; a deadline that runs already stays."""
+    it.lifecycle = message.lifecycle
+
+
+def take_over_ready(it: Instance, message: SettingsChanged) -> None:
+    """The new settings say when it becomes idle."""
+    it.lifecycle = message.lifecycle
+    it.deadline = it.ready_deadline()
+
+
+def renew_start(it: Instance, _message: ProgramChanged) -> None:
+    """Give up this start for one with the new settings; whoever waits goes on waiting."""
+    it.failures.clear()
+    it.outdated = True
+    transitions.stop(it)
+    it.demand = True
+
+
+def drain_for_renewal(it: Instance, _message: ProgramChanged) -> None:
+    """Finish what is in flight, then start a new generation with the new settings."""
+    it.failures.clear()
+    it.outdated = True
+    transitions.drain(it, CHANGED)
+    it.demand = True
+
+
+def renew_end(it: Instance, _message: ProgramChanged) -> None:
+    """It ends anyhow; whoever comes before it has ended gets a new generation."""
+    it.outdated = True
+
+
+def try_renewed(it: Instance, _message: ProgramChanged) -> None:
+    """What failed were the old settings: start with the new ones if anybody wants it, else it may be woken."""
+    it.failures.clear()
+    it.reason = CHANGED
+    if it.demand or it.held or it.want is Want.UP:
+        transitions.start(it)
+    else:
+        transitions.sleep(it)
+
+
+def run_renewed(it: Instance, _message: ProgramChanged) -> None:
+    """What is to run has finished with the old settings: run it with the new ones."""
+    if it.want is Want.UP:
+        transitions.start(it)
+    else:
+        it.reason = CHANGED
+        transitions.sleep(it)
 
 
 def stop_when_vacant(it: Instance, _message: Vacated) -> None:
@@ -236,9 +291,12 @@ def stop_when_vacant(it: Instance, _message: Vacated) -> None:
     transitions.stop_when_vacant(it)
 
 
-def reopen(it: Instance, _message: object) -> None:
-    """Somebody came before it was stopped: ready again."""
+def reopen(it: Instance, message: WakeRequested | StartRequested) -> None:
+    """Somebody came before it was stopped: ready again, or a new generation if its settings are outdated."""
     if it.demand:  # a restart drains for a new generation, which serves whoever came
+        return
+    if it.outdated:
+        want_again(it, message)
         return
     it.reason = None
     transitions.open_gate(it)

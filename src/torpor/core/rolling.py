@@ -18,26 +18,30 @@ class Rolling:
     __slots__ = ("_queue",)
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[Instance, int]] = deque()
-        """Replicas in turn, each with the generation that is to end."""
+        self._queue: deque[tuple[Instance, int, str]] = deque()
+        """Replicas in turn, each with the generation that is to end, and why."""
 
     def __bool__(self) -> bool:
         """Whether a rolling restart is under way."""
         return bool(self._queue)
 
-    def begin(self, instances: Iterable[Instance]) -> None:
+    def begin(self, instances: Iterable[Instance], why: str) -> None:
         """Restart these, in turn, behind those whose turn is still to come."""
-        self._queue.extend((instance, instance.generation) for instance in instances)
+        self._queue.extend((instance, instance.generation, why) for instance in instances)
 
-    def go_on(self, restart: Callable[[Instance], None]) -> Instance | None:
+    def end(self) -> None:
+        """Restart none of those whose turn is still to come."""
+        self._queue.clear()
+
+    def go_on(self, restart: Callable[[Instance, str], None]) -> Instance | None:
         """Something has changed: restart whoever is next, if its turn has come.
 
         Returns the replica that did not become ready, if that ended the whole.
         """
         while self._queue:
-            instance, generation = self._queue[0]
+            instance, generation, why = self._queue[0]
             if instance.generation == generation and instance.phase is Phase.READY:
-                restart(instance)
+                restart(instance, why)
             if instance.phase in UNDER_WAY or (instance.generation == generation and instance.demand):
                 return None
             self._queue.popleft()

@@ -33,6 +33,7 @@ def start(it: Instance) -> None:
 def launch(it: Instance) -> None:
     """Begin a new generation."""
     it.generation += 1
+    it.outdated = False
     it.reason = None
     it.completed = None
     it.watch_interval = it.lifecycle.watchdog

@@ -40,6 +40,11 @@ class WaitingRoom:
         """When the first one has waited too long: all wait equally long, so the oldest is due first."""
         return next(iter(self._tickets.values()), None)
 
+    def shift(self, seconds: float) -> None:
+        """All may wait so much longer, or less long: the app's `wake_timeout` has changed."""
+        for ticket in self._tickets:
+            self._tickets[ticket] += seconds
+
     def late(self, now: float) -> list[int]:
         """Take out those that have waited too long."""
         late = [ticket for ticket, deadline in self._tickets.items() if deadline <= now]

@@ -172,6 +172,21 @@ class Provider(Protocol):
         """
         ...
 
+    def adapt(self, id: InstanceId, generation: int, spec: AppSpec) -> None:
+        """Supervise it by other settings from now on: how it is ended, reloaded and logged.
+
+        What it is, and as whom, stays.  No error for a generation that is gone already.
+        """
+        ...
+
+    def forget(self, id: InstanceId) -> None:
+        """Let go of what is held for an instance of which nothing is alive; its log files stay."""
+        ...
+
+    def erase_output(self, id: InstanceId) -> None:
+        """Delete what it wrote.  It must have been forgotten.  Raises `ProviderFailed`."""
+        ...
+
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """Return once it has said READY=1.  Waits for ever if it never does; the caller owns the limit."""
         ...

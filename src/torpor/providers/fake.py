@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from torpor.core.messages import Exited, Gone
-from torpor.core.model import Endpoint, ExitInfo, InstanceId
+from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor, Unsubscribe
 
@@ -121,6 +121,9 @@ class FakeProvider:
         """Every signal that was delivered: to whom, of which generation, its number."""
         self.discards: list[tuple[InstanceId, int]] = []
         """Every survivor that was ended because nobody wanted it."""
+        self.adapted: list[tuple[InstanceId, int]] = []
+        """Every instance that went on by other settings."""
+        self.forgotten: list[InstanceId] = []
         self.probe_answer = True
         """What `run_probe` finds."""
         self._report = report
@@ -206,6 +209,21 @@ class FakeProvider:
         if not life.plan.reloads:
             raise NotAllowed(f"{id.app} names no way to reload it")
         self.say(id, "reloaded")
+
+    def adapt(self, id: InstanceId, generation: int, spec: AppSpec) -> None:
+        """See `Provider.adapt`."""
+        life = self._life(id, generation)
+        if life is not None:
+            life.launch = replace(life.launch, spec=spec)
+            self.adapted.append((id, generation))
+
+    def forget(self, id: InstanceId) -> None:
+        """See `Provider.forget`."""
+        self.forgotten.append(id)
+
+    def erase_output(self, id: InstanceId) -> None:
+        """See `Provider.erase_output`."""
+        self._outputs.pop(id, None)
 
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """See `Provider.wait_for_notify`."""

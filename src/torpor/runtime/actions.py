@@ -10,13 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from torpor.core.messages import (
+    AdaptInstance,
     Adopted,
     Announce,
     BecameReady,
     Exited,
+    Forget,
     FoundUnhealthy,
     Gone,
     Input,
@@ -30,7 +33,7 @@ from torpor.core.messages import (
     StopProblem,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, HttpProbe, InstanceId, Liveness, Readiness, TcpProbe
+from torpor.core.model import AppSpec, InstanceId, Liveness, Readiness
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
@@ -38,7 +41,9 @@ from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhe
 
 log = logging.getLogger(__name__)
 
-InstanceEffect = StartInstance | ProbeInstance | WatchInstance | StopInstance | KillInstance
+InstanceEffect = (
+    StartInstance | ProbeInstance | WatchInstance | AdaptInstance | StopInstance | KillInstance | Forget
+)
 
 
 class Actions:
@@ -63,6 +68,9 @@ class Actions:
 
     def perform(self, effect: InstanceEffect) -> None:
         """Begin to carry it out."""
+        if isinstance(effect, Forget):
+            self._forget(effect)
+            return
         id, generation = effect.id, effect.generation
         match effect:
             case StartInstance():
@@ -72,6 +80,8 @@ class Actions:
                 self._probe(id, proof_again(readiness) if refused else readiness)
             case WatchInstance():
                 self._watch(id)
+            case AdaptInstance():
+                self._adapt(id, generation)
             case StopInstance():
                 self._end_probe(id)
                 self._spawn(self._stop(id, generation, kill=False))
@@ -104,7 +114,7 @@ class Actions:
     async def _start(self, id: InstanceId, generation: int) -> None:
         spec = self._specs(id.app)
         try:
-            port = self._ports.allot(id, spec.port) if _listens(spec) else None
+            port = self._ports.allot(id, spec.port) if spec.listens else None
             launch = Launch(id, generation, spec, port)
             running = await self._provider(spec).start(launch)
         except TorporError as error:
@@ -117,6 +127,8 @@ class Actions:
             self._post(StartRefused(id, generation, f"could not be started: {error!r}"))
             return
         self._launched[id] = (launch, running)
+        if self._specs(id.app) is not spec:  # other settings came while it was being born
+            self._adapt(id, generation)
         self._post(Started(id, generation, running.endpoint, running.pid))
         if spec.readiness == Readiness(()):
             # In the same step: a program that ends at once must not be called ready or not by chance.
@@ -139,6 +151,21 @@ class Actions:
             announce(f"cannot tell whether it is ready: {error}")
         else:
             self._post(BecameReady(launch.id, launch.generation))
+
+    def _adapt(self, id: InstanceId, generation: int) -> None:
+        launch, running = self._launched[id]
+        if launch.generation == generation:
+            spec = self._specs(id.app)
+            self._launched[id] = replace(launch, spec=spec), running
+            self._provider(spec).adapt(id, generation, spec)
+
+    def _forget(self, effect: Forget) -> None:
+        for id in effect.instances:
+            self._end_probe(id)
+            self._starts.pop(id, None)
+            self._ports.forget(id)
+            if (launched := self._launched.pop(id, None)) is not None:
+                self._provider(launched[0].spec).forget(id)
 
     def _watch(self, id: InstanceId) -> None:
         # An app that was taken for ready although its probes never held is not to be asked for ever.
@@ -165,7 +192,9 @@ class Actions:
         if start is not None and not start.done():
             await asyncio.wait([start])
         self._end_probe(id)
-        provider = self._provider(self._specs(id.app))
+        if id not in self._launched:
+            return  # its start has failed, or it was removed and is gone
+        provider = self._provider(self._launched[id][0].spec)
         try:
             await (provider.kill if kill else provider.stop)(id, generation)
         except TorporError as error:
@@ -184,9 +213,3 @@ class Actions:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an action broke down", exc_info=error)
-
-
-def _listens(spec: AppSpec) -> bool:
-    probes = [*spec.readiness.probes, *([spec.liveness.probe] if spec.liveness else [])]
-    asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in probes)
-    return bool(spec.routes) or spec.port is not None or asked

@@ -157,7 +157,13 @@ class LocalSeam:
 
     def specs(self) -> Sequence[AppSpec]:
         """All configured apps."""
-        return [app.spec for app in self._engine.fleet.apps.values()]
+        return [app.spec for app in self._engine.fleet.apps.values() if not app.leaving]
+
+    def follow(self) -> None:
+        """Other apps are configured: there is a door for each, and the same one as before where there was one."""
+        for name, app in self._engine.fleet.apps.items():
+            if name not in self._gates:
+                self._gates[name] = LocalGate(app, self._engine, self._tickets)
 
     def gate(self, app: str) -> Gate:
         """The door of an app."""
@@ -179,15 +185,21 @@ class LocalSeam:
 
     def last_lines(self, app: str, lines: int) -> Sequence[str]:
         """The last lines that the app wrote."""
-        fleet_app = self._engine.fleet.apps[app]
+        fleet_app = self._engine.fleet.apps.get(app)
+        if fleet_app is None:
+            return ()
         return self._provider(fleet_app.spec).output(fleet_app.instances[0].id).tail(lines)
+
+    def forget(self, app: str) -> None:
+        """The app is gone: whoever still stands at its door is refused by the engine."""
+        del self._gates[app]
 
     def perform(self, effect: GateEffect) -> None:
         """Carry out an effect that concerns requests."""
         match effect:
             case GrantTicket(ticket=ticket, upstream=upstream):
                 if not self._tickets.grant(ticket, upstream):
-                    self._gates[upstream.id.app].leave(upstream)
+                    self._gates[upstream.id.app].leave(upstream)  # it is granted, so it is there
             case RefuseTicket(ticket=ticket, refusal=refusal):
                 self._tickets.refuse(ticket, refusal)
             case CloseUpgraded(upstream=upstream):

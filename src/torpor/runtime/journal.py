@@ -53,6 +53,10 @@ class Journal:
         for callback in tuple(self._subscribers.values()):
             callback(event)
 
+    def forget(self, app: str) -> None:
+        """Keep no steps of a wake for an app that is gone; its events stay."""
+        self._wakes.pop(app, None)
+
     def recent(self, count: int, app: str | None = None) -> Sequence[Event]:
         """The last `count` events (of one app), oldest first."""
         events = [event for event in self._events if app is None or event.app == app]

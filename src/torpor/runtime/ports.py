@@ -22,6 +22,10 @@ class Ports:
         """An instance that is alive already has this port."""
         self._allotted[id] = port
 
+    def forget(self, id: InstanceId) -> None:
+        """That instance is gone for good: its port may be another one's."""
+        self._allotted.pop(id, None)
+
     def allot(self, id: InstanceId, fixed: int | None) -> int:
         """A free port.  Raises `StartFailed` if a fixed one is taken or not permitted.
 

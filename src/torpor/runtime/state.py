@@ -43,7 +43,7 @@ class StateFile:
         self._lock: int | None = None
         self._memories: dict[str, AppMemory] = {}
         self._dirty: set[str] = set()
-        self._current: Callable[[str], AppMemory] | None = None
+        self._current: Callable[[str], AppMemory | None] | None = None
         self._writer: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self._broken = False
@@ -77,12 +77,12 @@ class StateFile:
         self._memories = self._read()
         return dict(self._memories)
 
-    def watch(self, current: Callable[[str], AppMemory]) -> None:
-        """Ask `current` for an app's memory whenever it is to be written down."""
+    def watch(self, current: Callable[[str], AppMemory | None]) -> None:
+        """Ask `current` for an app's memory whenever it is to be written down; None: for nothing any more."""
         self._current = current
 
     def remember(self, app: str) -> None:
-        """Write this app's memory down soon."""
+        """Write this app's memory down soon, or drop it if the app is gone."""
         self._dirty.add(app)
         if self._writer is None or self._writer.done():
             self._writer = asyncio.get_running_loop().create_task(self._write_soon())
@@ -116,7 +116,10 @@ class StateFile:
     def _collect(self) -> bytes:
         assert self._current is not None
         for app in self._dirty:
-            self._memories[app] = self._current(app)
+            if (memory := self._current(app)) is None:
+                self._memories.pop(app, None)
+            else:
+                self._memories[app] = memory
         self._dirty.clear()
         return msgspec.json.format(msgspec.json.encode(_Document(VERSION, self._memories)), indent=1)
 

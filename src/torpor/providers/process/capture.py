@@ -99,6 +99,10 @@ class Capture:
                 self._out.close()
                 raise
 
+    def adapt(self, spec: LogSpec) -> None:
+        """Keep as much of it as these settings say, from the next line on."""
+        self._file.spec = spec
+
     def writer(self) -> int:
         """Another descriptor like the first of `begin`, for a command beside the app.  Raises `OSError`."""
         return self._out.descriptor()

@@ -132,6 +132,11 @@ class Entourage:
                 if problem is not None:
                     logger.warning("%s: %s", id, problem)
 
+    def adapt(self, id: InstanceId, workload: ProcessSpec) -> None:
+        """Go by other hooks."""
+        if (company := self._companies.get(id)) is not None:
+            company.workload = workload
+
     async def command(self, id: InstanceId, name: str, hook: Hook, pid: int) -> str | None:
         """Run a command for a live generation; what went wrong, if anything did."""
         company = self._companies[id]

@@ -7,11 +7,12 @@ import logging
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.messages import Exited, Gone
-from torpor.core.model import ExitInfo
+from torpor.core.model import AppSpec, ExitInfo
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch, Report, Stats
 from torpor.providers.process.capture import Capture
@@ -114,6 +115,24 @@ class Life:
     def main(self) -> Process:
         """The process whose end is the instance's."""
         return self._main.process
+
+    def adapt(self, spec: AppSpec) -> None:
+        """Go by these settings, as far as they are about how it is ended and reloaded; what it is stays."""
+        workload = spec.workload
+        assert isinstance(workload, ProcessSpec)
+        self.workload = replace(
+            self.workload,
+            stop_signal=workload.stop_signal,
+            stop_command=workload.stop_command,
+            reload_signal=workload.reload_signal,
+            reload_command=workload.reload_command,
+            hooks=workload.hooks,
+            log=workload.log,
+        )
+        self.stop_signal = workload.stop_signal
+        if self._record.stop_signal != workload.stop_signal:
+            self._record = self._record.with_stop_signal(workload.stop_signal)
+            self._keep(self._record)
 
     def note_ready(self) -> None:
         """It has said READY=1."""

@@ -21,7 +21,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from torpor.config.settings import ProcessSpec
-from torpor.core.model import Endpoint, InstanceId, NotifyProbe
+from torpor.core.model import AppSpec, Endpoint, InstanceId, NotifyProbe
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.compress import Compressor
 from torpor.logs.names import file_name
@@ -275,6 +275,31 @@ class ProcessProvider:
                 f"{id.app} has no way to reload it",
                 hint=f"set reload_signal or reload_command, or use `torpor restart {id.app}`",
             )
+
+    def adapt(self, id: InstanceId, generation: int, spec: AppSpec) -> None:
+        """See `Provider.adapt`."""
+        life = self._life(id, generation)
+        if life is not None:
+            life.adapt(spec)
+            self._entourage.adapt(id, life.workload)
+            self.output(id).adapt(life.workload.log)
+
+    def forget(self, id: InstanceId) -> None:
+        """See `Provider.forget`."""
+        self._outputs.pop(id, None)
+        if (store := self._stores.pop(id, None)) is not None:
+            store.close()
+        with contextlib.suppress(OSError):
+            (self._run / f"{_file_name(id)}.out").unlink()
+
+    def erase_output(self, id: InstanceId) -> None:
+        """See `Provider.erase_output`."""
+        # A dot never stands in the name itself: all of these are files of this instance.
+        for file in self._logs.glob(f"{_file_name(id)}.*"):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise ProviderFailed(f"cannot delete {file}: {error.strerror}") from error
 
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """See `Provider.wait_for_notify`."""

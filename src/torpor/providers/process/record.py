@@ -69,6 +69,10 @@ class Record(msgspec.Struct, frozen=True):
         """The same with this main process."""
         return msgspec.structs.replace(self, pid=main.pid, started=main.started)
 
+    def with_stop_signal(self, number: int) -> Record:
+        """The same, to be ended by another signal."""
+        return msgspec.structs.replace(self, stop_signal=number)
+
     def with_ready(self) -> Record:
         """The same once it has said READY=1."""
         return msgspec.structs.replace(self, ready=True)
