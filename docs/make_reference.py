@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from torpor.config.changes import SETTINGS, Setting, Takes
 from torpor.config.declarations import Privileges, Program, Requests, Supervision
 from torpor.config.schema import json_schema
 from torpor.config.template import PLACEHOLDERS
@@ -74,7 +75,11 @@ SECTIONS = {
     "Listener": ("gateway.listen", "As a map:"),
     "Tls": ("gateway.listen.tls", ""),
     "GatewayLimits": ("gateway.limits", ""),
-    "App": ("apps.NAME and defaults", ""),
+    "App": (
+        "apps.NAME and defaults",
+        "The keys of an app. The fourth column says how an app that runs takes over a setting that `torpor apply` finds "
+        "changed; [The running set](running-set.md) says more.",
+    ),
     "HookCommand": ("pre_start, post_start, pre_stop, post_stop, stop_command, reload_command", "As a map:"),
     "Log": ("log", ""),
     "Rlimits": (
@@ -103,6 +108,13 @@ GROUPS = {
     "Supervision": Supervision,
 }
 """The parts of an app's keys, each declared upon the one before."""
+
+WORDS = {
+    Takes.AT_ONCE: "at once",
+    Takes.NEXT_START: "from the next start",
+    Takes.RESTART: "by a restart",
+}
+"""How a running app takes a changed setting over."""
 
 ENV_FILES = """
 An env file has lines of `NAME=value`; blank lines, `#` comments and a leading `export` are allowed. Values in 'single quotes'
@@ -136,14 +148,21 @@ def _groups(app: dict[str, Any], definitions: dict[str, Any]) -> Iterator[str]:
         keys = [field.encode_name for field in msgspec.structs.fields(part) if field.encode_name not in shown]
         shown |= set(keys)
         yield f"\n### {heading}\n"
-        yield _table(app, keys, definitions)
+        yield _table(app, keys, definitions, SETTINGS)
         if part is Program:
             yield ENV_FILES
     assert shown == set(app["properties"])
 
 
-def _table(declared: dict[str, Any], keys: Iterable[str], definitions: dict[str, Any]) -> str:
-    rows = ["\n| key | value | default | |\n|---|---|---|---|\n"]
+def _table(
+    declared: dict[str, Any],
+    keys: Iterable[str],
+    definitions: dict[str, Any],
+    changes: Mapping[str, Setting] | None = None,
+) -> str:
+    """The table of a map's keys; `changes` says how an app that runs takes them over."""
+    applies = "" if changes is None else " a change holds |"
+    rows = [f"\n| key | value | default |{applies} |\n|---|---|---|{applies and '---|'}---|\n"]
     for key in keys:
         schema = declared["properties"][key]
         text = schema["description"]
@@ -153,7 +172,8 @@ def _table(declared: dict[str, Any], keys: Iterable[str], definitions: dict[str,
             text += f" Example: {_code(f'{key}: {_yaml(example)}')}"
         default = schema.get("default", "")
         shown = "" if default == "" else _code(_yaml(default))
-        rows.append(f"| `{key}` | {_kind(schema, definitions)} | {shown} | {_cell(text)} |\n")
+        takes = "" if changes is None else f" {WORDS[changes[key].takes]} |"
+        rows.append(f"| `{key}` | {_kind(schema, definitions)} | {shown} |{takes} {_cell(text)} |\n")
     return "".join(rows)
 
 

@@ -67,10 +67,10 @@ def test_a_text_that_is_not_written_yet_is_loaded_as_if_it_were(home: Path) -> N
     Path("sub/torpor.yaml").write_text("nonsense: [")
     text = "apps: {web: {command: serve, working_dir: .}}\n"
 
-    [app] = load("sub/torpor.yaml", {}, text=text).apps
+    [app] = load("sub/torpor.yaml", {}, texts={Path("sub/torpor.yaml"): text.encode()}).apps
     assert ProcessSpec(command=("serve",), working_dir=home / "sub") == app.workload
     with pytest.raises(ConfigInvalid, match=r"^sub/torpor\.yaml:1:7: apps: must"):
-        load("sub/torpor.yaml", {}, text="apps: 1\n")
+        load("sub/torpor.yaml", {}, texts={Path("sub/torpor.yaml"): b"apps: 1\n"})
 
 
 FULL = """

@@ -50,6 +50,7 @@ def build_app(keys: Layers) -> AppSpec:
         port=port,
         replicas=_replicas(keys, port),
         depends_on=build_dependencies(keys),
+        groups=_groups(keys),
         workload=build_process(keys, lifecycle, readiness),
     )
 
@@ -62,6 +63,17 @@ def _check_name(keys: Layers) -> None:
         "is no name for an app: up to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit",
         suggestion=lower if NAME.fullmatch(lower) else None,
     )
+
+
+def _groups(keys: Layers) -> frozenset[str]:
+    value = keys.get("member_of", [])
+    found: set[str] = set()
+    for position, item in enumerate(value if isinstance(value, list) else [value]):
+        if not NAME.fullmatch(item):
+            inner = (position,) if isinstance(value, list) else ()
+            keys.report("member_of", f"'{item}' is no name for a group; they are like those of apps", *inner)
+        found.add(item)
+    return frozenset(found)
 
 
 def _replicas(keys: Layers, port: int | None) -> int:

@@ -61,6 +61,20 @@ class Document:
         line, column = self._place(path, at_key=at_key)
         return Problem(self.file, line, column, dotted(path), message, suggestion)
 
+    def line(self, path: KeyPath) -> int:
+        """The line of the key at `path`, counted from 1."""
+        return self._place(path, at_key=True)[0]
+
+    def as_text(self, path: KeyPath) -> str:
+        """The scalar at `path` as it stands in the file, its variables not filled in; empty for what is none."""
+        node = self._root
+        for step in self.as_written(path):
+            found = self._child(node, step)
+            if found is None:
+                return ""
+            node = found[1]
+        return node.text if node is not None else ""
+
     def place(self, path: KeyPath) -> str:
         """`file:line:column` of the key at `path`."""
         line, column = self._place(path, at_key=True)

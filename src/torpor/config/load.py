@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
 from torpor.config.layers import Layer, Layers
+from torpor.config.written import find_origin
 from torpor.config.problems import KeyPath, Problem, Problems
 from torpor.config.scalars import parse_scalar
 from torpor.config.settings import Settings
@@ -35,14 +37,21 @@ _MAIN_ONLY = ("gateway", "allow_reboot", "reboot_command")
 _SECTIONS = ("gateway", "defaults", "apps", "include")
 
 
-def load(path: Path | str, environ: Mapping[str, str] = os.environ, *, text: str | None = None) -> Settings:
-    """The settings of the configuration at `path`, or of the `text` that is to be written there.
+def load(
+    path: Path | str,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    additions: Sequence[Path] = (),
+    texts: Mapping[Path, bytes] = MappingProxyType({}),
+) -> Settings:
+    """The settings of the configuration at `path`.
 
-    `${VAR}` is taken from `environ`.  Raises `ConfigInvalid` with every problem of
-    every file, in the order of the text.
+    `${VAR}` is taken from `environ`.  `additions` are files that count as if the last lines of
+    the file included them; `texts` are contents that stand in for those of files, which need not
+    be there.  Raises `ConfigInvalid` with every problem of every file, in the order of the text.
     """
-    loader = _Loader(environ)
-    settings = loader.load(os.fspath(path), None if text is None else text.encode())
+    loader = _Loader(environ, {os.path.realpath(file): text for file, text in texts.items()})
+    settings = loader.load(os.fspath(path), [os.fspath(file) for file in additions])
     if loader.problems:
         raise ConfigInvalid(loader.problems.sorted(), hint="Nothing was applied.")
     return settings
@@ -58,19 +67,25 @@ class _Source:
 
 
 class _Loader:
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], texts: Mapping[str, bytes]) -> None:
         self.problems = Problems()
         self._environ = environ
+        self._texts = texts
         self._sources: list[_Source] = []
         self._read: set[str] = set()
 
-    def load(self, path: str, raw: bytes | None) -> Settings:
-        self._file(path, (), (), raw)
+    def load(self, path: str, additions: Sequence[str]) -> Settings:
+        self._file(path, (), ())
+        defaults = self._sources[0].defaults if self._sources else ()
+        for file in additions:
+            self._file(file, (path,), defaults)
         settings = self._front(Settings(source=Path(os.path.abspath(path))))
         keys = self._apps()
         apps = {name: build_app(each) for name, each in keys.items()}
         check_together(apps, keys, settings, self._refused_apps())
-        return replace(settings, apps=tuple(apps.values()))
+        added = frozenset(map(os.path.abspath, additions))
+        origins = {name: find_origin(each, added) for name, each in keys.items()} if not self.problems else {}
+        return replace(settings, apps=tuple(apps.values()), origins=MappingProxyType(origins))
 
     def _front(self, settings: Settings) -> Settings:
         """`settings` with what only the main file says."""
@@ -96,13 +111,11 @@ class _Loader:
 
     # --- files ---
 
-    def _file(
-        self, path: str, parents: tuple[str, ...], inherited: tuple[Layer, ...], raw: bytes | None = None
-    ) -> None:
+    def _file(self, path: str, parents: tuple[str, ...], inherited: tuple[Layer, ...]) -> None:
         """Read the file and, after it, what it includes."""
         real = os.path.realpath(path)
         self._read.add(real)
-        raw = self._bytes(path) if raw is None else raw
+        raw = self._bytes(path)
         document = None if raw is None else read_document(path, raw, self._environ, self.problems)
         if document is None:
             return
@@ -157,6 +170,8 @@ class _Loader:
         return [file for file in found if os.path.isfile(file) and os.path.realpath(file) != own]
 
     def _bytes(self, path: str) -> bytes | None:
+        if (text := self._texts.get(os.path.realpath(path))) is not None:
+            return text
         try:
             with open(path, "rb") as file:
                 return file.read(MAX_BYTES + 1)

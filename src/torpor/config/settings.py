@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
+from torpor.config.origin import Origin
 from torpor.core.model import AppSpec
 
 
@@ -221,3 +222,5 @@ class Settings:
     """Whether an app's failure may reboot the machine."""
     reboot_command: tuple[str, ...] = ("systemctl", "reboot")
     apps: tuple[AppSpec, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}), compare=False)
+    """Where each app is written."""

@@ -119,7 +119,7 @@ def _by_shape(value: Value) -> str | None:
 
 def _problems(text: str, target: str, environ: Mapping[str, str]) -> list[str]:
     try:
-        load(target, environ, text=text)
+        load(target, environ, texts={target: text.encode()})
     except ConfigInvalid as error:
         return [str(problem) for problem in error.problems]
     return []

@@ -99,6 +99,16 @@ class Log(Keys, frozen=True):
 class Program(Keys, frozen=True):
     """What an app is."""
 
+    member_of: (
+        Annotated[
+            str | list[str],
+            about(
+                "Names under which commands mean it together with others: `torpor restart group:web`; one or a list.",
+                "web",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     command: (
         Annotated[
             str | list[str],

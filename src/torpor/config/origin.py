@@ -1,0 +1,32 @@
+"""Where the settings of an app come from: values for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A setting that somebody wrote."""
+
+    setting: str
+    """Its name; a single variable is `environment.NAME`."""
+    value: object
+    """Plain data, variables filled in."""
+    file: str
+    line: int
+    shared: bool
+    """It stands in `defaults`, not with the app."""
+    borrowed: bool
+    """All of it or a part was taken from Torpor's own environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an app is written, and what is written of it.  All else is a default."""
+
+    file: str
+    line: int
+    added: bool
+    """It was added by `torpor run`, and is in no file that a person wrote."""
+    written: tuple[Written, ...]
