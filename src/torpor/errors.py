@@ -66,6 +66,22 @@ class CannotImport(TorporError):
     status = 422
 
 
+class ConfigUnwritable(TorporError):
+    """What was to be written into the configuration could not be; nothing was changed."""
+
+    code = "config-unwritable"
+    fault = Fault.CONFIG
+    status = 409
+
+
+class NameTaken(TorporError):
+    """An app of that name is there already."""
+
+    code = "name-taken"
+    fault = Fault.CLIENT
+    status = 409
+
+
 class UnknownApp(TorporError):
     """No app of that name is configured."""
 

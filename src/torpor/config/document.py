@@ -274,6 +274,11 @@ class _Builder:
         self._problems.add(Problem(self._file, node.line, node.column, dotted(path), message))
 
 
+def is_text(plain: str) -> bool:
+    """Whether these words without quotes are text, and no number, truth value or nothing."""
+    return isinstance(plain_value(plain), str)
+
+
 def plain_value(text: str) -> Any:
     """The value of a scalar without quotes, by the YAML 1.2 core schema."""
     if text in _NULL:

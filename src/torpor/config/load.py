@@ -25,11 +25,11 @@ from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
 from torpor.config.layers import Layer, Layers
-from torpor.config.written import find_origin
 from torpor.config.problems import KeyPath, Problem, Problems
 from torpor.config.scalars import parse_scalar
 from torpor.config.settings import Settings
 from torpor.config.together import check_together
+from torpor.config.written import find_origin
 from torpor.errors import ConfigInvalid
 
 MAX_FILES = 1000
@@ -42,7 +42,7 @@ def load(
     environ: Mapping[str, str] = os.environ,
     *,
     additions: Sequence[Path] = (),
-    texts: Mapping[Path, bytes] = MappingProxyType({}),
+    texts: Mapping[Path, bytes] | Mapping[str, bytes] = MappingProxyType({}),
 ) -> Settings:
     """The settings of the configuration at `path`.
 

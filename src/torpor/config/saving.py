@@ -1,0 +1,94 @@
+"""What `torpor run` wrote down, and how it gets into the configuration file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torpor.config.additions import Additions
+from torpor.config.changes import differences
+from torpor.config.document import read_document
+from torpor.config.inserting import insert, replace_file
+from torpor.config.load import load
+from torpor.config.problems import Problem, Problems
+from torpor.config.settings import Settings
+from torpor.config.writing import app_lines, literal
+from torpor.errors import BadRequest, ConfigInvalid, ConfigUnwritable
+
+HEAD = "# Added by `torpor run`: `torpor save` moves it into the configuration, `torpor rm` removes it."
+_APPS = "apps:"
+
+
+def addition_text(name: str, settings: Mapping[str, object]) -> bytes:
+    """The file of an added app, in which all text stands for itself.  Raises `BadRequest` for what is none."""
+    try:
+        lines = app_lines(name, {key: _literal(value) for key, value in settings.items()})
+        return "\n".join([HEAD, _APPS, *lines, ""]).encode()
+    except (ValueError, TypeError) as error:
+        raise BadRequest(f"the settings of {name} hold what no file can: {error}") from None
+
+
+def in_words(invalid: ConfigInvalid, name: str, file: Path, hint: str) -> ConfigInvalid:
+    """The problems of an app that is in no file yet, named by its settings and not by their places in `file`."""
+    own: list[object] = []
+    for problem in invalid.problems:
+        if isinstance(problem, Problem) and os.path.realpath(problem.file) == os.path.realpath(file):
+            setting = problem.setting.removeprefix(f"apps.{name}").removeprefix(".")
+            guess = f" (did you mean '{problem.suggestion}'?)" if problem.suggestion else ""
+            own.append(f"{setting or name}: {problem.message}{guess}")
+    return ConfigInvalid(tuple(own) or invalid.problems, hint=hint)
+
+
+def drop_need(additions: Additions, user: str, needed: str) -> None:
+    """Write an added app anew, without its need of another one.  Raises `StateUnusable`."""
+    path = additions.path(user)
+    document = read_document(str(path), path.read_bytes(), os.environ, Problems())
+    assert document is not None, "it was loaded before"
+    settings = dict(document.data["apps"][user])
+    needs = settings.get("depends_on", [])
+    if isinstance(needs, dict):
+        settings["depends_on"] = {name: need for name, need in needs.items() if name != needed}
+    else:
+        names = [needs] if isinstance(needs, str) else needs
+        settings["depends_on"] = [name for name in names if name != needed]
+    additions.write(user, addition_text(user, settings))
+
+
+def save_into(source: Path, additions: Additions, names: Sequence[str]) -> tuple[Settings, int]:
+    """Put added apps into the configuration file; what it comes to then, and the first new line.
+
+    The additions themselves are left where they are.  Raises `ConfigInvalid` where the file has
+    problems already, and `ConfigUnwritable`; nothing has changed then.
+    """
+    rest = [file for file in additions.files() if file.stem not in names]
+    before = load(source, additions=additions.files())
+    blocks = []
+    try:
+        raw = source.read_bytes()
+        for name in names:
+            lines = additions.path(name).read_text(encoding="utf-8").splitlines()
+            blocks.append(lines[lines.index(_APPS) + 1 :])
+    except OSError as error:
+        raise ConfigUnwritable(f"cannot read {error.filename}: {error.strerror}") from error
+    found, after = insert(raw, blocks), None
+    if found is not None:
+        with contextlib.suppress(ConfigInvalid):
+            after = load(source, additions=rest, texts={source: found[0]})
+    if found is None or after is None or differences(before, after):
+        text = "\n".join(line for block in blocks for line in block)
+        raise ConfigUnwritable(
+            f"{source} is written in a way that lines cannot be added to safely",
+            hint=f"`torpor rm {' '.join(names)}`, put this below `apps:`, and `torpor apply`:\n{text}",
+        )
+    replace_file(source, raw, found[0])
+    return after, found[1]
+
+
+def _literal(value: object) -> object:
+    if isinstance(value, str):
+        return literal(value)
+    if isinstance(value, Mapping):
+        return {literal(str(key)): _literal(item) for key, item in value.items()}
+    return [_literal(item) for item in value] if isinstance(value, list) else value
