@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torpor.config.settings import GatewaySpec, Limits
 from torpor.core.routing import RoutingTable
 from torpor.core.upstream import Upstream
-from torpor.gateway import listener
 from torpor.gateway.headers import parse_networks
 from torpor.gateway.http import LINGER, ClientConnection
+from torpor.gateway.listeners import Listeners, Prepared
 from torpor.gateway.pool import Pool
 from torpor.gateway.waiting.room import WaitingRoom
 from torpor.gateway.waiting.text import LOG_LINES
@@ -56,14 +55,12 @@ class Gateway:
         self.table: RoutingTable[Door] = RoutingTable([])
         self.tunnels: set[Tunnel] = set()
         self.closing = False
-        limits = spec.limits
-        self.harmless_size = min(limits.request_line, limits.headers_size, 4 * limits.headers_count)
+        self.harmless_size = _harmless_size(spec.limits)
         """A head of that many bytes breaks no limit; a field takes four bytes at least."""
         self.loop: asyncio.AbstractEventLoop
         self._seam = seam
         self._connections: set[ClientConnection] = set()
-        self._servers: list[asyncio.Server] = []
-        self._addresses: list[tuple[str, int]] = []
+        self._listeners = Listeners(self._protocol)
         self._interval = _sweep_interval(spec.limits)
         self._timer: asyncio.TimerHandle | None = None
         self._pool_swept = 0.0
@@ -81,24 +78,30 @@ class Gateway:
         self._emptied = asyncio.Event()
         self.reroute()
         self._seam.listen(self)
-        try:
-            handed = {sock.getsockname()[:2]: sock for sock in inherited}
-            for listen in self.spec.listen:
-                context = None if listen.tls is None else listener.tls_context(listen.tls)
-                sock = handed.pop((listen.host, listen.port), None) or listener.bind(listen)
-                await self._listen(sock, context)
-            for sock in handed.values():
-                await self._listen(sock, None)
-        except BaseException:
-            for server in self._servers:
-                server.close()
-            raise
+        await self._listeners.open(self.spec.listen, inherited, self.spec.limits.header_timeout)
+
+    def prepare(self, spec: GatewaySpec) -> Prepared:
+        """Open what other settings need.  Raises `ListenFailed`; nothing has changed then."""
+        return self._listeners.prepare(spec.listen)
+
+    def abandon(self, prepared: Prepared) -> None:
+        """Those settings will not hold after all."""
+        self._listeners.abandon(prepared)
+
+    async def change(self, spec: GatewaySpec, prepared: Prepared) -> None:
+        """Let other settings hold, and other routes.  Limits hold for connections that are accepted from now on."""
+        self.spec = spec
+        self.trusted = parse_networks(spec.trusted_proxies)
+        self.harmless_size = _harmless_size(spec.limits)
+        self.pool.head_limit = spec.limits.headers_size
+        self._interval = _sweep_interval(spec.limits)
+        self.reroute()
+        await self._listeners.commit(prepared, spec.limits.header_timeout)
 
     async def close(self, drain: float) -> None:
         """Stop accepting, let requests in flight end for up to `drain` seconds, cut the rest."""
         self.closing = True
-        for server in self._servers:
-            server.close()
+        self._listeners.close()
         for connection in list(self._connections):
             connection.close_if_idle()
         for tunnel in list(self.tunnels):
@@ -117,7 +120,7 @@ class Gateway:
 
     def addresses(self) -> list[tuple[str, int]]:
         """Where it listens: host and port of each listener, in the order of the configuration."""
-        return list(self._addresses)
+        return self._listeners.addresses()
 
     def reroute(self) -> None:
         """Read the apps' routes again.  Requests in flight are not disturbed."""
@@ -168,18 +171,8 @@ class Gateway:
 
     # --- inside ----------------------------------------------------------------------------
 
-    async def _listen(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
-        scheme = "http" if context is None else "https"
-        server = await self.loop.create_server(
-            lambda: ClientConnection(self, scheme),
-            sock=sock,
-            backlog=listener.BACKLOG,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else self.spec.limits.header_timeout,
-        )
-        self._servers.append(server)
-        host, port = sock.getsockname()[:2]
-        self._addresses.append((host, port))
+    def _protocol(self, scheme: str) -> Callable[[], ClientConnection]:
+        return lambda: ClientConnection(self, scheme)
 
     def _check_emptied(self) -> None:
         if self.closing and not self._connections:
@@ -199,6 +192,10 @@ class Gateway:
         self._timer = None
         if self._connections or len(self.pool):
             self._wind()
+
+
+def _harmless_size(limits: Limits) -> int:
+    return min(limits.request_line, limits.headers_size, 4 * limits.headers_count)
 
 
 def _sweep_interval(limits: Limits) -> float:

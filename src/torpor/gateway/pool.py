@@ -25,7 +25,7 @@ class Pool:
     def __init__(self, head_limit: int) -> None:
         self.idle: dict[Upstream, list[BackendConnection]] = {}
         """By upstream, the last used at the end.  The hot path of `Exchange` takes and puts here itself."""
-        self._head_limit = head_limit
+        self.head_limit = head_limit
 
     def __len__(self) -> int:
         return sum(map(len, self.idle.values()))
@@ -46,7 +46,7 @@ class Pool:
         endpoint = upstream.endpoint
         async with asyncio.timeout(CONNECT_TIMEOUT):
             _, backend = await loop.create_connection(
-                lambda: BackendConnection(self, upstream, self._head_limit), endpoint.host, endpoint.port
+                lambda: BackendConnection(self, upstream, self.head_limit), endpoint.host, endpoint.port
             )
         return backend
 
