@@ -15,24 +15,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from torpor import __version__, notify
+from torpor.config.additions import Additions, load_all
 from torpor.config.find import find_config
 from torpor.config.load import load
 from torpor.config.paths import log_path, socket_path, state_dir
-from torpor.config.settings import Settings
+from torpor.config.saving import addition_text, in_words
+from torpor.config.settings import GatewaySpec, Listen, Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
 from torpor.core.graph import levels
 from torpor.core.instance import UNUSED
 from torpor.core.messages import (
+    AdaptInstance,
     Adopted,
     Announce,
     CloseUpgraded,
     DropUpstream,
     Effect,
+    Forget,
     GrantTicket,
     Input,
     InstanceInput,
@@ -46,22 +52,24 @@ from torpor.core.messages import (
     StopInstance,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, Event, Phase, Route
-from torpor.errors import TorporError, UnknownApp
+from torpor.core.model import AppSpec, Event, InstanceId, Phase, Route
+from torpor.errors import ConfigInvalid, ListenFailed, TorporError, UnknownApp
 from torpor.gateway.gateway import Gateway
-from torpor.gateway.listener import inherited
+from torpor.gateway.listener import bind, inherited
+from torpor.gateway.listeners import Prepared
 from torpor.providers.base import Provider, Survivor
 from torpor.providers.process import files
 from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
 from torpor.runtime import clock
 from torpor.runtime.actions import Actions
-from torpor.runtime.console import Console
+from torpor.runtime.console import TOLD, Console
 from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.journal import Journal
 from torpor.runtime.ownlog import bounded
+from torpor.runtime.running_set import RunningSet
 from torpor.runtime.state import StateFile
 
 log = logging.getLogger(__name__)
@@ -80,22 +88,70 @@ def main(config: str | None = None, *, exit_with: str | None = None) -> int:
     if log_stream := bounded(sys.stdout, sys.stderr, log_path()):
         sys.stdout = sys.stderr = log_stream
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = load(find_config(config))
+    state = Path(state_dir())
+    additions = Additions(state / "apps")
+    settings, left_out = load_all(find_config(config), additions)
+    for problem in left_out:
+        log.error("left out: %s", problem)
     if exit_with is not None and exit_with not in {app.name for app in settings.apps}:
         raise UnknownApp(f"no app is named {exit_with!r}", hint="`--exit-with` takes the name of an app")
     files.take_all()
-    console = Console(sys.stdout, colour=_wants_colour())
-    daemon = Daemon(settings, Path(state_dir()), socket_path(), console, exit_with=exit_with)
+    console = Console(sys.stdout, colour=_wants_colour(sys.stdout))
+    daemon = Daemon(settings, state, socket_path(), console, exit_with=exit_with)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(daemon.run())
+
+
+def main_alone(name: str, app: Mapping[str, object], *, listens: bool) -> int:
+    """Run a daemon in the foreground for one app and as long as that runs; returns its exit code.
+
+    Its settings are those of an app of the configuration.  What it writes goes to stdout, what
+    Torpor has to say to stderr.  `listens`: it has a port, so that a gateway is opened for it on
+    the loopback, at the usual port or another one.  Raises `BadRequest`, `ConfigInvalid` or
+    `StateUnusable`; nothing was started then.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    source = Path.cwd() / "torpor run"  # there is no such file: problems of an app are told by its settings
+    try:
+        settings = load(source, texts={source: addition_text(name, app)})
+    except ConfigInvalid as invalid:
+        raise in_words(invalid, name, source, "Nothing was started.") from None
+    settings = replace(settings, gateway=replace(settings.gateway, listen=_free() if listens else ()))
+    files.take_all()
+    # Not the usual directory: what another daemon left alive there is not ours to end.
+    state = Path(state_dir()) / "alone"
+    told = TOLD - {"asleep", "waking", "waiting"}  # of one app that runs, and whose output stands here
+    console = Console(sys.stderr, colour=_wants_colour(sys.stderr), told=told)
+    daemon = Daemon(settings, state, socket_path(), console, exit_with=name, show=name)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(daemon.run())
+
+
+def _free() -> tuple[Listen, ...]:
+    """The gateway's usual address, or another port of the loopback where that is taken."""
+    usual = GatewaySpec().listen[0]
+    try:
+        bind(usual).close()
+    except ListenFailed:
+        return (replace(usual, port=0),)
+    return (usual,)
 
 
 class Daemon:
     """Everything that lives as long as the daemon."""
 
     def __init__(
-        self, settings: Settings, state: Path, control: str, console: Console, *, exit_with: str | None = None
+        self,
+        settings: Settings,
+        state: Path,
+        control: str,
+        console: Console,
+        *,
+        exit_with: str | None = None,
+        show: str | None = None,
     ) -> None:
+        """`exit_with`: the app whose end is the daemon's; `show`: the app whose output goes to stdout."""
+        self._show = show
         self._settings = settings
         self._exit_with = exit_with
         self._exit_code = 0
@@ -103,6 +159,7 @@ class Daemon:
         self._console = console
         self._state = StateFile(state)
         self._journal = Journal()
+        self._started = time.time()
         self._asked_to_end = 0
         self._keep_apps = False
         self._ending = asyncio.Event()
@@ -111,6 +168,9 @@ class Daemon:
         self._engine: Engine
         self._actions: Actions
         self._seam: LocalSeam
+        self._set: RunningSet
+        self._applying: asyncio.Task[None] | None = None
+        self._folder = state
         self._process = ProcessProvider(state, self._report, base_environment(os.environ))
 
     async def run(self) -> int:
@@ -119,7 +179,7 @@ class Daemon:
             memory = self._state.open()
             stack.push_async_callback(self._state.close)
             fleet = Fleet(self._settings.apps, memory, clock.now())
-            self._state.watch(lambda name: fleet.apps[name].memory)
+            self._state.watch(lambda name: fleet.apps[name].memory if name in fleet.apps else None)
             await self._process.open()
             stack.push_async_callback(self._process.close)
 
@@ -136,7 +196,18 @@ class Daemon:
             stack.push_async_callback(gateway.close, CUT)
 
             desk = Desk(self._engine, self._journal, self._provider, self.end)
-            control = ControlServer(desk, self._control, self._info(gateway))
+            front = _Front(self._seam, gateway)
+            self._set = RunningSet(
+                self._settings,
+                Additions(self._folder / "apps"),
+                engine=self._engine,
+                desk=desk,
+                journal=self._journal,
+                provider=self._provider,
+                front=front,
+            )
+            control = ControlServer(desk, self._control, self._info(gateway), self._set)
+            front.changed = lambda: control.inform(self._info(gateway))
             await control.open()
             stack.push_async_callback(control.close)
 
@@ -144,6 +215,8 @@ class Daemon:
                 self._journal.subscribe(self._console.tell)
                 self._journal.subscribe(self._end_with)
                 self._greet(gateway)
+                if self._show is not None:
+                    self._process.output(InstanceId(self._show)).subscribe(_print_line)
                 # No await between the two: an end that comes now is told to an engine that knows of it.
                 adopted, refused = self._adopt(survivors)
                 self._engine.open(self._perform, adopted)
@@ -151,6 +224,7 @@ class Daemon:
                 control.mark_ready()
                 with self._supervised():
                     await self._ending.wait()
+                self._set.close()
                 if not self._keep_apps:
                     await self._stop_apps(gateway)
         return self._exit_code
@@ -181,9 +255,9 @@ class Daemon:
 
     def _end_with(self, event: Event) -> None:
         """End if the app whose end is the daemon's has ended by itself, for good."""
-        if event.app != self._exit_with or self._ending.is_set():
+        app = self._engine.fleet.apps.get(event.app)
+        if app is None or event.app != self._exit_with or self._ending.is_set():
             return
-        app = self._engine.fleet.apps[event.app]
         ended = app.instances[0].completed is not None or app.phase is Phase.FAILED
         if ended and app.phase in UNUSED:
             info = app.instances[0].exit
@@ -226,7 +300,8 @@ class Daemon:
                 log.error("%s", error)
 
     async def _stop_apps(self, gateway: Gateway) -> None:
-        self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
+        if self._engine.fleet.alive:
+            self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
         settled = asyncio.Event()
 
         def look(_event: Event | None) -> None:
@@ -261,7 +336,14 @@ class Daemon:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case StartInstance() | ProbeInstance() | WatchInstance() | StopInstance() | KillInstance():
+            case (
+                StartInstance()
+                | ProbeInstance()
+                | WatchInstance()
+                | AdaptInstance()
+                | StopInstance()
+                | KillInstance()
+            ):
                 self._actions.perform(effect)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
                 self._seam.perform(effect)
@@ -269,12 +351,17 @@ class Daemon:
                 self._journal.announce(effect)
             case Remember(app=app):
                 self._state.remember(app)
+            case Forget(app=app):
+                self._actions.perform(effect)
+                self._seam.forget(app)
+                self._journal.forget(app)
+                self._state.remember(app)
             case Reboot(app=app, text=text):
                 self._reboot(app, text)
 
     def _reboot(self, app: str, text: str) -> None:
-        command = self._settings.reboot_command
-        if not self._settings.allow_reboot:
+        command = self._set.settings.reboot_command
+        if not self._set.settings.allow_reboot:
             log.error("%s: %s; a reboot is asked for, but `allow_reboot` is not set", app, text)
             return
         log.critical("%s: %s; rebooting: %s", app, text, " ".join(command))
@@ -291,30 +378,55 @@ class Daemon:
             stack.callback(loop.remove_signal_handler, number)
         # A closed terminal ends what was started in it; a daemon without one has nothing to hang up.
         in_terminal = any(os.isatty(fd) for fd in (0, 1, 2))
-        loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else _ignore_hangup)
+        loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else self._hang_up)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         return stack
+
+    def _hang_up(self) -> None:
+        """SIGHUP: apply the configuration, once more if that comes while it is being applied."""
+        before = self._applying
+        self._applying = asyncio.get_running_loop().create_task(self._apply_after(before))
+
+    async def _apply_after(self, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        notify.reloading("applies the configuration")
+        try:
+            changes = await self._set.apply()
+        except ConfigInvalid as invalid:
+            for problem in invalid.problems:
+                log.error("%s", problem)
+            log.error("SIGHUP: the configuration has problems; nothing was applied")
+        except TorporError as error:
+            log.error("SIGHUP: %s; nothing was applied", error)
+        else:
+            log.info("SIGHUP: applied; %s", "some apps changed" if changes else "nothing has changed")
+        if not self._ending.is_set():
+            notify.ready(f"runs {self._apps()}")
 
     def _info(self, gateway: Gateway) -> DaemonInfo:
         return DaemonInfo(
             version=__version__,
             pid=os.getpid(),
             config=str(self._settings.source),
-            listen=tuple(_urls(self._settings, gateway)),
-            started_at=time.time(),
+            listen=tuple(_urls(gateway)),
+            started_at=self._started,
         )
 
     def _apps(self) -> str:
-        count = len(self._settings.apps)
+        count = len(self._set.settings.apps)
         return "1 app" if count == 1 else f"{count} apps"
 
     def _greet(self, gateway: Gateway) -> None:
         say = self._console.say
-        say(f"torpor {__version__} runs {self._apps()} of {self._settings.source}")
-        base = _urls(self._settings, gateway)[0]
-        for app in self._settings.apps:
+        if self._show is None:
+            say(f"torpor {__version__} runs {self._apps()} of {self._settings.source}")
+        else:
+            say(f"torpor {__version__} runs {self._show} alone; Ctrl-C ends both")
+        bases = _urls(gateway)
+        for app in self._settings.apps if bases else ():
             for route in app.routes:
-                say(f"  {app.name:<14}  {_url(base, route)}")
+                say(f"  {app.name:<14}  {_url(bases[0], route)}")
         say()
 
 
@@ -325,12 +437,28 @@ async def _beat(pause: float) -> None:
         await asyncio.sleep(pause)
 
 
-def _ignore_hangup() -> None:
-    log.info("SIGHUP is ignored: it has no meaning yet to a daemon without a terminal")
+class _Front:
+    """The gateway, as the running set has it follow."""
+
+    def __init__(self, seam: LocalSeam, gateway: Gateway) -> None:
+        self._seam = seam
+        self._gateway = gateway
+        self.changed: Callable[[], None] = lambda: None
+
+    def prepare(self, spec: GatewaySpec) -> Prepared:
+        """Open what these settings need.  Raises `ListenFailed`; nothing has changed then."""
+        return self._gateway.prepare(spec)
+
+    async def change(self, spec: GatewaySpec, prepared: object) -> None:
+        """Let them hold, and the routes of the apps that there are now."""
+        assert isinstance(prepared, Prepared)
+        self._seam.follow()
+        await self._gateway.change(spec, prepared)
+        self.changed()
 
 
-def _urls(settings: Settings, gateway: Gateway) -> list[str]:
-    listens = zip(settings.gateway.listen, gateway.addresses(), strict=False)
+def _urls(gateway: Gateway) -> list[str]:
+    listens = zip(gateway.spec.listen, gateway.addresses(), strict=False)
     return [
         f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         for listen, (host, port) in listens
@@ -345,8 +473,15 @@ def _url(base: str, route: Route) -> str:
     return f"{scheme}://{host}:{port}{route.path}"
 
 
-def _wants_colour() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def _print_line(line: str) -> None:
+    """Write a line of an app; a reader that has left does not end it."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+def _wants_colour(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -380,7 +380,7 @@ async def test_a_body_is_limited(tmp_path: Path) -> None:
         with closing(socket.socket(socket.AF_UNIX)) as raw:
             raw.settimeout(20)
             raw.connect(str(tmp_path / "t.sock"))
-            raw.sendall(b"POST /api/v1/apps/web/stop HTTP/1.1\r\nHost: t\r\nContent-Length: 70000\r\n\r\n")
+            raw.sendall(b"POST /api/v1/apps/web/stop HTTP/1.1\r\nHost: t\r\nContent-Length: 2000000\r\n\r\n")
             text = b""
             while piece := await asyncio.to_thread(raw.recv, 65536):
                 text += piece

@@ -16,6 +16,9 @@ from torpor.errors import TorporError, UnknownApp
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+GROUP = "group:"
+"""What stands before the name of a group."""
+
 COMPLETION_TIMEOUT = 0.1
 """Seconds that pressing Tab may wait for the daemon."""
 
@@ -36,6 +39,9 @@ def select(apps: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[st
         if name in by_name:
             chosen[name] = by_name[name]
             continue
+        if name.startswith(GROUP):
+            chosen.update(_members(apps, name.removeprefix(GROUP)))
+            continue
         if not is_glob(name):
             raise unknown(name, by_name)
         from fnmatch import fnmatchcase  # noqa: PLC0415  # plain names do not pay for it
@@ -48,8 +54,20 @@ def select(apps: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[st
 
 
 def is_glob(name: str) -> bool:
-    """Whether a name may mean several apps."""
-    return any(char in name for char in "*?[")
+    """Whether a name may mean several apps: `web-*`, or `group:web`."""
+    return name.startswith(GROUP) or any(char in name for char in "*?[")
+
+
+def _members(apps: Sequence[dict[str, Any]], group: str) -> dict[str, dict[str, Any]]:
+    """The apps of a group (or of those that a glob means).  Raises `UnknownApp` where there are none."""
+    from fnmatch import fnmatchcase  # noqa: PLC0415  # plain names do not pay for it
+
+    found = {app["name"]: app for app in apps if any(fnmatchcase(each, group) for each in app["groups"])}
+    if not found:
+        groups = sorted({each for app in apps for each in app["groups"]})
+        hint = f"There are: {', '.join(groups)}." if groups else "`member_of: NAME` puts an app into one."
+        raise UnknownApp(f"no app is in a group {group!r}", hint=hint)
+    return found
 
 
 def unknown(name: str, known: Sequence[str] | dict[str, Any]) -> UnknownApp:
@@ -74,8 +92,14 @@ def complete_app(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
         apps = Client(socket_path(), timeout=COMPLETION_TIMEOUT).get("apps")
     except (TorporError, ValueError):
         return []
+    groups = sorted({GROUP + group for app in apps for group in app["groups"]})
     return [
-        CompletionItem(app["name"], help=app["state"]) for app in apps if app["name"].startswith(incomplete)
+        *(
+            CompletionItem(app["name"], help=app["state"])
+            for app in apps
+            if app["name"].startswith(incomplete)
+        ),
+        *(CompletionItem(group) for group in groups if group.startswith(incomplete)),
     ]
 
 

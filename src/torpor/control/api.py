@@ -41,15 +41,17 @@ from torpor.control.problems import (
 )
 from torpor.control.query import count, flag
 from torpor.control.render import app_detail, app_document, json_response
+from torpor.control.set_changes import SetChanges
 from torpor.control.stream import Source, StreamResponse
 from torpor.control.wishes import Wishes
 from torpor.core.model import Event, InstanceId
 from torpor.errors import BadRequest, UnknownApp
 from torpor.providers.base import Output, Stream
+from torpor.runtime.keeper import Keeper
 from torpor.runtime.operator import Operator
 
-MAX_BODY = 64 * 1024
-"""Bytes; no request of this API needs a body at all."""
+MAX_BODY = 1024 * 1024
+"""Bytes; an app that is added may bring a whole environment along."""
 MAX_LINES = 10_000
 """Log lines per app that one answer looks back on."""
 MAX_EVENTS = 10_000
@@ -81,10 +83,11 @@ class DaemonInfo:
 class Api:
     """The endpoints and what they share."""
 
-    def __init__(self, operator: Operator, info: DaemonInfo) -> None:
+    def __init__(self, operator: Operator, info: DaemonInfo, keeper: Keeper | None = None) -> None:
         self._operator = operator
-        self._info = info
+        self.info = info
         self._wishes = Wishes(operator)
+        self._set = None if keeper is None else SetChanges(keeper, operator, self._wishes)
         self.followers = Followers()
         self.ready = False
         """What `/readyz` says."""
@@ -102,6 +105,7 @@ class Api:
             Route("/apps", self.apps),
             Route("/apps/{name}", self.app),
             Route("/apps/{name}/logs", self.logs),
+            *(self._set.routes() if self._set is not None else ()),
             *self._wishes.routes(),
         ]
         starlette = Starlette(routes=[Mount("/api/v1", routes=routes)], exception_handlers=HANDLERS)
@@ -130,7 +134,7 @@ class Api:
 
     async def version(self, _request: Request) -> Response:
         """Who answers here."""
-        info = self._info
+        info = self.info
         return json_response(
             {
                 "name": "torpor",
@@ -166,7 +170,7 @@ class Api:
         keep_apps = flag(request, "keep_apps")
         self.ready = False
         self._operator.shut_down(keep_apps=keep_apps)
-        return json_response({"shutting_down": True, "pid": self._info.pid}, status=202)
+        return json_response({"shutting_down": True, "pid": self.info.pid}, status=202)
 
     # --- streams ------------------------------------------------------------
 
@@ -261,7 +265,9 @@ async def _guard(
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:18]) > MAX_BODY:
-        error = BodyTooLarge(f"a request body of more than {MAX_BODY} bytes", hint="No request needs a body.")
+        error = BodyTooLarge(
+            f"a request body of more than {MAX_BODY} bytes", hint="No request needs as much."
+        )
         response = problem_response(error)
         response.headers["connection"] = "close"
         await response(scope, receive, send)

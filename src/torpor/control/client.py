@@ -85,9 +85,16 @@ class Answer:
 
     def lines(self) -> Iterator[bytes]:
         """The body line by line, as it comes, without the line ends.  Raises `Problem`."""
+        yield from self.lines_from_now()
+
+    def lines_from_now(self) -> Iterator[bytes]:
+        """Like `lines`, once the answer has begun: a stream then has all that comes.  Raises `Problem`."""
         self._read_head()
         if self.status >= 400:
             self._check(b"".join(self._pieces()))
+        return self._lines()
+
+    def _lines(self) -> Iterator[bytes]:
         rest = b""
         for piece in self._pieces():
             *whole, rest = (rest + piece).split(b"\n")
@@ -164,16 +171,22 @@ class Client:
         with self.send("POST", *segments, params=params) as answer:
             return answer.document()
 
+    def delete(self, *segments: str, **params: str | float | list[str]) -> Any:
+        """Like `get`, with DELETE; waits as long as it takes."""
+        with self.send("DELETE", *segments, params=params, patience=None) as answer:
+            return answer.document()
+
     def send(
         self,
         method: str,
         *segments: str,
         params: Params | None = None,
+        body: object = None,
         accept: str = "application/json",
         patience: float | None = -1,
         output: int | None = None,
     ) -> Answer:
-        """Send a request; the answer is read when it is asked for.
+        """Send a request, with a JSON document as `body`; the answer is read when it is asked for.
 
         `patience` is how many seconds the daemon may be silent; None: for ever, -1: as long as usual.
         `output` is the descriptor to which the answer is printed: reading raises `ReaderLeft`
@@ -183,16 +196,17 @@ class Client:
         target = "/api/v1/" + "/".join(quote(segment, safe="") for segment in segments)
         if params:
             target += "?" + urlencode(params, doseq=True)
+        content = b"" if body is None else json.dumps(body).encode()
         head = (
             f"{method} {target} HTTP/1.1\r\nHost: torpor\r\nAccept: {accept}\r\n"
-            "Content-Length: 0\r\nConnection: close\r\n\r\n"
+            f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
         )
         stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             stream.settimeout(self._timeout)
             with _translated(self._path):
                 stream.connect(self._path)
-                stream.sendall(head.encode("ascii"))
+                stream.sendall(head.encode("ascii") + content)
             if patience == -1:
                 patience = min(self._timeout, LOOK_TIMEOUT) if method == "GET" else self._timeout
             stream.settimeout(patience)

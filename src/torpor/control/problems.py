@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from torpor.config.problems import Problem
 from torpor.control.render import encode
-from torpor.errors import Fault, TorporError
+from torpor.errors import ConfigInvalid, Fault, TorporError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -80,6 +82,9 @@ def problem_response(error: TorporError, **extra: object) -> Response:
 async def on_torpor_error(_request: Request, error: Exception) -> Response:
     """Starlette's handler for the tree of `errors`."""
     assert isinstance(error, TorporError)
+    if isinstance(error, ConfigInvalid):
+        problems = [asdict(one) if isinstance(one, Problem) else str(one) for one in error.problems]
+        return problem_response(error, problems=problems)
     return problem_response(error)
 
 

@@ -86,6 +86,8 @@ class AppDocument(msgspec.Struct, frozen=True):
     depends_on: list[DependencyDocument]
     held_by: list[str]
     """Apps that need it now."""
+    groups: list[str]
+    """Names under which commands mean it together with others."""
     instances: list[InstanceDocument]
 
 
@@ -211,6 +213,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
             for needed in snapshot.spec.depends_on
         ],
         held_by=list(snapshot.held_by),
+        groups=sorted(snapshot.spec.groups),
         instances=instances,
     )
 

@@ -21,6 +21,7 @@ from uvicorn.server import ServerState
 
 from torpor.control.api import Api, DaemonInfo
 from torpor.errors import StateUnusable
+from torpor.runtime.keeper import Keeper
 from torpor.runtime.operator import Operator
 
 __all__ = ["ControlServer", "DaemonInfo"]
@@ -36,8 +37,15 @@ CLOSE_LIMIT = 2.0
 class ControlServer:
     """Serves the API from `open` to `close`."""
 
-    def __init__(self, operator: Operator, socket_path: str | Path, info: DaemonInfo) -> None:
-        self._api = Api(operator, info)
+    def __init__(
+        self,
+        operator: Operator,
+        socket_path: str | Path,
+        info: DaemonInfo,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """Without a `keeper` the set of apps cannot be changed."""
+        self._api = Api(operator, info, keeper)
         self._path = Path(socket_path)
         self._pid = info.pid
         self._state = ServerState()
@@ -68,6 +76,10 @@ class ControlServer:
         self._server = await asyncio.get_running_loop().create_unix_server(
             lambda: HttpToolsProtocol(config, self._state, {}), sock=listener
         )
+
+    def inform(self, info: DaemonInfo) -> None:
+        """Tell this of the daemon from now on."""
+        self._api.info = info
 
     def mark_ready(self) -> None:
         """From now on `/readyz` answers 200."""

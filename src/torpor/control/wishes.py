@@ -81,6 +81,18 @@ class Wishes:
             )
         return self._outcome(verb.value, before, after, took)
 
+    async def start(self, request: Request, word: str, name: str) -> Response:
+        """Start an app that is new; with `wait`, answer when it is ready."""
+        wait, timeout = flag(request, "wait", default=True), seconds(request, "timeout")
+        before = self._operator.app(name)
+        self._operator.command(Verb.START, name)
+        if not wait:
+            return self._outcome(word, before, self._operator.app(name), None)
+        after, took = await self._come_true(request, Verb.START, word, name, timeout)
+        if after.phase not in SUCCESS:
+            return self._failed(word, after)
+        return self._outcome(word, before, after, took)
+
     async def scale(self, request: Request) -> Response:
         """Have `replicas` instances of an app; with `wait`, answer when nothing is under way any more."""
         name, replicas = _name(request), whole_number(request, "replicas")

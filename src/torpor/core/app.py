@@ -213,11 +213,11 @@ class App:
             due.append(first)
         return min(due, default=None)
 
-    def boot(self, now: float) -> list[Effect]:
-        """The daemon has come up: start what is to be kept running."""
+    def boot(self, now: float, by: str = "boot") -> list[Effect]:
+        """The daemon has come up, or the app is new: start what is to be kept running."""
         self._out = []
         if self.want is Want.UP:
-            self._tell_all(WakeRequested(self.spec.name, "boot"), now)
+            self._tell_all(WakeRequested(self.spec.name, by), now)
         return self._out
 
     def close(self) -> list[Effect]:

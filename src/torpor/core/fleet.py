@@ -128,7 +128,7 @@ class Fleet:
         configured = [spec.name for spec in message.apps]
         for name in configured:
             if name not in before:
-                effects += self._after(self.apps[name], self.apps[name].boot(now), now)
+                effects += self._after(self.apps[name], self.apps[name].boot(now, "the configuration"), now)
         removed = [app for name, app in self.apps.items() if name not in configured and not app.leaving]
         for app in removed:
             effects += app.leave()

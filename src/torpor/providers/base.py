@@ -121,6 +121,13 @@ class Output(Protocol):
 class Provider(Protocol):
     """Brings instances to life and ends them."""
 
+    def check(self, spec: AppSpec) -> None:
+        """Raise `StartFailed` where no start can succeed as things are: no such program, and the like.
+
+        Nothing is promised where it returns.
+        """
+        ...
+
     async def start(self, launch: Launch) -> Running:
         """Start it.  Raises `StartFailed`; then nothing of the attempt is alive."""
         ...

@@ -164,6 +164,11 @@ class FakeProvider:
             del self._found[id]
             self.discards.append((id, generation))
 
+    def check(self, spec: AppSpec) -> None:
+        """See `Provider.check`."""
+        if (refusal := self.plans.get(spec.name, Plan()).refuse) is not None:
+            raise StartFailed(refusal)
+
     async def start(self, launch: Launch) -> Running:
         """See `Provider.start`."""
         self.starts.append(launch)

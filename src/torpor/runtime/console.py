@@ -9,13 +9,17 @@ from torpor.core.model import Event
 
 TOLD = frozenset(
     {
+        "added",
         "asleep",
         "backoff",
+        "changed",
         "done",
         "exited",
         "failed",
         "killing",
+        "leaving",
         "ready",
+        "removed",
         "start-failed",
         "stop-problem",
         "unready",
@@ -40,13 +44,15 @@ _COLOURS = {
 class Console:
     """Writes events to a stream; falls silent when the stream breaks."""
 
-    def __init__(self, out: TextIO, *, colour: bool) -> None:
+    def __init__(self, out: TextIO, *, colour: bool, told: frozenset[str] = TOLD) -> None:
+        """`told`: the kinds of events that are told."""
         self._out: TextIO | None = out
+        self._told = told
         self._colour = colour
 
     def tell(self, event: Event) -> None:
         """Write one event, if it is of a kind that is told."""
-        if event.kind in TOLD:
+        if event.kind in self._told:
             at = time.strftime("%H:%M:%S", time.localtime(event.at))
             self.say(f"{at}  {event.app:<14}  {self._painted(event)}")
 

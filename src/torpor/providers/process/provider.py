@@ -43,6 +43,7 @@ from torpor.providers.process.spawn import (
     Surroundings,
     arguments,
     fill_in,
+    find_program,
     keep_ignored_signals_to_ourselves,
     surroundings,
 )
@@ -114,6 +115,17 @@ class ProcessProvider:
         self._reaper.open()
         self._nursery.open()
         self._mover = ThreadPoolExecutor(1, thread_name_prefix="torpor-cgroup")
+
+    def check(self, spec: AppSpec) -> None:
+        """See `Provider.check`."""
+        workload = spec.workload
+        if not isinstance(workload, ProcessSpec):
+            raise StartFailed(f"{spec.name} is not a process")
+        if workload.shell or workload.hooks.pre_start is not None or workload.sandbox.private_tmp:
+            return  # a shell or a hook may know better, and what lies in /tmp may not be its /tmp
+        launch = Launch(InstanceId(spec.name), 0, spec, 0 if spec.listens else None)
+        where = surroundings(launch, workload, self._environment, Mark.fresh(), None)
+        find_program(arguments(launch, workload)[0], where)
 
     async def start(self, launch: Launch) -> Running:
         """See `Provider.start`."""

@@ -130,7 +130,7 @@ def spawn(argv: tuple[str, ...], where: Surroundings, output: int) -> int:
     """
     steps = tuple(_steps(where))
     try:
-        program = _find_program(argv[0], where)
+        program = find_program(argv[0], where)
         identity = where.identity
         socket = where.environment.get("NOTIFY_SOCKET")
         prefix = sandboxes.prefix(where.sandbox, identity, socket)
@@ -260,7 +260,7 @@ def explain(error: OSError, name: str, where: Surroundings) -> StartFailed:
             hint="add such a line, or name its interpreter in the command",
         )
     if error.errno == errno.ENOENT:
-        interpreter = _interpreter(_find_program(name, where))
+        interpreter = _interpreter(find_program(name, where))
         return StartFailed(
             f"{name} needs {interpreter or 'an interpreter or a loader'}, which does not exist"
         )
@@ -308,7 +308,8 @@ def _fill_in(text: str, names: Mapping[str, str]) -> str:
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda m: names.get(m[1] or m[2], m[0]), text)
 
 
-def _find_program(name: str, where: Surroundings) -> str:
+def find_program(name: str, where: Surroundings) -> str:
+    """The path of a program as it would be executed there.  Raises `StartFailed`."""
     folder = where.working_dir
     if not folder.is_dir():
         what = "is not a directory" if folder.exists() else "does not exist"

@@ -1,0 +1,282 @@
+"""The running set: the apps of the configuration, and those that `torpor run` added.
+
+Laws:
+
+1. One change after the other; none of them once the daemon goes down.
+2. Everything is read, checked and opened before anything changes, and what is to outlive the
+   daemon is on the disk before it holds.  Then all of it holds from one step to the next.
+3. Adding and removing an app touches no other one: edits of the configuration file that
+   nobody has applied yet stay where they are.
+4. What is on the disk can be loaded: no removal leaves somebody behind who needs what is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from torpor.config.additions import Additions
+from torpor.config.apps import NAME
+from torpor.config.changes import Changes, Takes, differences
+from torpor.config.load import load
+from torpor.config.origin import Origin
+from torpor.config.saving import addition_text, drop_need, in_words, save_into
+from torpor.config.settings import GatewaySpec, Settings
+from torpor.core.messages import Announce, Applied
+from torpor.core.model import AppSpec
+from torpor.errors import (
+    BadRequest,
+    ConfigInvalid,
+    NameTaken,
+    NotAllowed,
+)
+from torpor.providers.base import Provider
+from torpor.runtime.desk import Desk
+from torpor.runtime.engine import Engine
+from torpor.runtime.journal import Journal
+from torpor.runtime.keeper import Saved
+
+DAEMON = "torpor"
+"""The name under which events tell of changes that belong to no app."""
+
+
+class Front(Protocol):
+    """Whoever carries requests, and has to follow."""
+
+    def prepare(self, spec: GatewaySpec) -> object:
+        """Open what these settings need.  Raises `ListenFailed`; nothing has changed then."""
+        ...
+
+    async def change(self, spec: GatewaySpec, prepared: object) -> None:
+        """Let them hold, and the routes of the apps that there are now."""
+        ...
+
+
+class RunningSet:
+    """See `runtime.keeper.Keeper` for the promises."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        additions: Additions,
+        *,
+        engine: Engine,
+        desk: Desk,
+        journal: Journal,
+        provider: Callable[[AppSpec], Provider],
+        front: Front,
+    ) -> None:
+        self.settings = settings
+        """What holds now."""
+        self._additions = additions
+        self._engine = engine
+        self._desk = desk
+        self._journal = journal
+        self._provider = provider
+        self._front = front
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    def close(self) -> None:
+        """The daemon goes down: nothing changes any more."""
+        self._closed = True
+
+    def origin(self, name: str) -> Origin | None:
+        """Where an app is written."""
+        return self.settings.origins.get(name)
+
+    async def apply(self, *, dry_run: bool = False) -> Changes:
+        """Read the configuration again and let it hold."""
+        async with self._turn():
+            new = await self._load()
+            changes = differences(self.settings, new)
+            if not dry_run:
+                await self._take(new, changes)
+            return changes
+
+    async def add(self, name: str, settings: Mapping[str, object]) -> None:
+        """Add an app, for good."""
+        if not NAME.fullmatch(name):
+            raise BadRequest(
+                f"{name!r} is no name for an app",
+                hint="Up to 63 of a-z, 0-9, '.', '_' and '-', beginning with a letter or digit.",
+            )
+        async with self._turn():
+            self._check_free(name)
+            text = addition_text(name, settings)
+            path = self._additions.path(name)
+            try:
+                new = await self._load(path, texts={path: text})
+            except ConfigInvalid as invalid:
+                raise in_words(invalid, name, path, "Nothing was added.") from None
+            spec = next(app for app in new.apps if app.name == name)
+            self._check_fit(spec)
+            self._provider(spec).check(spec)
+            await asyncio.to_thread(self._additions.write, name, text)
+            origins = {**self.settings.origins, name: new.origins[name]}
+            await self._hold((*self.settings.apps, spec), origins)
+
+    async def remove(self, name: str, *, force: bool = False, logs: bool = False) -> None:
+        """Remove an app that was added."""
+        async with self._turn():
+            origin = self.origin(name)
+            if origin is None and self._additions.remove(name):
+                return  # it was left out when the daemon came up
+            ids = [one.id for one in self._desk.app(name).instances]
+            provider = self._provider(self._desk.app(name).spec)
+            if origin is not None:
+                if not origin.added:
+                    raise NotAllowed(
+                        f"{name} stands in {origin.file}:{origin.line}",
+                        hint="Delete it there, and then `torpor apply`; `torpor stop` only stops it.",
+                    )
+                users = self._check_users(name, force=force)
+                for user in users:
+                    drop_need(self._additions, user, name)
+                self._additions.remove(name)
+                apps = [
+                    _without(app, name) if app.name in users else app
+                    for app in self.settings.apps
+                    if app.name != name
+                ]
+                origins = {app: each for app, each in self.settings.origins.items() if app != name}
+                await self._hold(apps, origins)
+        await self._gone(name)
+        if logs:
+            for id in ids:
+                provider.erase_output(id)
+
+    async def save(self, names: Sequence[str] = ()) -> Saved:
+        """Move added apps into the configuration file."""
+        async with self._turn():
+            added = [name for name, origin in self.settings.origins.items() if origin.added]
+            for name in names:
+                if self._desk.app(name).name not in added:
+                    origin = self.origin(name)
+                    where = f" in {origin.file}:{origin.line}" if origin is not None else ""
+                    raise NotAllowed(f"{name} was not added by `torpor run`: it stands{where} already")
+            chosen = [name for name in added if not names or name in names]
+            source = self.settings.source
+            if not chosen:
+                return Saved(source, 0, ())
+            after, line = await asyncio.to_thread(save_into, source, self._additions, chosen)
+            for name in chosen:
+                self._additions.remove(name)
+            # The others may stand some lines further down now.
+            moved = {
+                app.name: after.origins[app.name]
+                for app in self.settings.apps
+                if app in after.apps and app.name in after.origins
+            }
+            origins = {**self.settings.origins, **moved}
+            self.settings = replace(self.settings, origins=MappingProxyType(origins))
+            return Saved(source, line, tuple(chosen))
+
+    # --- inside ----------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        async with self._lock:
+            self._check_open()
+            yield
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NotAllowed("the daemon is shutting down", hint="Ask again once it is up.")
+
+    async def _load(self, *more: Path, texts: Mapping[Path, bytes] = MappingProxyType({})) -> Settings:
+        files = [*self._additions.files(), *more]
+        # Off the loop: the apps' requests go on while a thousand apps are read.
+        return await asyncio.to_thread(load, self.settings.source, additions=files, texts=texts)
+
+    async def _hold(self, apps: Sequence[AppSpec], origins: Mapping[str, Origin]) -> None:
+        new = replace(self.settings, apps=tuple(apps), origins=MappingProxyType(dict(origins)))
+        await self._take(new, differences(self.settings, new))
+
+    async def _take(self, new: Settings, changes: Changes) -> None:
+        """Let `new` hold.  Raises `ListenFailed`, `NotAllowed`."""
+        self._check_open()
+        prepared = self._front.prepare(new.gateway)
+        self.settings = new
+        for name in changes.added:
+            self._announce(name, "added", "added")
+        for change in changes.changed:
+            self._announce(change.name, "changed", f"changed: {', '.join(change.settings)}")
+        for name in changes.removed:
+            self._announce(name, "leaving", "removed from the configuration")
+        if changes.settings:
+            self._announce(DAEMON, "changed", f"changed: {', '.join(changes.settings)}")
+        renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)
+        self._engine.post(Applied(new.apps, renewed))
+        await self._front.change(new.gateway, prepared)
+
+    def _announce(self, app: str, kind: str, text: str) -> None:
+        self._journal.announce(Announce(app, app, kind, text))
+
+    async def _gone(self, name: str) -> None:
+        """Return when nothing of a removed app is alive, or it is configured again."""
+        changed = asyncio.Event()
+        unsubscribe = self._journal.subscribe(lambda event: changed.set() if event.app == name else None)
+        try:
+            while (app := self._engine.fleet.apps.get(name)) is not None and app.leaving:
+                changed.clear()
+                await changed.wait()
+        finally:
+            unsubscribe()
+
+    def _check_free(self, name: str) -> None:
+        app, origin = self._engine.fleet.apps.get(name), self.origin(name)
+        if app is not None and app.leaving:
+            raise NameTaken(f"an app named {name} is being removed", hint="Try again in a moment.")
+        if app is not None:
+            where = (
+                "`torpor run` added it" if origin is None or origin.added else f"{origin.file}:{origin.line}"
+            )
+            raise NameTaken(f"there is an app named {name} already ({where})", hint="Choose another --name.")
+        if self._additions.path(name).exists():
+            raise NameTaken(
+                f"{self._additions.path(name)} is there already, and could not be used",
+                hint=f"`torpor rm {name}` removes it.",
+            )
+
+    def _check_fit(self, spec: AppSpec) -> None:
+        """Refuse what fits the files, but not what holds now.  Raises `NotAllowed`."""
+        hint = "The configuration was edited since it was applied: `torpor apply --dry-run` shows how."
+        apps = {app.name: app for app in self.settings.apps}
+        for needed in spec.depends_on:
+            if needed.app not in apps:
+                raise NotAllowed(f"there is no app named {needed.app} yet", hint=hint)
+        for app in apps.values():
+            if spec.port is not None and spec.port == app.port:
+                raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
+            for route in spec.routes:
+                if any((route.host, route.path) == (one.host, one.path) for one in app.routes):
+                    raise NotAllowed(f"{route} leads to {app.name}", hint=hint)
+
+    def _check_users(self, name: str, *, force: bool) -> list[str]:
+        """Those that need an app that is to be removed.  Raises `NotAllowed` unless they can do without."""
+        users = [
+            app.name for app in self.settings.apps if any(needed.app == name for needed in app.depends_on)
+        ]
+        if users and not force:
+            raise NotAllowed(
+                f"{name} is needed by {', '.join(users)}",
+                hint=f"`torpor rm {' '.join([*users, name])}` removes them together; --force only this one.",
+            )
+        for user in users:
+            origin = self.settings.origins[user]
+            if not origin.added:
+                raise NotAllowed(
+                    f"{name} is needed by {user}, in {origin.file}:{origin.line}",
+                    hint="Change `depends_on` there and `torpor apply` it first.",
+                )
+        return users
+
+
+def _without(app: AppSpec, needed: str) -> AppSpec:
+    return replace(app, depends_on=tuple(need for need in app.depends_on if need.app != needed))
