@@ -21,7 +21,7 @@ HEAD = """# Commands
 The command line talks to the daemon over a unix socket: `$TORPOR_SOCKET`, else `torpor/torpor.sock` in
 `$XDG_RUNTIME_DIR` (as root `/run/torpor/torpor.sock`). Facts go to stdout, everything else to stderr. `--json`
 makes whatever prints facts print one JSON document (`logs` and `events`: one object per line). Names may be quoted
-globs. Nothing but `start`, `restart` and `wake` ever wakes an app.
+globs, or groups (`group:web`). Nothing but `start`, `restart` and `wake` ever wakes an app that sleeps.
 
 The same is installed as manual pages: `man torpor`, `man torpor-VERB`, and `man 5 torpor.yaml` for the settings.
 

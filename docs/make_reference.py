@@ -77,8 +77,7 @@ SECTIONS = {
     "GatewayLimits": ("gateway.limits", ""),
     "App": (
         "apps.NAME and defaults",
-        "The keys of an app. The fourth column says how an app that runs takes over a setting that `torpor apply` finds "
-        "changed; [The running set](running-set.md) says more.",
+        "The keys of an app. The fourth column says how an app that runs takes over a setting that `torpor apply` finds changed; [The running set](running-set.md) says more.",
     ),
     "HookCommand": ("pre_start, post_start, pre_stop, post_stop, stop_command, reload_command", "As a map:"),
     "Log": ("log", ""),

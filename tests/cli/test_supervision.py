@@ -288,10 +288,7 @@ def test_reload_without_a_name_explains_itself(shared_family: Path) -> None:
     """Elsewhere it means to read the daemon's own configuration: it says how that is done."""
     result = torpor(shared_family, "reload")
     assert (2, "") == (result.returncode, result.stdout)
-    assert (
-        "Torpor's own configuration is read when the daemon starts: `torpor down`, then `torpor up"
-        in result.stderr
-    )
+    assert "Torpor's own configuration is read again by `torpor apply`" in result.stderr
 
 
 def test_down_can_keep_the_apps(family: Daemon) -> None:

@@ -48,7 +48,14 @@ VERBS = {
     "up": ("torpor.cli.up:up", "Run the daemon: in the foreground, or with -d behind it."),
     "down": ("torpor.cli.down:down", "End the daemon and all of its apps in an orderly way."),
     "status": ("torpor.cli.status:status", "List the apps and what they are doing."),
-    "show": ("torpor.cli.show:show", "Show all that is known of one app."),
+    "show": ("torpor.cli.show:show", "Show all that is known of apps."),
+    "run": (
+        "torpor.cli.run:run",
+        "Add an app and start it; or run a program alone, without any configuration.",
+    ),
+    "rm": ("torpor.cli.rm:rm", "Remove apps that `run` added."),
+    "apply": ("torpor.cli.apply:apply", "Let the configuration hold as it is written now."),
+    "save": ("torpor.cli.save:save", "Write the apps that `run` added into the configuration file."),
     "start": ("torpor.cli.verbs:start", "Run apps, and let requests wake them again."),
     "stop": ("torpor.cli.verbs:stop", "Stop apps; requests are refused until they are started."),
     "restart": ("torpor.cli.verbs:restart", "Stop apps and start them afresh."),
@@ -76,6 +83,8 @@ ALIASES = {
     "info": "show",
     "inspect": "show",
     "kill": "signal",
+    "delete": "rm",
+    "update": "apply",
 }
 
 MEANT = {

@@ -11,8 +11,8 @@ from torpor.cli.connection import app_argument, connect, json_option
 from torpor.cli.terminal import printable
 from torpor.cli.verbs import all_option, chosen_names, outcomes, report
 
-WHICH = """say which apps are to read their own configuration again: names, quoted globs, or --all.
-Torpor's own configuration is read when the daemon starts: `torpor down`, then `torpor up -d`."""
+WHICH = """say which apps are to read their own configuration again: names, quoted globs, group:NAME, or --all.
+Torpor's own configuration is read again by `torpor apply`."""
 
 
 @click.command()

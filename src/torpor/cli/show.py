@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,9 +11,12 @@ import click
 from torpor.cli.connection import app_argument, connect, json_option, print_json
 from torpor.cli.events import line as event_line
 from torpor.cli.figures import NONE, duration, lapse, size
+from torpor.cli.origins import settings_lines, settings_of
 from torpor.cli.status import state_colour, state_words
 from torpor.cli.terminal import columns, fold, has_colour, pad, paint, printable
+from torpor.cli.verbs import chosen_names
 from torpor.config.units import duration_text
+from torpor.control.client import Client
 
 EVENTS = 5
 LEAST = 16
@@ -20,18 +24,28 @@ LEAST = 16
 
 
 @click.command()
-@app_argument(required=True, many=False)
+@app_argument(required=True)
+@click.option("--defaults", is_flag=True, help="Show the settings too that nobody wrote.")
 @json_option
-def show(name: str, as_json: bool) -> None:
-    """Show all that is known of one app.
+def show(names: Sequence[str], defaults: bool, as_json: bool) -> None:
+    """Show all that is known of apps.
 
-    Looking never wakes it.
+    How they are, which settings hold for them and where each comes from, and what happened last. Looking never wakes
+    an app. `--json` prints one object for one name, else a list.
     """
     client = connect()
-    app = client.get("apps", name)
+    chosen = chosen_names(client, names)
     if as_json:
-        print_json(app)
+        documents = [{**client.get("apps", name), "settings": settings_of(client, name)} for name in chosen]
+        print_json(documents[0] if len(names) == 1 and chosen == list(names) else documents)
         return
+    for number, name in enumerate(chosen):
+        sys.stdout.write(("\n\n" if number else "") + _page(client, name, defaults=defaults))
+
+
+def _page(client: Client, name: str, *, defaults: bool) -> str:
+    """All that there is to say about one app."""
+    app = client.get("apps", name)
     colour = has_colour(sys.stdout)
     rows = facts(app, colour=colour)
     room = max(len(title) for title, _ in rows)
@@ -40,11 +54,13 @@ def show(name: str, as_json: bool) -> None:
         first, *more = _folded(text, room + 2)
         lines += [f"{paint(pad(title, room), 'dim', on=colour)}  {first}"]
         lines += [f"{'':{room}}  {line}" for line in more]
+    if (settings := settings_of(client, name)) is not None:
+        lines += ["", *settings_lines(settings, defaults=defaults, colour=colour)]
     with client.send("GET", "events", params={"app": name, "n": EVENTS}) as answer:
         events = [event_line(raw, colour=colour) for raw in answer.lines()]
     if events:
         lines += ["", paint("last events", "dim", on=colour), *("  " + event for event in events)]
-    sys.stdout.write("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _folded(text: str, before: int) -> list[str]:
@@ -83,6 +99,8 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     ]
     if app.get("log_degraded") or app.get("log_lost"):
         rows.append(("log", log_trouble(app)))
+    if app["groups"]:
+        rows.append(("groups", ", ".join(app["groups"])))
     if app["depends_on"]:
         rows.append(("needs", ", ".join(map(need, app["depends_on"]))))
     if app["held_by"]:

@@ -9,7 +9,7 @@ import click
 
 from torpor.cli.connection import check_names, complete_app, connect, json_option
 from torpor.cli.terminal import printable
-from torpor.cli.verbs import chosen_names, outcomes, report
+from torpor.cli.verbs import all_option, check_selection, chosen_names, outcomes, report
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -35,9 +35,8 @@ def complete_signal(_ctx: click.Context, _param: click.Parameter, incomplete: st
 @click.command()
 @click.argument(
     "words",
-    metavar="APP... SIGNAL",
+    metavar="[APP]... SIGNAL",
     nargs=-1,
-    required=True,
     callback=check_names,
     shell_complete=complete_word,
 )
@@ -48,22 +47,23 @@ def complete_signal(_ctx: click.Context, _param: click.Parameter, incomplete: st
     help="The signal; then all words are apps.",
     shell_complete=complete_signal,
 )
+@all_option
 @json_option
-def signal(words: Sequence[str], name: str | None, as_json: bool) -> int:
+def signal(words: Sequence[str], all_apps: bool, name: str | None, as_json: bool) -> int:
     """Send a signal to the main processes of apps.
 
     SIGNAL is a name (HUP, SIGUSR1) or a number. It reaches every replica, but nothing that those
     have started. What ends by it counts as a crash, and is restarted as such: to end an app use `stop`.
     """
-    *apps, last = words
-    if name is None:
-        name = last
-    else:
-        apps.append(last)
-    if not apps:
+    apps = list(words)
+    if name is None and apps:
+        name = apps.pop()
+    if name is None or (not apps and not all_apps):
+        app = name or "APP"
         raise click.UsageError(
-            f"say which signal, e.g. `torpor signal {last} HUP`; `torpor stop {last}` ends it"
+            f"say which apps and which signal, e.g. `torpor signal {app} HUP`; `torpor stop {app}` ends it"
         )
+    check_selection("signal", apps, all_apps=all_apps)
     client = connect()
     found = outcomes(client, "signal", chosen_names(client, apps), signal=name)
     return report("signal", found, as_json, lambda _verb, outcome: _sentence(str(name), outcome))

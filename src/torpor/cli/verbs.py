@@ -62,10 +62,18 @@ def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command
         wait: bool,
         timeout: float | None,
         as_json: bool,
+        *,
+        follow: bool = False,
         **flags: bool,
     ) -> int:
         check_selection(name, names, all_apps=all_apps)
         client = connect()
+        if follow:
+            from torpor.cli.following import start_and_follow  # noqa: PLC0415  # few ask for it
+
+            if as_json:
+                raise click.UsageError("--follow prints what the apps write, and no JSON")
+            return start_and_follow(client, chosen_names(client, names))
         params = {flag: "true" for flag, given in flags.items() if given}
         chosen = waves(client, names) if name in ENDING else [chosen_names(client, names)]
         found = (
@@ -99,7 +107,11 @@ def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command
     return command
 
 
-start = _verb("start", "Run apps, and let requests wake them again.\n\nThe opposite of `stop`.")
+start = _verb(
+    "start",
+    "Run apps, and let requests wake them again.\n\nThe opposite of `stop`.",
+    click.option("-f", "--follow", is_flag=True, help="Show what they write from now on, until Ctrl-C."),
+)
 stop = _verb(
     "stop",
     "Stop apps; requests are refused until they are started.\n\n"
@@ -124,7 +136,7 @@ def check_selection(verb: str, names: Sequence[str], *, all_apps: bool) -> None:
     if names and all_apps:
         raise click.UsageError("--all and names exclude each other")
     if not names and not all_apps:
-        raise click.UsageError(f"say which apps to {verb}: names, quoted globs, or --all")
+        raise click.UsageError(f"say which apps to {verb}: names, quoted globs, group:NAME, or --all")
 
 
 def chosen_names(client: Client, names: Sequence[str]) -> list[str]:

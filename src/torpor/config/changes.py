@@ -83,6 +83,8 @@ def app_change(old: AppSpec, new: AppSpec) -> AppChange | None:
     takes = max(named.values(), key=_ORDER.index, default=Takes.RESTART)
     if old.listens != new.listens:
         takes = Takes.RESTART  # it is told its port when it is started
+    elif _stderr(old) != _stderr(new) and takes is Takes.AT_ONCE:
+        takes = Takes.NEXT_START  # what runs has the pipes that it was given
     return AppChange(new.name, tuple(named), takes)
 
 
@@ -95,6 +97,9 @@ def _process(value: Callable[[ProcessSpec], object]) -> Callable[[AppSpec], obje
         return value(app.workload)
 
     return of
+
+
+_stderr = _process(lambda it: it.log.stderr)
 
 
 def _identity(value: Callable[[Identity], object]) -> Callable[[AppSpec], object]:

@@ -101,7 +101,9 @@ class Capture:
 
     def adapt(self, spec: LogSpec) -> None:
         """Keep as much of it as these settings say, from the next line on."""
-        self._file.spec = spec
+        self._forward(spec)
+        for channel in self._channels.values():
+            channel.writer.spec = spec
 
     def writer(self) -> int:
         """Another descriptor like the first of `begin`, for a command beside the app.  Raises `OSError`."""
