@@ -405,3 +405,32 @@ def test_a_program_alone_has_a_door_if_it_has_a_port(home: Path) -> None:
         process.stdout.read()
         assert 0 == process.wait(30)
         reader.join()
+
+
+def test_what_runs_is_supervised_by_its_new_settings(launch: Launch, home: Path) -> None:
+    """Another stop signal and a liveness probe hold for the process that runs already."""
+    heard, sick = home / "heard", home / "sick"
+    script = f"trap 'echo usr1 > {heard}; exit 0' USR1; while :; do sleep 0.05; done"
+    settings = {"always_on": True, "routes": [], "shell": True}
+    daemon = launch(config(app("job", script, **settings), app("ill", SLEEP, always_on=True, routes=[])))
+    pids = {name: daemon.wait_for_state(name, "ready")["pid"] for name in ("job", "ill")}
+    liveness = {
+        "exec": ["test", "!", "-e", str(sick)],
+        "interval": "100ms",
+        "timeout": "100ms",
+        "failures": 1,
+    }
+    daemon.write_config(
+        config(
+            app("job", script, **settings, stop_signal="USR1"),
+            app("ill", SLEEP, always_on=True, routes=[], liveness=liveness),
+        )
+    )
+
+    assert 0 == daemon.cli("apply").code
+    assert pids == {name: daemon.apps()[name]["pid"] for name in pids}
+    sick.touch()
+    wait_for("the ill one is restarted", lambda: daemon.apps()["ill"]["generation"] > 1)
+    assert 0 == daemon.cli("stop", "job").code
+
+    assert "usr1\n" == heard.read_text()

@@ -90,6 +90,9 @@ ALIASES = {
 MEANT = {
     "tail": "logs",
     "monit": "status",
+    "reread": "apply --dry-run",
+    "add": "run",
+    "remove": "rm",
     "startup": "up",
     "shutdown": "down",
     "validate": "config check",

@@ -124,7 +124,7 @@ def gather(command: Sequence[str], **options: Any) -> dict[str, Any]:
     app["working_dir"] = os.path.abspath(options["cwd"] or ".")
     if environment := _environment(options["env"], everything=options["env_all"]):
         app["environment"] = environment
-    named = {
+    given = {
         "user": options["user"],
         "routes": list(options["routes"]),
         "port": options["port"],
@@ -133,7 +133,7 @@ def gather(command: Sequence[str], **options: Any) -> dict[str, Any]:
         "stop_timeout": options["kill_timeout"],
         "restart": options["restart"],
     }
-    app |= {key: value for key, value in named.items() if value not in (None, [])}
+    app |= {key: value for key, value in given.items() if value not in (None, [])}
     always_on = options["always_on"]
     if always_on or (always_on is None and not app.get("routes")):
         app["always_on"] = True
@@ -142,6 +142,12 @@ def gather(command: Sequence[str], **options: Any) -> dict[str, Any]:
         if not equals or not key:
             raise click.UsageError(f"--set {setting}: write KEY=VALUE, e.g. --set start_timeout=2m")
         app[key] = _value(value)
+    for key in ("env_file", "stdin"):  # as the shell means it, wherever the daemon keeps the app's settings
+        named = app.get(key)
+        if isinstance(named, str):
+            app[key] = os.path.abspath(os.path.expanduser(named))
+        elif isinstance(named, list):
+            app[key] = [os.path.abspath(os.path.expanduser(file)) for file in named]
     return app
 
 

@@ -1,0 +1,178 @@
+"""The running set: what can go wrong, and that nothing has changed then."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from runtime.house import House, house
+from torpor.config.additions import Additions
+from torpor.config.load import load
+from torpor.config.settings import GatewaySpec
+from torpor.errors import ConfigInvalid, ListenFailed, NameTaken, NotAllowed, StartFailed, TorporError
+from torpor.providers.fake import Plan
+from torpor.runtime.running_set import RunningSet
+
+pytestmark = pytest.mark.anyio
+
+TEXT = "apps:\n  app:\n    command: sleep 1\n    always_on: true\n"
+COMMAND = {"command": "sleep 2"}
+
+
+@dataclass
+class Gateway:
+    """Follows, or cannot listen."""
+
+    broken: bool = False
+    followed: list[GatewaySpec] = field(default_factory=list)
+
+    def prepare(self, spec: GatewaySpec) -> object:
+        """Nothing needs to be prepared."""
+        if self.broken:
+            raise ListenFailed(f"cannot listen on {spec.listen[0]}")
+        return None
+
+    async def change(self, spec: GatewaySpec, prepared: object) -> None:
+        """Note it."""
+        assert prepared is None
+        await asyncio.sleep(0)
+        self.followed.append(spec)
+
+
+@dataclass
+class Setup:
+    """A running set in a directory of its own."""
+
+    house: House
+    set: RunningSet
+    gateway: Gateway
+    file: Path
+    additions: Additions
+
+    @property
+    def apps(self) -> list[str]:
+        """The apps that there are now."""
+        return list(self.house.engine.fleet.apps)
+
+
+@asynccontextmanager
+async def running(tmp_path: Path, text: str = TEXT) -> AsyncIterator[Setup]:
+    """A set of the apps in `text`."""
+    file = tmp_path / "torpor.yaml"
+    file.write_text(text)
+    settings, additions, gateway = load(file), Additions(tmp_path / "apps"), Gateway()
+    async with house(*settings.apps) as built:
+        keeper = RunningSet(
+            settings,
+            additions,
+            engine=built.engine,
+            desk=built.desk,
+            journal=built.journal,
+            provider=lambda _spec: built.provider,
+            front=gateway,
+        )
+        yield Setup(built, keeper, gateway, file, additions)
+
+
+async def test_an_address_that_cannot_be_had_leaves_all_as_it_was(tmp_path: Path) -> None:
+    """Neither the apps nor the settings of a configuration hold whose gateway cannot."""
+    async with running(tmp_path) as setup:
+        before = setup.set.settings
+        setup.file.write_text(TEXT + "  new: {command: sleep 3}\n")
+        setup.gateway.broken = True
+
+        with pytest.raises(ListenFailed):
+            await setup.set.apply()
+
+        assert ["app"] == setup.apps
+        assert before is setup.set.settings
+
+
+async def test_adding_an_app_applies_nothing_else(tmp_path: Path) -> None:
+    """An edit of the file that nobody has applied yet stays where it is, and is found later."""
+    async with running(tmp_path) as setup:
+        setup.file.write_text(TEXT.replace("sleep 1", "sleep 5") + "  pending: {command: sleep 3}\n")
+
+        await setup.set.add("new", COMMAND)
+        assert ["app", "new"] == setup.apps
+        changes = await setup.set.apply(dry_run=True)
+
+        assert (("pending",), ["app"]) == (changes.added, [change.name for change in changes.changed])
+
+
+async def test_an_app_may_not_need_what_is_not_applied_yet(tmp_path: Path) -> None:
+    """It would wait for something that is not there."""
+    async with running(tmp_path) as setup:
+        setup.file.write_text(TEXT + "  pending: {command: sleep 3}\n")
+
+        with pytest.raises(NotAllowed, match="no app named pending"):
+            await setup.set.add("new", {**COMMAND, "depends_on": ["pending"]})
+
+        assert [] == setup.additions.files()
+
+
+async def test_changes_come_one_after_the_other(tmp_path: Path) -> None:
+    """Of two that want the same name at the same time one has it."""
+    async with running(tmp_path) as setup:
+        results = await asyncio.gather(
+            setup.set.add("new", COMMAND),
+            setup.set.apply(),
+            setup.set.add("new", COMMAND),
+            return_exceptions=True,
+        )
+
+        assert [NameTaken] == [type(result) for result in results if isinstance(result, TorporError)]
+        assert ["app", "new"] == setup.apps
+
+
+async def test_nothing_changes_once_the_daemon_goes_down(tmp_path: Path) -> None:
+    """Whatever is asked is refused, also what waited for its turn."""
+    async with running(tmp_path) as setup:
+        waiting = asyncio.create_task(setup.set.add("new", COMMAND))
+        await asyncio.sleep(0)
+        setup.set.close()
+
+        for asked in (waiting, setup.set.apply(), setup.set.remove("app"), setup.set.save()):
+            with pytest.raises(NotAllowed, match="shutting down"):
+                await asked
+        assert ["app"] == setup.apps
+
+
+async def test_what_can_never_start_is_not_added(tmp_path: Path) -> None:
+    """Nothing is written down of it."""
+    async with running(tmp_path) as setup:
+        setup.house.provider.plans["new"] = Plan(refuse="command not found: sleep")
+
+        with pytest.raises(StartFailed, match="command not found"):
+            await setup.set.add("new", COMMAND)
+
+        assert (["app"], []) == (setup.apps, setup.additions.files())
+
+
+async def test_a_broken_file_is_told_before_anything_is_added(tmp_path: Path) -> None:
+    """With its place: the next start of the daemon would fail by it."""
+    async with running(tmp_path) as setup:
+        setup.file.write_text("apps: 3\n")
+
+        with pytest.raises(ConfigInvalid, match=r"torpor\.yaml:1:7"):
+            await setup.set.add("new", COMMAND)
+
+        assert ["app"] == setup.apps
+
+
+async def test_what_is_saved_is_known_by_its_new_place(tmp_path: Path) -> None:
+    """And what stands below it by its own."""
+    text = TEXT + "\ngateway: {}\n"
+    async with running(tmp_path, text) as setup:
+        await setup.set.add("new", COMMAND)
+        saved = await setup.set.save()
+
+        origin = setup.set.origin("new")
+        assert origin is not None
+        assert (5, 5, False) == (saved.line, origin.line, origin.added)
+        assert not await setup.set.apply()
