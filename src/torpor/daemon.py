@@ -300,7 +300,7 @@ class Daemon:
                 log.error("%s", error)
 
     async def _stop_apps(self, gateway: Gateway) -> None:
-        if self._engine.fleet.alive:
+        if self._show is None or self._engine.fleet.alive:
             self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
         settled = asyncio.Event()
 

@@ -109,7 +109,8 @@ class RunningSet:
         async with self._turn():
             self._check_free(name)
             # Its own file will not lie where it lies now: a directory that is only implied would change with that.
-            text = addition_text(name, {"working_dir": str(self.settings.source.parent), **settings})
+            here = {} if "working_dir" in settings else {"working_dir": str(self.settings.source.parent)}
+            text = addition_text(name, {**settings, **here})
             path = self._additions.path(name)
             try:
                 new = await self._load(path, texts={path: text})
