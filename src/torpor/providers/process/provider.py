@@ -301,13 +301,14 @@ class ProcessProvider:
         self._outputs.pop(id, None)
         if (store := self._stores.pop(id, None)) is not None:
             store.close()
-        with contextlib.suppress(OSError):
-            (self._run / f"{_file_name(id)}.out").unlink()
+        for stream in ("out", "err"):
+            with contextlib.suppress(OSError):
+                (self._run / f"{file_name(id)}.{stream}").unlink()
 
     def erase_output(self, id: InstanceId) -> None:
         """See `Provider.erase_output`."""
         # A dot never stands in the name itself: all of these are files of this instance.
-        for file in self._logs.glob(f"{_file_name(id)}.*"):
+        for file in self._logs.glob(f"{file_name(id)}.*"):
             try:
                 file.unlink(missing_ok=True)
             except OSError as error:
