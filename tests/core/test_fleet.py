@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pytest
+
 from torpor.core.fleet import Fleet
 from torpor.core.messages import (
     BecameReady,
     Effect,
     Exited,
     GrantTicket,
+    InstanceInput,
     RefuseTicket,
     RequestArrived,
     ShutdownRequested,
     SleepRequested,
     Started,
     StartInstance,
+    StartRefused,
     StartRequested,
     StopInstance,
     StopRequested,
+    WakeRequested,
 )
 from torpor.core.model import (
+    AppMemory,
     AppSpec,
     Cause,
     Condition,
@@ -28,22 +36,27 @@ from torpor.core.model import (
     InstanceId,
     Lifecycle,
     Phase,
+    Restart,
     StartLimit,
+    Want,
 )
 
 
 class Story:
     """A fleet, a clock in the teller's hand, and everything that was to be done so far."""
 
-    def __init__(self, *specs: AppSpec) -> None:
+    def __init__(self, *specs: AppSpec, memory: Mapping[str, AppMemory] | None = None) -> None:
         self.now = 0.0
-        self.fleet = Fleet(specs, {}, self.now)
+        self.fleet = Fleet(specs, memory or {}, self.now)
         self.effects: list[Effect] = self.fleet.boot(self.now)
 
     def knock(self, name: str, ticket: int = 1) -> None:
         self._take(self.fleet.handle(RequestArrived(name, ticket, "GET /"), self.now))
 
     def tell(self, message: StopRequested | StartRequested | SleepRequested | ShutdownRequested) -> None:
+        self._take(self.fleet.handle(message, self.now))
+
+    def tell_of(self, message: InstanceInput) -> None:
         self._take(self.fleet.handle(message, self.now))
 
     def come_alive(self, name: str) -> None:
@@ -69,6 +82,9 @@ class Story:
 
     def phase(self, name: str) -> Phase:
         return self.fleet.apps[name].phase
+
+    def reason(self, name: str) -> str:
+        return str(self.fleet.apps[name].instances[0].reason)
 
     def started(self) -> list[str]:
         return [effect.id.app for effect in self.effects if isinstance(effect, StartInstance)]
@@ -201,6 +217,125 @@ def test_what_must_run_recovers_with_its_root() -> None:
     story.become_ready("db")
 
     assert ["db", "db", "worker"] == story.started()
+
+
+def test_a_chain_recovers_with_its_root() -> None:
+    """What is needed waits with those who need it, on demand or not, and starts when its own root is back."""
+    down = {"db": AppMemory(want=Want.DOWN)}
+    story = Story(_app("worker", "api", always_on=True), _app("api", "db"), _app("db"), memory=down)
+    assert [Phase.BLOCKED] * 2 == [story.phase("worker"), story.phase("api")]
+    assert "needs api: needs db: stopped by the operator" == story.reason("worker")
+
+    story.tell(StartRequested("db"))
+    assert "waiting for api to be ready" == story.reason("worker")
+    for name in ("db", "api", "worker"):
+        story.become_ready(name)
+
+    assert ["db", "api", "worker"] == story.started()
+
+
+def test_a_chain_refuses_at_once_and_lets_go() -> None:
+    """The client at its end learns of the root, and when to come back; nobody holds anything afterwards."""
+    limit = StartLimit(failures=1, cool_off=60.0)
+    story = Story(_app("web", "api"), _app("api", "db"), _app("db", start_limit=limit))
+    story.knock("web")
+    story.come_alive("db")
+
+    story.exit("db", 3)
+    story.wait(20.0)
+    story.knock("web", 2)
+
+    assert all(
+        "needs api: needs db: exited with code 3" in str(one.refusal.reason) for one in story.refused()
+    )
+    assert [60.0, 40.0] == [one.refusal.retry_after for one in story.refused()]
+    assert [Phase.ASLEEP] * 2 == [story.phase("web"), story.phase("api")]
+
+
+def test_who_comes_while_it_is_blocked_is_refused_at_once() -> None:
+    """Neither a request nor a wake waits for what will not come."""
+    down = {"db": AppMemory(want=Want.DOWN)}
+    story = Story(_app("worker", "db", always_on=True), _app("db"), memory=down)
+
+    story.knock("worker")
+    objection = story.fleet.apps["worker"].objection(WakeRequested("worker"), story.now)
+
+    assert ["needs db: stopped by the operator"] == [str(one.refusal.reason) for one in story.refused()]
+    assert objection == (
+        "worker will not wake: needs db: stopped by the operator",
+        "`torpor start db` first",
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "code"),
+    [
+        (Condition.COMPLETED_SUCCESSFULLY, 1),
+        (Condition.HEALTHY, 0),
+    ],
+)
+def test_an_end_that_was_not_the_awaited_one_is_told(condition: Condition, code: int) -> None:
+    """What ended by itself and is not restarted will not come; whoever waits for more learns so at once."""
+    once = _app("once", restart=Restart.NO)
+    story = Story(_app("web", Dependency("once", condition), "db"), once, _app("db"))
+    story.knock("web")
+    story.become_ready("once")
+
+    story.exit("once", code)
+
+    assert [f"needs once: exited with code {code}"] == [str(one.refusal.reason) for one in story.refused()]
+    assert [None] == [one.refusal.retry_after for one in story.refused()]
+    story.knock("web", 2)
+    assert 2 == story.started().count("once")
+
+
+def test_what_must_run_recovers_when_a_one_shot_is_repeated() -> None:
+    """An always-on dependent of a migration that failed stays blocked until the migration has succeeded."""
+    migrated = Dependency("migrate", Condition.COMPLETED_SUCCESSFULLY)
+    story = Story(_app("api", migrated, always_on=True), _app("migrate", restart=Restart.NO))
+    story.become_ready("migrate")
+    story.exit("migrate", 1)
+    story.wait(300.0)
+    assert (Phase.BLOCKED, "needs migrate: exited with code 1") == (story.phase("api"), story.reason("api"))
+
+    story.tell(StartRequested("migrate"))
+    story.become_ready("migrate")
+    story.exit("migrate", 0)
+
+    assert ["migrate", "migrate", "api"] == story.started()
+
+
+def test_another_who_needs_what_has_ended_tries_it_again() -> None:
+    """A dependent that comes later is not told of an end that its own coming undoes."""
+    migrated = Dependency("migrate", Condition.COMPLETED_SUCCESSFULLY)
+    story = Story(
+        _app("api", migrated, always_on=True), _app("web", migrated), _app("migrate", restart=Restart.NO)
+    )
+    story.become_ready("migrate")
+    story.exit("migrate", 1)
+
+    story.knock("web")
+    assert [] == story.refused()
+    story.become_ready("migrate")
+    story.exit("migrate", 0)
+
+    assert {"migrate", "api", "web"} == set(story.started())
+
+
+def test_the_first_retry_of_several_replicas_counts() -> None:
+    """Clients are told when the next replica is tried again, not when the first in the list is."""
+    limit = StartLimit(failures=1, cool_off=60.0)
+    spec = AppSpec("db", Lifecycle(always_on=True, start_limit=limit), replicas=2)
+    story = Story(_app("web", "db"), spec)
+    second = InstanceId("db", 1)
+    story.tell_of(StartRefused(second, 1, "no such program"))
+    story.wait(20.0)
+    story.tell_of(StartRefused(InstanceId("db"), 1, "no such program"))
+
+    story.knock("db")
+    story.knock("web", 2)
+
+    assert [40.0, 40.0] == [one.refusal.retry_after for one in story.refused()]
 
 
 def test_a_dependency_that_is_down_refuses_at_once() -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
-from torpor.core import dependencies, machine, moves
+from torpor.core import dependencies, machine, moves, transitions
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.messages import Adopted, Applied, BecameReady, Effect, Exited, StartRequested, WakeRequested
-from torpor.core.model import Phase
+from torpor.core.model import Phase, Refusal
 from torpor.core.waiting_room import WaitingRoom
 
 HISTORIES = 2500
@@ -97,6 +97,16 @@ def _sleep_although_held(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Instance, "_idle_timeout", lambda self: self.lifecycle.idle_timeout)
 
 
+def _give_up_although_held(patch: pytest.MonkeyPatch) -> None:
+    stay_blocked = transitions.stay_blocked
+
+    def give_up(it: Instance, refusal: Refusal) -> None:
+        it.held = False
+        stay_blocked(it, refusal)
+
+    patch.setattr(transitions, "stay_blocked", give_up)
+
+
 def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Fleet, "_shut_down", lambda self, now: [e for app in self.apps.values() for e in app.shut_down(now)]
@@ -164,6 +174,7 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _start_before_the_needed,
         _hold_nobody,
         _sleep_although_held,
+        _give_up_although_held,
         _stop_all_at_once,
         _overlook_survivors,
         _forget_the_wishes,

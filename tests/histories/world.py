@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from torpor.core.app import App
+from torpor.core.dependencies import missing
 from torpor.core.endings import Ending
 from torpor.core.fleet import Fleet
 from torpor.core.graph import levels
@@ -552,12 +554,31 @@ class World:
             law(upstream.inflight == sum(1 for u in self.leases if u is upstream), "a lease was lost")
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
 
+    def _has_recovered(self, app: App) -> None:
+        """Whatever is still blocked has a root that only an operator can help, or that is just at work."""
+        if app.phase is not Phase.BLOCKED:
+            return
+        name, standing = app.spec.name, app.standing
+        if standing.failed is None:
+            reason = missing(
+                app.spec.depends_on, {other: one.standing for other, one in self.fleet.apps.items()}
+            )
+            law(reason is not None, f"{name} is blocked for nothing")
+            return
+        root = self.fleet.apps[standing.failed.app]
+        ended = any(instance.completed or instance.ending is Ending.UNHEALTHY for instance in root.instances)
+        given_up = root.want is Want.DOWN or root.phase is Phase.FAILED or ended
+        law(given_up, f"{name} {standing.failed.reason}, but {root.spec.name} is just {root.phase}")
+
     def _come_to_rest(self) -> None:
-        """The world turns friendly and the clients go: everything must end well, and stay stoppable."""
+        """The world turns friendly and the clients go: everything must recover, end well, and stay stoppable."""
         self.hostile = False
         for upstream in self.leases[:]:
             self.leases.remove(upstream)
             self._repay(upstream)
+        self.pass_time(200.0)
+        for app in self.fleet.apps.values():
+            self._has_recovered(app)
         if self.dice.random() < 0.5:
             self.closing = True
             self.post(ShutdownRequested())

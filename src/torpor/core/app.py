@@ -25,6 +25,7 @@ from torpor.core.messages import (
     AppInput,
     ClientLeft,
     DependenciesMet,
+    DependencyAwaited,
     DependencyLost,
     Effect,
     GrantTicket,
@@ -52,6 +53,7 @@ from torpor.core.model import (
     Cause,
     Condition,
     InstanceId,
+    Loss,
     Phase,
     Reason,
     Refusal,
@@ -297,15 +299,20 @@ class App:
         self.held_by.discard(by)
         if not self.held_by:
             self._tell_all(Released(self.spec.name), now)
+            if (lost := self._lost) is not None:  # it was blocked for their sake, maybe
+                self._tell_all(DependencyLost(self.spec.name, lost), now)
         return self._out
 
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
         self._out = []
-        if dependencies.missing(self.spec.depends_on, self._standings) is None:
+        missing = dependencies.missing(self.spec.depends_on, self._standings)
+        if missing is None:
             self._tell_all(DependenciesMet(self.spec.name), now)
-        elif (lost := dependencies.lost(self.spec.depends_on, self._standings)) is not None:
+        elif (lost := self._lost) is not None:
             self._tell_all(DependencyLost(self.spec.name, lost), now)
+        else:
+            self._tell_all(DependencyAwaited(self.spec.name, missing), now)
         return self._out
 
     @property
@@ -316,7 +323,10 @@ class App:
     @property
     def standing(self) -> Standing:
         """What this app is to those that depend on it."""
-        return dependencies.standing(self.spec.lifecycle, self.want, self.instances)
+        lost = self._lost if self.phase is Phase.BLOCKED else None
+        return dependencies.standing(
+            self.spec.lifecycle, self.want, self.instances, held=bool(self.held_by), lost=lost
+        )
 
     # --- questions -----------------------------------------------------------
 
@@ -328,9 +338,10 @@ class App:
             return _REMOVED
         if self.want is Want.DOWN:
             return _DOWN
-        failed = [instance for instance in self.instances if instance.phase is Phase.FAILED]
-        if len(failed) == len(self.instances):
-            return failed[0].refusal(now)
+        if all(instance.phase is Phase.FAILED for instance in self.instances):
+            return dependencies.first_retry(self.instances).refusal(now)
+        if self.phase is Phase.BLOCKED and (lost := self._lost) is not None:
+            return lost.refusal(now)
         return None
 
     def objection(self, message: Wish, now: float) -> tuple[str, str] | None:
@@ -349,7 +360,13 @@ class App:
         if isinstance(message, SleepRequested) and self.want is Want.UP:
             return f"{name} is always on, it does not sleep", f"`torpor stop {name}` stops it"
         if isinstance(message, WakeRequested) and (refusal := self.refusal(now)) is not None:
-            return f"{name} will not wake: {refusal.reason}", f"`torpor start {name}` starts it all the same"
+            lost = self._lost if refusal.reason.cause is Cause.DEPENDENCY else None
+            hint = (
+                f"`torpor start {lost.app}` first"
+                if lost
+                else f"`torpor start {name}` starts it all the same"
+            )
+            return f"{name} will not wake: {refusal.reason}", hint
         return None
 
     @property
@@ -423,6 +440,10 @@ class App:
                 "leave `port` out and let the app listen on $PORT",
             )
         return None
+
+    @property
+    def _lost(self) -> Loss | None:
+        return dependencies.lost(self.spec.depends_on, self._standings)
 
     def _ready(self) -> bool:
         return any(instance.phase is Phase.READY for instance in self.instances)

@@ -216,20 +216,26 @@ class Fleet:
                 other = self.apps[needed.app]
                 if name in self._holding:
                     followed.append((other, other.hold(name, needed.condition, now)))
+                    followed += self._told(other, now)
                     continue
                 followed.append((other, other.release(name, now)))
                 if (self._closing or other.leaving) and not other.held_by:
                     followed.append((other, other.shut_down(now)))
             if name in self._holding:
                 followed.append((app, app.reconsider(now)))  # what it needs may be lost already
-        if (standing := app.standing) != self._standings[name]:
-            self._standings[name] = standing
-            followed += [
-                (dependent, dependent.reconsider(now))
-                for dependent in self._dependents[name]
-                if dependent.spec.name in self._holding
-            ]
-        return followed
+        return followed + self._told(app, now)
+
+    def _told(self, app: App, now: float) -> list[tuple[App, list[Effect]]]:
+        """Tell what an app has come to be to those that wait for it."""
+        name = app.spec.name
+        if (standing := app.standing) == self._standings[name]:
+            return []
+        self._standings[name] = standing
+        return [
+            (dependent, dependent.reconsider(now))
+            for dependent in self._dependents[name]
+            if dependent.spec.name in self._holding
+        ]
 
     def _queue(self, app: App) -> None:
         name, deadline = app.spec.name, app.next_deadline()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Reason, Refusal
+from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Loss, Reason, Refusal
 
 if TYPE_CHECKING:
     from torpor.core.upstream import Upstream
@@ -159,6 +159,14 @@ class DependencyLost:
     """Something that the app needs will not come by itself."""
 
     app: str
+    loss: Loss
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyAwaited:
+    """Something that the app needs is not there yet, but may come."""
+
+    app: str
     reason: Reason
 
 
@@ -300,7 +308,9 @@ class StopProblem:
 Wish = WakeRequested | SleepRequested | StartRequested | StopRequested | RestartRequested | ScaleRequested
 """What an operator may ask of an app.  The app may object."""
 AppInput = RequestArrived | PageRequested | ClientLeft | Wish
-FleetInput = DependenciesMet | DependencyLost | Released | SettingsChanged | ProgramChanged
+FleetInput = (
+    DependenciesMet | DependencyLost | DependencyAwaited | Released | SettingsChanged | ProgramChanged
+)
 """What an app tells its instances about its surroundings and its settings."""
 InstanceInput = (
     Adopted

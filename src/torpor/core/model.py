@@ -382,11 +382,26 @@ class AppSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """Why an app will not come to be what others need of it."""
+
+    app: str
+    """Whose fault it is: the app itself, or the one at the end of what it needs."""
+    reason: Reason
+    retry_at: float | None = None
+    """When it is tried again; None: once an operator acts."""
+
+    def refusal(self, now: float) -> Refusal:
+        """The verdict for a request that comes now."""
+        return Refusal(self.reason, None if self.retry_at is None else max(0.0, self.retry_at - now))
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What an app is to those that depend on it."""
 
     met: frozenset[Condition] = frozenset()
-    failed: Reason | None = None
+    failed: Loss | None = None
     """Why it will not come to be more by itself; None while it may."""
 
 

@@ -13,6 +13,7 @@ from torpor.core.messages import (
     BecameReady,
     ConnectRefused,
     DependenciesMet,
+    DependencyAwaited,
     DependencyLost,
     EndAnnounced,
     Exited,
@@ -80,13 +81,20 @@ def unblock(it: Instance, _message: DependenciesMet) -> None:
 
 def lose_dependency(it: Instance, message: DependencyLost) -> None:
     """What it needs will not come by itself: tell whoever waits."""
-    transitions.stay_blocked(it, message.reason)
+    transitions.stay_blocked(it, message.loss.refusal(it.now))
+
+
+def await_dependency(it: Instance, message: DependencyAwaited) -> None:
+    """What it needs may come after all."""
+    if it.reason != message.reason:
+        it.reason = message.reason
+        it.say("blocked", message.reason.text)
 
 
 def blocked_late(it: Instance, _message: DeadlineReached) -> None:
     """What it needs does not come: tell whoever waits."""
-    assert it.needs is not None
-    transitions.stay_blocked(it, it.needs)
+    assert it.reason is not None
+    transitions.stay_blocked(it, Refusal(it.reason, it.lifecycle.backoff.initial))
 
 
 def adopt(it: Instance, message: Adopted) -> None:

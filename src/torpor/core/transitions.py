@@ -46,13 +46,13 @@ def launch(it: Instance) -> None:
     it.out.append(StartInstance(it.id, it.generation))
 
 
-def stay_blocked(it: Instance, reason: Reason) -> None:
-    """Tell whoever waits; what must run stays blocked, and recovers when its dependency does."""
-    it.reason = reason
-    it.out.append(RefuseWaiting(Refusal(reason, it.lifecycle.backoff.initial)))
-    if it.want is Want.UP:  # it recovers by itself when its dependency does
+def stay_blocked(it: Instance, refusal: Refusal) -> None:
+    """Tell whoever waits; what must run, or is needed, stays blocked and recovers when its dependency does."""
+    it.reason = refusal.reason
+    it.out.append(RefuseWaiting(refusal))
+    if it.want is Want.UP or it.held:
         it.enter(Phase.BLOCKED, it.lifecycle.start_timeout)
-        it.say("blocked", reason.text)
+        it.say("blocked", refusal.reason.text)
     else:
         sleep(it)
 

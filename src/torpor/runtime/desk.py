@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 
 from torpor.core.app import App
-from torpor.core.dependencies import lost
 from torpor.core.messages import (
     Announce,
     RestartRequested,
@@ -134,9 +133,7 @@ class Desk:
         if app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.alive):
             return True
         # It waits on if it is to be kept running, but whoever asked need not wait with it.
-        apps = self._engine.fleet.apps
-        standings = {need.app: apps[need.app].standing for need in app.spec.depends_on}
-        return app.phase is Phase.BLOCKED and lost(app.spec.depends_on, standings) is not None
+        return app.phase is Phase.BLOCKED and app.standing.failed is not None
 
     def _reach(self, name: str) -> list[tuple[Provider, InstanceId, int]]:
         """What is alive of an app: whom to tell, of which generation.  Raises `NotAllowed` where nothing is."""
