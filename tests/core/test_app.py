@@ -649,6 +649,75 @@ def test_scaling_down_drains_and_forgets_the_last_ones() -> None:
     assert Phase.READY is first.phase
 
 
+def test_scaling_up_again_keeps_who_was_to_leave() -> None:
+    """A replica that has not ended yet gets its place back: numbers stay below the number of replicas."""
+    story, _, second = _two()
+    story.tell(ScaleRequested("app", 1))
+
+    story.tell(ScaleRequested("app", 3))
+    story.tell(Exited(second.id, 1, ExitInfo(signal=15)))
+
+    assert [0, 1, 2] == [instance.id.replica for instance in story.app.instances]
+    started = [(effect.id.replica, effect.generation) for effect in story.all(StartInstance)]
+    assert [(2, 2), (1, 2)] == started
+    story.tell(ScaleRequested("app", 2))
+    assert [2] == [instance.id.replica for instance in story.app.instances if instance.leaving]
+
+
+def test_who_is_to_stay_after_all_drains_no_more() -> None:
+    """A replica that still serves its last request is ready again at once."""
+    story, first, second = _two()
+    upstreams = [story.enter(), story.enter()]
+    story.tell(ScaleRequested("app", 1))
+    assert Phase.DRAINING is second.phase
+
+    story.tell(ScaleRequested("app", 2))
+
+    assert [Phase.READY] * 2 == [first.phase, second.phase]
+    for upstream in upstreams:
+        story.leave(upstream)
+    assert [] == story.all(StopInstance)
+
+
+def test_what_has_left_counts_on() -> None:
+    """The app's restarts do not become fewer, and a number that is used again gets a new generation."""
+    story, _, second = _two()
+    story.tell(Exited(second.id, 1, ExitInfo(code=1)))
+    story.wait(5.0)
+    story.tell(Started(second.id, 2, Endpoint("127.0.0.1", 8502), 7), BecameReady(second.id, 2))
+    story.tell(ScaleRequested("app", 1))
+    story.tell(Exited(second.id, 2, ExitInfo(signal=15)))
+    assert [1, 2] == [story.app.memory.restarts, story.app.memory.generation]
+
+    story.tell(ScaleRequested("app", 2))
+
+    assert StartInstance(second.id, 3) in story.all(StartInstance)
+
+
+def test_replicas_are_started_while_nothing_is_alive() -> None:
+    """What is to run, or is about to, gets its new replicas also in a pause between two attempts."""
+    story = Story(Lifecycle(always_on=True, start_limit=StartLimit(failures=1)))
+    story.boot()
+    story.tell(StartRefused(ID, 1, "no such program"))
+    assert Phase.FAILED is story.phase()
+
+    story.tell(ScaleRequested("app", 2))
+
+    assert [0, 1] == [effect.id.replica for effect in story.all(StartInstance)]
+
+
+def test_replicas_of_what_goes_to_sleep_sleep_too() -> None:
+    """Scaling wakes nobody."""
+    story = Story().awake()
+    story.tell(SleepRequested("app"))
+
+    story.tell(ScaleRequested("app", 2))
+    story.exit(signal=15)
+
+    assert [] == story.all(StartInstance)
+    assert [Phase.ASLEEP] * 2 == [instance.phase for instance in story.app.instances]
+
+
 @pytest.mark.parametrize("replicas", [0, -1, 101])
 def test_a_senseless_number_of_replicas_is_objected_to(replicas: int) -> None:
     """The operator learns which numbers make sense, and nothing changes."""

@@ -15,6 +15,7 @@ from torpor.core.messages import (
     InstanceInput,
     RefuseTicket,
     RequestArrived,
+    ScaleRequested,
     ShutdownRequested,
     SleepRequested,
     Started,
@@ -55,6 +56,9 @@ class Story:
 
     def tell(self, message: StopRequested | StartRequested | SleepRequested | ShutdownRequested) -> None:
         self._take(self.fleet.handle(message, self.now))
+
+    def scale(self, name: str, replicas: int) -> None:
+        self._take(self.fleet.handle(ScaleRequested(name, replicas), self.now))
 
     def tell_of(self, message: InstanceInput) -> None:
         self._take(self.fleet.handle(message, self.now))
@@ -320,6 +324,16 @@ def test_another_who_needs_what_has_ended_tries_it_again() -> None:
     story.exit("migrate", 0)
 
     assert {"migrate", "api", "web"} == set(story.started())
+
+
+def test_what_is_blocked_gets_all_its_replicas() -> None:
+    """New replicas wait for the dependency along with the others."""
+    story = Story(_app("web", "db", always_on=True), _app("db"))
+
+    story.scale("web", 3)
+    story.become_ready("db")
+
+    assert ["db", "web", "web", "web"] == story.started()
 
 
 def test_the_first_retry_of_several_replicas_counts() -> None:

@@ -107,6 +107,10 @@ def _give_up_although_held(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(transitions, "stay_blocked", give_up)
 
 
+def _leave_new_replicas_asleep(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "_wanted", False)
+
+
 def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Fleet, "_shut_down", lambda self, now: [e for app in self.apps.values() for e in app.shut_down(now)]
@@ -175,6 +179,7 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _hold_nobody,
         _sleep_although_held,
         _give_up_although_held,
+        _leave_new_replicas_asleep,
         _stop_all_at_once,
         _overlook_survivors,
         _forget_the_wishes,

@@ -530,6 +530,8 @@ class World:
             law(app.snapshot(self.now).waiting == waiting, "the core and the clients disagree on who waits")
             holders = {name for name in self._dependents(app.spec.name) if self.fleet.apps[name].holding}
             law(holders == app.held_by, f"{app.spec.name} is held by {app.held_by}, needed by {holders}")
+            numbers = [instance.id.replica for instance in app.instances if not instance.leaving]
+            law(numbers == list(range(app.replicas)), f"{app.replicas} replicas have the numbers {numbers}")
             for instance in app.instances:
                 idle = instance.reason is not None and instance.reason.cause is Cause.IDLE
                 begun = instance.phase is Phase.DRAINING and instance.phase_since == self.now
@@ -555,7 +557,10 @@ class World:
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
 
     def _has_recovered(self, app: App) -> None:
-        """Whatever is still blocked has a root that only an operator can help, or that is just at work."""
+        """What is to run does not sleep, and what is still blocked has a root that only an operator can help, or that is just at work."""
+        if app.want is Want.UP:
+            waking = not any(instance.phase is Phase.ASLEEP for instance in app.instances)
+            law(waking, f"a replica of {app.spec.name} sleeps, though it is to run")
         if app.phase is not Phase.BLOCKED:
             return
         name, standing = app.spec.name, app.standing

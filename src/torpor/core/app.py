@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import count, islice
 from types import MappingProxyType
 
 from torpor.core import dependencies, policy
@@ -389,7 +388,7 @@ class App:
         """What is to be remembered over a restart of the daemon."""
         return replace(
             self._memory,
-            generation=max(instance.generation for instance in self.instances),
+            generation=max([self._memory.generation, *(i.generation for i in self.instances)]),
             restarts=sum(instance.restarts for instance in self.instances),
             wakes=tuple(self._wakes),
         )
@@ -445,14 +444,23 @@ class App:
     def _lost(self) -> Loss | None:
         return dependencies.lost(self.spec.depends_on, self._standings)
 
+    @property
+    def _wanted(self) -> bool:
+        """Whether a replica that sleeps is to be woken, now that it is one of those that are to be there."""
+        if self._closing or self.leaving or self.want is Want.DOWN:
+            return False
+        needed = bool(self.held_by) and self.holding
+        return self.want is Want.UP or needed or any(i.in_use for i in self.instances if not i.leaving)
+
     def _ready(self) -> bool:
         return any(instance.phase is Phase.READY for instance in self.instances)
 
     def _add(self, number: int, now: float) -> Instance:
         instance = Instance(InstanceId(self.spec.name, number), self.spec.lifecycle, now, want=self.want)
-        instance.generation = self._memory.generation
+        instance.generation = self.memory.generation
         instance.peers = self.instances
         self.instances.append(instance)
+        self.instances.sort(key=_number)
         return instance
 
     def _scale(self, replicas: int, now: float) -> None:
@@ -469,15 +477,20 @@ class App:
         self._out.append(
             Announce(name, name, "scaled", f"scaled to {replicas}", None, {"replicas": replicas})
         )
-        running = self.alive and self.refusal(now) is None
-        for instance in staying[replicas:]:
-            instance.leaving = True
-            instance.want = Want.DOWN
-            self._tell(instance, StopRequested(name, "one replica too many"), now)
-        free = (number for number in count() if all(number != i.id.replica for i in self.instances))
-        for number in list(islice(free, max(0, replicas - len(staying)))):
-            instance = self._add(number, now)
-            if running:
+        wanted = self._wanted
+        there = {instance.id.replica: instance for instance in self.instances}
+        for number, instance in there.items():
+            if number >= replicas and not instance.leaving:
+                instance.leaving = True
+                instance.want = Want.DOWN
+                self._tell(instance, StopRequested(name, "one replica too many"), now)
+        missing = [number for number in range(replicas) if number not in there]
+        newcomers = [there[number] for number in range(replicas) if number in there and there[number].leaving]
+        newcomers += [self._add(number, now) for number in missing]
+        for instance in newcomers:
+            instance.leaving = False
+            instance.want = self.want
+            if wanted:
                 self._tell(instance, WakeRequested(name, by), now)
 
     def _renew(self, now: float) -> None:
@@ -499,9 +512,15 @@ class App:
         if (failed := self._rolling.go_on(restart)) is not None:
             text = f"rolling restart ended: {failed.id} is {failed.phase}"
             self._out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
-        if any(instance.leaving and not instance.alive for instance in self.instances):
-            self.instances[:] = [i for i in self.instances if i.alive or not i.leaving]
+        for instance in [i for i in self.instances if i.leaving and not i.alive]:
+            self._forget(instance)
         return self._out
+
+    def _forget(self, instance: Instance) -> None:
+        """It has left: what was counted of it counts on."""
+        self._memory = replace(self._memory, generation=self.memory.generation)
+        self.instances.remove(instance)
+        self.instances[0].restarts += instance.restarts
 
     def _set_want(self, want: Want | None) -> None:
         if self._memory.want != want:
@@ -550,6 +569,10 @@ class App:
                     self._out += self._waiting.refuse(refusal)
             case _:
                 self._out.append(outcome)
+
+
+def _number(instance: Instance) -> int:
+    return instance.id.replica
 
 
 def _load(upstream: Upstream) -> tuple[int, float]:

@@ -135,6 +135,11 @@ class Instance:
         return self.phase in ALIVE
 
     @property
+    def in_use(self) -> bool:
+        """Whether it serves, or is to as soon as it can."""
+        return self.phase is Phase.READY or self.demand
+
+    @property
     def started(self) -> bool:
         """Whether the provider has brought its current generation to life."""
         return self.started_at is not None
