@@ -664,6 +664,36 @@ def test_scaling_up_again_keeps_who_was_to_leave() -> None:
     assert [2] == [instance.id.replica for instance in story.app.instances if instance.leaving]
 
 
+def test_scaling_down_refuses_nobody_whom_another_replica_will_serve() -> None:
+    """Whoever waits goes on waiting for those that stay, also if these are not alive at the moment."""
+    story = Story(replicas=2)
+    story.arrive(1)
+    story.tell(Exited(ID, 1, ExitInfo(code=1)))
+    assert [Phase.BACKOFF, Phase.STARTING] == [instance.phase for instance in story.app.instances]
+
+    story.tell(ScaleRequested("app", 1))
+    story.wait(1.0)
+    story.become_ready()
+
+    assert [] == story.refused()
+    assert [ID] == [grant.upstream.id for grant in story.granted()]
+
+
+def test_a_failed_replica_refuses_nobody_while_another_is_to_start() -> None:
+    """A replica that has still to end before its new generation counts like one that starts."""
+    story, first, second = _two()
+    story.tell(RestartRequested("app"))
+    story.arrive(2)
+    story.tell(Exited(first.id, 1, ExitInfo(signal=15)))
+
+    story.tell(StartRefused(first.id, 2, "no such program"))
+    assert [] == story.refused()
+    story.tell(Exited(second.id, 1, ExitInfo(signal=15)))
+    story.tell(StartRefused(second.id, 2, "no such program"))
+
+    assert [2] == [refused.ticket for refused in story.refused()]
+
+
 def test_who_is_to_stay_after_all_drains_no_more() -> None:
     """A replica that still serves its last request is ready again at once."""
     story, first, second = _two()

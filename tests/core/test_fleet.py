@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -334,6 +335,20 @@ def test_what_is_blocked_gets_all_its_replicas() -> None:
     story.become_ready("db")
 
     assert ["db", "web", "web", "web"] == story.started()
+
+
+def test_replicas_that_are_blocked_refuse_together() -> None:
+    """A loss is told to whoever waits for an app of several replicas, and a replica that leaves refuses nobody."""
+    spec = replace(_app("web", "db", always_on=True), replicas=2)
+    story = Story(spec, _app("db"))
+    story.knock("web")
+    story.scale("web", 1)
+    story.scale("web", 2)
+    assert [] == story.refused()
+
+    story.tell(StopRequested("db", force=True))
+
+    assert ["needs db: stopped by the operator"] == [str(one.refusal.reason) for one in story.refused()]
 
 
 def test_the_first_retry_of_several_replicas_counts() -> None:

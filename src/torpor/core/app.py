@@ -477,13 +477,12 @@ class App:
         self._out.append(
             Announce(name, name, "scaled", f"scaled to {replicas}", None, {"replicas": replicas})
         )
-        wanted = self._wanted
+        wanted = self._wanted or bool(self._waiting)
         there = {instance.id.replica: instance for instance in self.instances}
-        for number, instance in there.items():
-            if number >= replicas and not instance.leaving:
-                instance.leaving = True
-                instance.want = Want.DOWN
-                self._tell(instance, StopRequested(name, "one replica too many"), now)
+        superfluous = [there[number] for number in there if number >= replicas and not there[number].leaving]
+        for instance in superfluous:
+            instance.leaving = True
+            instance.want = Want.DOWN
         missing = [number for number in range(replicas) if number not in there]
         newcomers = [there[number] for number in range(replicas) if number in there and there[number].leaving]
         newcomers += [self._add(number, now) for number in missing]
@@ -492,6 +491,10 @@ class App:
             instance.want = self.want
             if wanted:
                 self._tell(instance, WakeRequested(name, by), now)
+        if superfluous and self._waiting:
+            self._tell_all(WakeRequested(name, "whoever waits"), now)
+        for instance in superfluous:
+            self._tell(instance, StopRequested(name, "one replica too many"), now)
 
     def _renew(self, now: float) -> None:
         """Start what runs afresh: of several replicas one after the other, so that somebody serves."""
@@ -547,13 +550,13 @@ class App:
         instance.held = bool(self.held_by)
         instance.needs = dependencies.missing(self.spec.depends_on, self._standings)
         for outcome in step(instance, message, now):
-            self._settle(outcome)
+            self._settle(instance, outcome)
             if isinstance(outcome, OpenGate):
                 self._out.append(WatchInstance(instance.id, instance.generation))
         if (instance.generation, instance.restarts) != before:
             self._out.append(Remember(self.spec.name))
 
-    def _settle(self, outcome: Outcome) -> None:
+    def _settle(self, instance: Instance, outcome: Outcome) -> None:
         match outcome:
             case OpenGate(upstream=upstream, took=took):
                 if took is not None:
@@ -565,7 +568,8 @@ class App:
             case CloseGate(upstream=upstream):
                 self._open.remove(upstream)
             case RefuseWaiting(refusal=refusal):
-                if not any(instance.phase is Phase.STARTING for instance in self.instances):
+                others = (other for other in self.instances if other is not instance and not other.leaving)
+                if not any(other.demand for other in others):
                     self._out += self._waiting.refuse(refusal)
             case _:
                 self._out.append(outcome)

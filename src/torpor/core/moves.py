@@ -86,6 +86,7 @@ def lose_dependency(it: Instance, message: DependencyLost) -> None:
 
 def await_dependency(it: Instance, message: DependencyAwaited) -> None:
     """What it needs may come after all."""
+    it.demand = True
     if it.reason != message.reason:
         it.reason = message.reason
         it.say("blocked", message.reason.text)
@@ -109,6 +110,7 @@ def adopt(it: Instance, message: Adopted) -> None:
         it.reason = Reason(Cause.DOWN, "stopped by the operator")
         transitions.stop(it)
         return
+    it.demand = True
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
     it.out.append(ProbeInstance(it.id, it.generation, refused=False))
 

@@ -32,6 +32,7 @@ def start(it: Instance) -> None:
 
 def launch(it: Instance) -> None:
     """Begin a new generation."""
+    it.demand = True
     it.generation += 1
     it.outdated = False
     it.reason = None
@@ -48,6 +49,7 @@ def launch(it: Instance) -> None:
 
 def stay_blocked(it: Instance, refusal: Refusal) -> None:
     """Tell whoever waits; what must run, or is needed, stays blocked and recovers when its dependency does."""
+    it.demand = False
     it.reason = refusal.reason
     it.out.append(RefuseWaiting(refusal))
     if it.want is Want.UP or it.held:
