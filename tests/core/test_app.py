@@ -606,7 +606,54 @@ def test_a_rolling_restart_ends_at_the_first_failure() -> None:
 
     assert [Phase.BACKOFF, Phase.READY] == [first.phase, second.phase]
     assert 1 == second.generation
+    assert "app is backoff" == story.app.snapshot(story.now).roll_ended
     assert ["roll-ended"] == [event.kind for event in story.all(Announce) if event.kind == "roll-ended"]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_rolling_restart_starts_what_does_not_run(code: int) -> None:
+    """A replica that sleeps, or rests between two attempts, gets its new generation when its turn comes."""
+    story, first, second = _two()
+    story.tell(Exited(first.id, 1, ExitInfo(code=code)))
+
+    story.tell(RestartRequested("app", rolling=True))
+    assert [Phase.STARTING, Phase.READY] == [first.phase, second.phase]
+    story.tell(Started(first.id, 2, Endpoint("127.0.0.1", 8501), 8), BecameReady(first.id, 2))
+    story.tell(Exited(second.id, 1, ExitInfo(signal=15)))
+    story.tell(Started(second.id, 2, Endpoint("127.0.0.1", 8502), 9), BecameReady(second.id, 2))
+
+    assert [2, 2] == [first.generation, second.generation]
+    assert story.app.settled
+    assert story.app.snapshot(story.now).roll_ended is None
+
+
+def test_a_rolling_restart_leaves_out_who_leaves() -> None:
+    """A replica that is one too many neither gets a turn nor ends the whole."""
+    story, first, second = _two()
+    story.tell(RestartRequested("app", rolling=True))
+
+    story.tell(ScaleRequested("app", 1), Exited(second.id, 1, ExitInfo(signal=15)))
+    story.tell(Exited(first.id, 1, ExitInfo(signal=15)))
+    story.tell(Started(first.id, 2, Endpoint("127.0.0.1", 8501), 8), BecameReady(first.id, 2))
+
+    assert story.app.settled
+    assert [] == [event for event in story.all(Announce) if event.kind == "roll-ended"]
+
+
+@pytest.mark.parametrize("wish", [StopRequested("app"), SleepRequested("app")])
+def test_who_ends_it_ends_its_rolling_restart(wish: StopRequested | SleepRequested) -> None:
+    """Nothing is started by a restart that was asked for before."""
+    story, first, second = _two()
+    story.tell(RestartRequested("app", rolling=True))
+
+    story.tell(wish)
+    for instance in (first, second):
+        story.tell(Exited(instance.id, 1, ExitInfo(signal=15)))
+
+    assert [Phase.ASLEEP] * 2 == [first.phase, second.phase]
+    ended = story.app.snapshot(story.now).roll_ended
+    assert ended is not None
+    assert "it was" in ended
 
 
 def test_a_rolling_restart_gives_sockets_the_drain_time() -> None:

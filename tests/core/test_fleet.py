@@ -16,6 +16,7 @@ from torpor.core.messages import (
     InstanceInput,
     RefuseTicket,
     RequestArrived,
+    RestartRequested,
     ScaleRequested,
     ShutdownRequested,
     SleepRequested,
@@ -26,6 +27,7 @@ from torpor.core.messages import (
     StopInstance,
     StopRequested,
     WakeRequested,
+    Wish,
 )
 from torpor.core.model import (
     AppMemory,
@@ -55,7 +57,7 @@ class Story:
     def knock(self, name: str, ticket: int = 1) -> None:
         self._take(self.fleet.handle(RequestArrived(name, ticket, "GET /"), self.now))
 
-    def tell(self, message: StopRequested | StartRequested | SleepRequested | ShutdownRequested) -> None:
+    def tell(self, message: Wish | ShutdownRequested) -> None:
         self._take(self.fleet.handle(message, self.now))
 
     def scale(self, name: str, replicas: int) -> None:
@@ -193,6 +195,53 @@ def test_an_optional_dependency_is_neither_awaited_nor_missed() -> None:
     story.knock("web")
 
     assert {"cache", "web"} == set(story.started())
+
+
+def test_what_is_only_optional_may_be_stopped() -> None:
+    """It is kept awake, and an operator who stops it or puts it to sleep meets no objection."""
+    story = Story(
+        _app("web", Dependency("cache", optional=True), always_on=True), _app("cache", idle_timeout=5.0)
+    )
+    for name in ("cache", "web"):
+        story.become_ready(name)
+    story.wait(100.0)
+    assert Phase.READY is story.phase("cache")
+
+    story.tell(SleepRequested("cache"))
+
+    assert ["cache"] == story.stopped()
+
+
+def test_sleep_has_no_force_to_offer() -> None:
+    """Who wants to put to sleep what others need is not told to stop it by force."""
+    story = Story(_app("web", "db", always_on=True), _app("db"))
+    story.become_ready("db")
+
+    objection = story.fleet.apps["db"].objection(SleepRequested("db"), story.now)
+
+    assert ("db is needed by web", "they have to sleep or be stopped first") == objection
+
+
+def test_a_roll_ends_at_what_will_not_come() -> None:
+    """A replica that is blocked by a loss is not waited for."""
+    spec = replace(_app("web", "db"), replicas=2)
+    story = Story(spec, _app("db"))
+    story.knock("web")
+    story.become_ready("db")
+    for number in (0, 1):
+        story.tell_of(Started(InstanceId("web", number), 1, Endpoint("127.0.0.1", 1), 7))
+        story.tell_of(BecameReady(InstanceId("web", number), 1))
+    web = story.fleet.apps["web"]
+    assert web.instances[0].upstream is not None
+    web.instances[0].upstream.inflight = 0
+    story.tell(StopRequested("db", force=True))
+
+    story.tell(RestartRequested("web", rolling=True))
+    story.exit("web")
+
+    assert web.settled
+    assert "needs db: stopped by the operator" == story.reason("web")
+    assert Phase.READY is web.instances[1].phase
 
 
 def test_a_failed_root_is_told_to_whoever_waits() -> None:

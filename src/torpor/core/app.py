@@ -50,7 +50,7 @@ from torpor.core.model import (
     AppSnapshot,
     AppSpec,
     Cause,
-    Condition,
+    Dependency,
     InstanceId,
     Loss,
     Phase,
@@ -61,7 +61,7 @@ from torpor.core.model import (
 )
 from torpor.core.moves import CHANGED
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
-from torpor.core.rolling import UNDER_WAY, Rolling
+from torpor.core.rolling import Rolling
 from torpor.core.upstream import Upstream
 from torpor.core.waiting_room import WaitingRoom
 
@@ -94,6 +94,7 @@ class App:
         "_open",
         "_out",
         "_rolling",
+        "_spared_by",
         "_standings",
         "_waiting",
         "_wakes",
@@ -117,6 +118,8 @@ class App:
         self._standings = standings
         self.held_by: set[str] = set()
         """Apps that need this one now."""
+        self._spared_by: set[str] = set()
+        """Those among them that do not miss it."""
         self._memory = memory
         self._wakes = deque(memory.wakes, policy.REMEMBERED_WAKES)
         self._open: list[Upstream] = []
@@ -173,7 +176,7 @@ class App:
             case ClientLeft(ticket=ticket):
                 self._waiting.left(ticket)
             case RestartRequested(rolling=True, why=why) if self._ready():
-                self._rolling.begin(self.instances, why)
+                self._rolling.begin((instance for instance in self.instances if not instance.leaving), why)
             case StartRequested() | RestartRequested():
                 self._set_want(None)
                 self._tell_all(message, now)
@@ -181,9 +184,13 @@ class App:
                 self._scale(replicas, now)
             case StopRequested():
                 self._set_want(Want.DOWN)
+                self._rolling.end("it was stopped")
                 self._out += self._waiting.refuse(_DOWN)
                 self._tell_all(message, now)
-            case WakeRequested() | SleepRequested():
+            case SleepRequested():
+                self._rolling.end("it was put to sleep")
+                self._tell_all(message, now)
+            case WakeRequested():
                 self._tell_all(message, now)
         return self._done(now)
 
@@ -225,6 +232,7 @@ class App:
         """The daemon goes down: refuse whoever waits and whoever comes."""
         self._out = []
         self._closing = True
+        self._rolling.end(_SHUTDOWN.reason.text)
         self._out += self._waiting.refuse(_SHUTDOWN)
         return self._out
 
@@ -272,7 +280,7 @@ class App:
         """It is configured no more: refuse whoever waits and whoever comes.  `shut_down` ends it."""
         self._out = []
         self.leaving = True
-        self._rolling.end()
+        self._rolling.end(_REMOVED.reason.text)
         self._out += self._waiting.refuse(_REMOVED)
         return self._out
 
@@ -283,24 +291,33 @@ class App:
 
     # --- dependencies --------------------------------------------------------
 
-    def hold(self, by: str, need: Condition, now: float) -> list[Effect]:
+    def hold(self, by: str, need: Dependency, now: float) -> list[Effect]:
         """Another app needs this one: be awake, and do not sleep meanwhile."""
         self._out = []
-        self.held_by.add(by)
-        there = need in self.standing.met and self.phase is not Phase.DRAINING
+        self.note_hold(by, need)
+        there = need.condition in self.standing.met
         if not there and self.refusal(now) is None:
             self._tell_all(WakeRequested(self.spec.name, f"{by}, which needs it"), now)
-        return self._out
+        return self._done(now)
+
+    def note_hold(self, by: str, need: Dependency) -> None:
+        """Another app needs this one, and misses it unless its need is optional."""
+        self.held_by.add(by)
+        if need.optional:
+            self._spared_by.add(by)
+        else:
+            self._spared_by.discard(by)
 
     def release(self, by: str, now: float) -> list[Effect]:
         """That app needs it no more."""
         self._out = []
         self.held_by.discard(by)
+        self._spared_by.discard(by)
         if not self.held_by:
             self._tell_all(Released(self.spec.name), now)
             if (lost := self._lost) is not None:  # it was blocked for their sake, maybe
                 self._tell_all(DependencyLost(self.spec.name, lost), now)
-        return self._out
+        return self._done(now)
 
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
@@ -312,7 +329,13 @@ class App:
             self._tell_all(DependencyLost(self.spec.name, lost), now)
         else:
             self._tell_all(DependencyAwaited(self.spec.name, missing), now)
-        return self._out
+        return self._done(now)
+
+    @property
+    def waits_in_vain(self) -> bool:
+        """Whether an instance waits for what had been lost before it began to wait."""
+        waiting = any(instance.phase is Phase.BLOCKED and instance.demand for instance in self.instances)
+        return waiting and self._lost is not None
 
     @property
     def holding(self) -> bool:
@@ -352,10 +375,14 @@ class App:
             return f"{name} is being removed", "`torpor apply` brings it back once it is configured again"
         if isinstance(message, ScaleRequested):
             return self._objection_to_scale(message.replicas)
-        force = isinstance(message, StopRequested) and message.force
-        if isinstance(message, SleepRequested | StopRequested) and self.held_by and not force:
-            names = ", ".join(sorted(self.held_by))
-            return f"{name} is needed by {names}", f"stop them first, or `torpor stop --force {name}`"
+        if isinstance(message, SleepRequested | StopRequested) and (
+            missed_by := self.held_by - self._spared_by
+        ):
+            needed = f"{name} is needed by {', '.join(sorted(missed_by))}"
+            if isinstance(message, SleepRequested):
+                return needed, "they have to sleep or be stopped first"
+            if not message.force:
+                return needed, f"stop them first, or `torpor stop --force {name}`"
         if isinstance(message, SleepRequested) and self.want is Want.UP:
             return f"{name} is always on, it does not sleep", f"`torpor stop {name}` stops it"
         if isinstance(message, WakeRequested) and (refusal := self.refusal(now)) is not None:
@@ -370,8 +397,8 @@ class App:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is under way: every instance is where it stays by itself."""
-        return not self._rolling and all(instance.phase not in UNDER_WAY for instance in self.instances)
+        """Whether nothing is under way: every instance is where it stays unless others change."""
+        return not self._rolling and not any(instance.under_way for instance in self.instances)
 
     @property
     def alive(self) -> bool:
@@ -406,6 +433,7 @@ class App:
             instances=tuple(instance.snapshot(now) for instance in self.instances),
             spec=self.spec,
             held_by=tuple(sorted(self.held_by)),
+            roll_ended=self._rolling.ended,
         )
 
     # --- helpers -------------------------------------------------------------
@@ -513,7 +541,7 @@ class App:
             self._tell(instance, RestartRequested(self.spec.name, rolling=True, why=why), now)
 
         if (failed := self._rolling.go_on(restart)) is not None:
-            text = f"rolling restart ended: {failed.id} is {failed.phase}"
+            text = f"rolling restart ended: {self._rolling.ended}"
             self._out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
         for instance in [i for i in self.instances if i.leaving and not i.alive]:
             self._forget(instance)

@@ -123,7 +123,7 @@ class Fleet:
         for needed, name in held:
             if name in self.apps[needed].held_by:  # it may need it no more by now
                 need = next(need for need in self.apps[name].spec.depends_on if need.app == needed)
-                hold = self.apps[needed].hold(name, need.condition, now)
+                hold = self.apps[needed].hold(name, need, now)
                 effects += self._after(self.apps[needed], hold, now)
         configured = [spec.name for spec in message.apps]
         for name in configured:
@@ -168,8 +168,9 @@ class Fleet:
                 held += [(other, name) for other in needs - needed]
         for other, name in released:
             self.apps[other].held_by.discard(name)
-        for other, name in held:
-            self.apps[other].held_by.add(name)
+        for name in self._holding & before.keys():
+            for need in self.apps[name].spec.depends_on:
+                self.apps[need.app].note_hold(name, need)
         return sorted(released), sorted(held)
 
     def _connect(self) -> None:
@@ -215,14 +216,14 @@ class Fleet:
             for needed in app.spec.depends_on:
                 other = self.apps[needed.app]
                 if name in self._holding:
-                    followed.append((other, other.hold(name, needed.condition, now)))
+                    followed.append((other, other.hold(name, needed, now)))
                     followed += self._told(other, now)
                     continue
                 followed.append((other, other.release(name, now)))
                 if (self._closing or other.leaving) and not other.held_by:
                     followed.append((other, other.shut_down(now)))
-            if name in self._holding:
-                followed.append((app, app.reconsider(now)))  # what it needs may be lost already
+        if app.waits_in_vain:
+            followed.append((app, app.reconsider(now)))
         return followed + self._told(app, now)
 
     def _told(self, app: App, now: float) -> list[tuple[App, list[Effect]]]:

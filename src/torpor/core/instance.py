@@ -41,6 +41,10 @@ ALIVE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
 """Phases in which something of the instance may be alive."""
 
 
+_UNDER_WAY = frozenset({Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING})
+"""Phases that an instance is only passing through, as a rule."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadlineReached:
     """The phase's deadline has passed."""
@@ -138,6 +142,11 @@ class Instance:
     def in_use(self) -> bool:
         """Whether it serves, or is to as soon as it can."""
         return self.phase is Phase.READY or self.demand
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it only passes through its phase; what is blocked by a loss stays there."""
+        return self.phase in _UNDER_WAY and (self.demand or self.phase is not Phase.BLOCKED)
 
     @property
     def started(self) -> bool:

@@ -448,6 +448,8 @@ class AppSnapshot:
     spec: AppSpec
     held_by: tuple[str, ...] = ()
     """Apps that need it now; it may not sleep meanwhile."""
+    roll_ended: str | None = None
+    """Why the last rolling restart ended before every replica had been restarted; None: it did not."""
 
 
 @dataclass(frozen=True, slots=True)

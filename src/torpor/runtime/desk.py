@@ -18,7 +18,7 @@ from torpor.core.messages import (
     WakeRequested,
     Wish,
 )
-from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Phase
+from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.base import Output, Provider, Stats
 from torpor.runtime import clock
@@ -130,10 +130,7 @@ class Desk:
 
     def _settled(self, verb: Verb, app: App) -> bool:
         # Somebody who wished the contrary meanwhile may have won: then it is awake again, and stays so.
-        if app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.alive):
-            return True
-        # It waits on if it is to be kept running, but whoever asked need not wait with it.
-        return app.phase is Phase.BLOCKED and app.standing.failed is not None
+        return app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.alive)
 
     def _reach(self, name: str) -> list[tuple[Provider, InstanceId, int]]:
         """What is alive of an app: whom to tell, of which generation.  Raises `NotAllowed` where nothing is."""
