@@ -7,6 +7,7 @@ translated into one of these once, at the border where they occur.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import ClassVar
 
@@ -88,6 +89,15 @@ class UnknownApp(TorporError):
     code = "unknown-app"
     fault = Fault.CLIENT
     status = 404
+
+
+def unknown_app(name: str, known: Iterable[str]) -> UnknownApp:
+    """The error for a name that none of the `known` apps has, with the one that was probably meant."""
+    import difflib  # noqa: PLC0415  # only a typo pays for it
+
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "`torpor status` lists the apps"
+    return UnknownApp(f"no app is named {name!r}", hint=hint)
 
 
 class NotAllowed(TorporError):

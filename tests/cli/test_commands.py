@@ -103,7 +103,7 @@ def test_version_needs_no_daemon(tmp_path: Path) -> None:
 def test_a_typo_is_answered_with_a_guess(shared_daemon: Path) -> None:
     """Both for commands and for apps."""
     assert "Did you mean 'status'?" in torpor(shared_daemon, "statsu").stderr
-    assert "hint: Did you mean 'notes'?" in torpor(shared_daemon, "status", "notez").stderr
+    assert "hint: did you mean 'notes'?" in torpor(shared_daemon, "status", "notez").stderr
     assert "Did you mean '--json'?" in torpor(shared_daemon, "status", "--jsn").stderr
     assert "'check'" in torpor(shared_daemon, "config", "chek").stderr
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +20,7 @@ from torpor.core.model import (
     Route,
     Want,
 )
-from torpor.errors import NotAllowed, UnknownApp
+from torpor.errors import NotAllowed, unknown_app
 from torpor.providers.base import Stats
 from torpor.runtime.operator import Verb
 
@@ -75,6 +74,10 @@ class FakeOperator:
     """Apps whose verbs never come true."""
     broken: set[str] = field(default_factory=set)
     """Apps whose start fails."""
+    lame: dict[str, tuple[int, Phase, Reason]] = field(default_factory=dict)
+    """Apps of which one replica, by its number, ends in that phase instead."""
+    finished: set[str] = field(default_factory=set)
+    """Those among them whose replica has done what it was started for."""
     forbidden: set[str] = field(default_factory=set)
     overruled: set[str] = field(default_factory=set)
     """Apps that somebody else wants awake as soon as anybody waits for them."""
@@ -95,7 +98,7 @@ class FakeOperator:
         self.outputs[name] = FakeOutput()
 
     def outputs_of(self, app: str) -> dict[InstanceId, FakeOutput]:
-        return {one.id: self.outputs[app] for one in self.app(app).instances}
+        return {one.id: self.outputs.get(str(one.id), self.outputs[app]) for one in self.app(app).instances}
 
     def announce(
         self,
@@ -122,9 +125,7 @@ class FakeOperator:
         try:
             return self.apps[name]
         except KeyError:
-            near = difflib.get_close_matches(name, self.apps, n=1)
-            hint = f"Did you mean {near[0]}?" if near else None
-            raise UnknownApp(f"no app is called {name!r}", hint=hint) from None
+            raise unknown_app(name, self.apps) from None
 
     def command(
         self, verb: Verb, app: str, by: str = "operator", *, force: bool = False, rolling: bool = False
@@ -149,6 +150,14 @@ class FakeOperator:
             self.apps[app] = replace(
                 snapshot(app, phase=Phase.BACKOFF, reason=reason, retry_in=1.0), spec=before.spec
             )
+        elif app in self.lame:
+            number, phase, reason = self.lame[app]
+            instances = list(before.instances)
+            instances[number] = replace(
+                instances[number], phase=phase, reason=reason, finished=app in self.finished
+            )
+            whole = Phase.READY if len(instances) > 1 else phase
+            self.apps[app] = replace(before, phase=whole, instances=tuple(instances))
         else:
             self.apps[app] = replace(snapshot(app, phase=Phase.READY), spec=before.spec)
 
@@ -213,10 +222,6 @@ class FakeOperator:
 
     def stats(self, id: InstanceId) -> Stats | None:
         return Stats(pid=4242, rss=300 * 2**20, cpu=1.5)
-
-    def output(self, app: str) -> FakeOutput:
-        self.app(app)
-        return self.outputs[app]
 
     def events(self, count: int, app: str | None = None) -> Sequence[Event]:
         seen = [event for event in self.journal if app in {None, event.app}]

@@ -114,7 +114,7 @@ async def test_an_unknown_app_is_a_problem_document(tmp_path: Path) -> None:
             ("GET", "apps", "notez", "logs"),
         ):
             refusal = await problem(client, method, *segments)
-            assert (404, "unknown-app", "Did you mean notes?", "client") == tuple(
+            assert (404, "unknown-app", "did you mean 'notes'?", "client") == tuple(
                 refusal[key] for key in ("status", "code", "hint", "fault")
             )
         assert "unknown-app" == (await problem(client, "GET", "events", app="notez"))["code"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from control.fakes import FakeOutput
 from control.test_api import get, post, problem, serving
-from torpor.core.model import Condition, Dependency, Phase
+from torpor.core.model import Cause, Condition, Dependency, Phase, Reason, Want
 
 pytestmark = pytest.mark.anyio
 
@@ -51,6 +53,52 @@ async def test_a_rolling_restart_succeeds_with_every_replica(tmp_path: Path) -> 
     assert "web/1 did not become ready: exited with code 1 before it was ready" == refusal["detail"]
     assert "ready" == refusal["app"]["state"]
     assert ["web", "web"] == operator.rolled
+
+
+async def test_a_roll_that_ended_early_is_no_success(tmp_path: Path) -> None:
+    """Even if the replica that ended it has recovered by then: the others were not replaced."""
+    async with serving(tmp_path, "web") as (operator, client, _):
+        operator.apps["web"] = replace(operator.app("web"), roll_ended="web/1 is backoff")
+        refusal = await problem(client, "POST", "apps", "web", "restart", rolling="true")
+    expected = "the rolling restart of web did not reach every replica: web/1 is backoff"
+    assert (503, expected) == (refusal["status"], refusal["detail"])
+
+
+@pytest.mark.parametrize("verb", ["start", "restart", "wake"])
+@pytest.mark.parametrize("phase", [Phase.BACKOFF, Phase.ASLEEP])
+async def test_a_start_succeeds_with_every_replica(tmp_path: Path, verb: str, phase: Phase) -> None:
+    """One that failed, or sleeps, beside others that are ready is told, with its own last words."""
+    async with serving(tmp_path) as (operator, client, _):
+        operator.add("web", replicas=2)
+        reason = Reason(Cause.START_FAILED, "exited with code 7 before it was ready")
+        operator.lame["web"] = (1, phase, reason)
+        operator.outputs["web/1"] = FakeOutput(["I am replica 1"])
+        refusal = await problem(client, "POST", "apps", "web", verb)
+    assert (503, f"web/1 did not become ready: {reason}") == (refusal["status"], refusal["detail"])
+    assert ["I am replica 1"] == refusal["output"]
+
+
+async def test_a_one_shot_that_succeeded_is_a_success(tmp_path: Path) -> None:
+    """It sleeps again already, having done what it was started for; one that failed is told."""
+    async with serving(tmp_path, "once") as (operator, client, _):
+        operator.lame["once"] = (0, Phase.ASLEEP, Reason(Cause.EXITED, "exited with code 0"))
+        operator.finished.add("once")
+        assert (await post(client, "apps", "once", "start"))["done"]
+        operator.finished.clear()
+        refusal = await problem(client, "POST", "apps", "once", "start")
+    assert (503, "once did not become ready: exited with code 0") == (refusal["status"], refusal["detail"])
+
+
+async def test_the_hint_names_the_root(tmp_path: Path) -> None:
+    """Of a chain that does not come up the app at its end is the one to start."""
+    async with serving(tmp_path) as (operator, client, _):
+        operator.add("db", phase=Phase.ASLEEP, want=Want.DOWN)
+        because = Reason(Cause.DEPENDENCY, "needs db: stopped by the operator")
+        operator.add("api", phase=Phase.ASLEEP, reason=because, needs=[Dependency("db")])
+        operator.add("web", needs=[Dependency("api")])
+        operator.lame["web"] = (0, Phase.BLOCKED, Reason(Cause.DEPENDENCY, f"needs api: {because}"))
+        refusal = await problem(client, "POST", "apps", "web", "start")
+    assert ("`torpor start db` first", True) == (refusal["hint"], "needs api: needs db" in refusal["detail"])
 
 
 async def test_scaling_answers_with_the_instances(tmp_path: Path) -> None:

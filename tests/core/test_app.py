@@ -741,6 +741,29 @@ def test_a_failed_replica_refuses_nobody_while_another_is_to_start() -> None:
     assert [2] == [refused.ticket for refused in story.refused()]
 
 
+@pytest.mark.parametrize(("code", "finished"), [(0, True), (1, False)])
+def test_what_has_done_its_work_says_so(code: int, finished: bool) -> None:
+    """An expected end is told apart from any other sleep, until an operator or a start changes that."""
+    story = Story(Lifecycle(restart=Restart.NO)).awake()
+    assert not story.app.snapshot(story.now).instances[0].finished
+
+    story.exit(code)
+    assert finished is story.app.snapshot(story.now).instances[0].finished
+    story.arrive(2)
+
+    assert not story.app.snapshot(story.now).instances[0].finished
+
+
+def test_the_replica_that_failed_last_is_the_one_in_trouble() -> None:
+    """Its words explain what went wrong, and the first one's do where nothing did."""
+    story, first, second = _two()
+    assert first is story.app.troubled
+
+    story.tell(Exited(second.id, 1, ExitInfo(code=1)))
+
+    assert second is story.app.troubled
+
+
 def test_who_is_to_stay_after_all_drains_no_more() -> None:
     """A replica that still serves its last request is ready again at once."""
     story, first, second = _two()

@@ -11,7 +11,7 @@ import click
 
 from torpor.config.paths import socket_path
 from torpor.control.client import Client
-from torpor.errors import TorporError, UnknownApp
+from torpor.errors import TorporError, UnknownApp, unknown_app
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -43,7 +43,7 @@ def select(apps: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[st
             chosen.update(_members(apps, name.removeprefix(GROUP)))
             continue
         if not is_glob(name):
-            raise unknown(name, by_name)
+            raise unknown_app(name, by_name)
         from fnmatch import fnmatchcase  # noqa: PLC0415  # plain names do not pay for it
 
         matching = {known: app for known, app in by_name.items() if fnmatchcase(known, name)}
@@ -68,14 +68,6 @@ def _members(apps: Sequence[dict[str, Any]], group: str) -> dict[str, dict[str, 
         hint = f"There are: {', '.join(groups)}." if groups else "`member_of: NAME` puts an app into one."
         raise UnknownApp(f"no app is in a group {group!r}", hint=hint)
     return found
-
-
-def unknown(name: str, known: Sequence[str] | dict[str, Any]) -> UnknownApp:
-    """The error for a name that nobody has, with the one that was probably meant."""
-    import difflib  # noqa: PLC0415  # only a typo pays for it
-
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return UnknownApp(f"no app is called {name!r}", hint=f"Did you mean {near[0]!r}?" if near else None)
 
 
 def print_json(document: object) -> None:

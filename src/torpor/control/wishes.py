@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from starlette.requests import Request
@@ -23,7 +24,7 @@ from torpor.control.query import flag, required, seconds, whole_number
 from torpor.control.render import app_document, json_response
 from torpor.control.stream import unless_gone
 from torpor.core.instance import ALIVE
-from torpor.core.model import AppSnapshot, InstanceSnapshot, Phase
+from torpor.core.model import AppSnapshot, Cause, InstanceSnapshot, Phase, Want
 from torpor.errors import BadRequest, NotAllowed, StartFailed
 from torpor.runtime.operator import Operator, Verb
 
@@ -33,7 +34,7 @@ FAILURE_LINES = 10
 WAKING = frozenset({Verb.START, Verb.RESTART, Verb.WAKE})
 SUCCESS = frozenset({Phase.READY, Phase.DRAINING, Phase.DONE})
 """Where a waking verb has come true: a one-shot may be done, and a visitor may have left already."""
-TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED})
+TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED, Phase.BLOCKED})
 OTHER_WISHES = ("scale", "signal", "reload")
 
 
@@ -72,8 +73,12 @@ class Wishes:
         if not wait:
             return self._outcome(verb.value, before, self._operator.app(name), None)
         after, took = await self._come_true(request, verb, verb.value, name, timeout)
-        if (verb in WAKING and after.phase not in SUCCESS) or (rolling and _trouble(after)):
-            return self._failed(verb.value, after)
+        if verb in WAKING and (trouble := [one for one in after.instances if not _well(one)]):
+            return self._failed(verb.value, after, trouble)
+        if rolling and after.roll_ended is not None:
+            raise StartFailed(
+                f"the rolling restart of {name} did not reach every replica: {after.roll_ended}"
+            )
         if verb not in WAKING and any(instance.phase in ALIVE for instance in after.instances):
             raise NotAllowed(
                 f"{name} is {after.phase.value}: somebody wanted it awake after this {verb.value}",
@@ -89,8 +94,8 @@ class Wishes:
         if not wait:
             return self._outcome(word, before, self._operator.app(name), None)
         after, took = await self._come_true(request, Verb.START, word, name, timeout)
-        if after.phase not in SUCCESS:
-            return self._failed(word, after)
+        if trouble := [one for one in after.instances if not _well(one)]:
+            return self._failed(word, after, trouble)
         return self._outcome(word, before, after, took)
 
     async def scale(self, request: Request) -> Response:
@@ -102,8 +107,8 @@ class Wishes:
         if not wait:
             return self._outcome("scale", before, self._operator.app(name), None, replicas=replicas)
         after, took = await self._come_true(request, Verb.START, "scale", name, timeout)
-        if _trouble(after):
-            return self._failed("scale", after)
+        if trouble := _left_behind(after):
+            return self._failed("scale", after, trouble)
         return self._outcome("scale", before, after, took, replicas=replicas)
 
     async def signal(self, request: Request) -> Response:
@@ -164,20 +169,43 @@ class Wishes:
         }
         return json_response(document, status=202 if took is None else 200)
 
-    def _failed(self, word: str, after: AppSnapshot) -> Response:
-        """The news of an attempt that failed, with its reason and the app's last words."""
+    def _failed(self, word: str, after: AppSnapshot, trouble: Sequence[InstanceSnapshot]) -> Response:
+        """The news of an attempt that failed, with the reason and the last words of an instance in trouble."""
         document = app_document(after, self._operator.stats)
-        output = self._operator.output(after.name)
+        first = next((one for one in trouble if one.reason is not None), trouble[0])
+        output = self._operator.outputs_of(after.name)[first.id]
         lines = output.tail(FAILURE_LINES) or output.tail(FAILURE_LINES, previous=True)
-        trouble = _trouble(after)
-        reason = document.reason or (trouble[0].reason.text if trouble and trouble[0].reason else None)
-        who = after.name if after.phase not in SUCCESS or not trouble else str(trouble[0].id)
-        error = StartFailed(f"{who} did not become ready{f': {reason}' if reason else ''}")
+        reason = first.reason.text if first.reason else None
+        who = after.name if len(trouble) == len(after.instances) else str(first.id)
+        culprit = self._culprit(after)
+        hint = f"`torpor start {culprit}` first" if culprit else None
+        error = StartFailed(f"{who} did not become ready{f': {reason}' if reason else ''}", hint=hint)
         return problem_response(error, verb=word, name=after.name, reason=reason, app=document, output=lines)
 
+    def _culprit(self, app: AppSnapshot) -> str | None:
+        """The app for whose sake this one did not become ready: at the end of what it needs."""
+        if not any(one.reason is not None and one.reason.cause is Cause.DEPENDENCY for one in app.instances):
+            return None
+        for need in app.spec.depends_on:
+            needed = self._operator.app(need.app)
+            stays_away = needed.phase in {Phase.ASLEEP, *TROUBLED} and not all(map(_well, needed.instances))
+            if not need.optional and (needed.want is Want.DOWN or stays_away):
+                return self._culprit(needed) or needed.name
+        return None
 
-def _trouble(app: AppSnapshot) -> list[InstanceSnapshot]:
-    return [instance for instance in app.instances if instance.phase in TROUBLED]
+
+def _well(instance: InstanceSnapshot) -> bool:
+    return instance.phase in SUCCESS or instance.finished
+
+
+def _left_behind(app: AppSnapshot) -> list[InstanceSnapshot]:
+    """Those that do not run although others do, or try in vain."""
+    running = any(instance.phase in SUCCESS for instance in app.instances)
+    return [
+        instance
+        for instance in app.instances
+        if instance.phase in TROUBLED or (running and not _well(instance))
+    ]
 
 
 def _name(request: Request) -> str:

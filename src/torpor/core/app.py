@@ -80,6 +80,8 @@ USEFULNESS = (
 
 MOST_REPLICAS = 100
 
+_TROUBLES = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
+
 _DOWN = Refusal(dependencies.DOWN, None)
 _REMOVED = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None)
 _SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
@@ -394,6 +396,12 @@ class App:
             )
             return f"{name} will not wake: {refusal.reason}", hint
         return None
+
+    @property
+    def troubled(self) -> Instance:
+        """The instance that failed last, or the first one."""
+        failed = [one for one in self.instances if one.reason is not None and one.reason.cause in _TROUBLES]
+        return max(failed, key=lambda one: one.phase_since, default=self.instances[0])
 
     @property
     def settled(self) -> bool:

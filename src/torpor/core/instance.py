@@ -170,7 +170,12 @@ class Instance:
             endpoint=self.endpoint,
             reason=self.reason,
             status=self.status,
+            finished=self._finished(),
         )
+
+    def _finished(self) -> bool:
+        ended = self.phase in UNUSED and self.reason is not None and self.reason.cause is Cause.EXITED
+        return ended and self.completed is not None and policy.succeeded(self.lifecycle, self.completed)
 
     def retry_in(self, now: float) -> float | None:
         """Seconds until the next attempt or the end of the cool-off; None where none is planned."""

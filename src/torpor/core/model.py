@@ -428,6 +428,8 @@ class InstanceSnapshot:
     reason: Reason | None
     status: str | None = None
     """Its own words on what it is doing (sd_notify STATUS)."""
+    finished: bool = False
+    """Whether it has done what it was started for: it ended by itself, as its `exit_codes` expect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,7 +18,7 @@ from torpor.core.messages import (
     Wish,
 )
 from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId
-from torpor.errors import NotAllowed, UnknownApp
+from torpor.errors import NotAllowed, unknown_app
 from torpor.providers.base import Output, Provider, Stats
 from torpor.runtime import clock
 from torpor.runtime.engine import Engine
@@ -95,11 +94,6 @@ class Desk:
         """What an instance uses now."""
         return self._provider(self._find(id.app).spec).stats(id)
 
-    def output(self, app: str) -> Output:
-        """The log of the app's first instance."""
-        found = self._find(app)
-        return self._provider(found.spec).output(found.instances[0].id)
-
     def outputs_of(self, app: str) -> Mapping[InstanceId, Output]:
         """The logs of all of its instances."""
         found = self._find(app)
@@ -149,9 +143,7 @@ class Desk:
     def _find(self, name: str) -> App:
         apps = self._engine.fleet.apps
         if (app := apps.get(name)) is None:
-            near = difflib.get_close_matches(name, apps, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "`torpor status` lists the apps"
-            raise UnknownApp(f"no app is named {name!r}", hint=hint)
+            raise unknown_app(name, apps)
         return app
 
 

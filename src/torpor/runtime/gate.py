@@ -25,7 +25,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import AppSnapshot, AppSpec, Event, Refusal
 from torpor.core.upstream import Upstream
-from torpor.errors import UnknownApp
+from torpor.errors import unknown_app
 from torpor.providers.base import Provider
 from torpor.runtime import clock
 from torpor.runtime.engine import Engine
@@ -168,7 +168,7 @@ class LocalSeam:
     def gate(self, app: str) -> Gate:
         """The door of an app."""
         if (gate := self._gates.get(app)) is None:
-            raise UnknownApp(f"no app is named {app!r}")
+            raise unknown_app(app, self._gates)
         return gate
 
     def listen(self, listener: UpstreamListener) -> None:
@@ -184,11 +184,9 @@ class LocalSeam:
         return self._journal.subscribe(callback)
 
     def last_lines(self, app: str, lines: int) -> Sequence[str]:
-        """The last lines that the app wrote."""
-        fleet_app = self._engine.fleet.apps.get(app)
-        if fleet_app is None:
-            return ()
-        return self._provider(fleet_app.spec).output(fleet_app.instances[0].id).tail(lines)
+        """The last lines of the app's instance that is in trouble, or of its first one."""
+        found = self._engine.fleet.apps.get(app)
+        return () if found is None else self._provider(found.spec).output(found.troubled.id).tail(lines)
 
     def forget(self, app: str) -> None:
         """The app is gone: whoever still stands at its door is refused by the engine."""

@@ -78,10 +78,6 @@ class Operator(Protocol):
         """What an instance uses now."""
         ...
 
-    def output(self, app: str) -> Output:
-        """The log of the app's first instance.  Raises `UnknownApp`."""
-        ...
-
     def outputs_of(self, app: str) -> Mapping[InstanceId, Output]:
         """The logs of all of its instances.  Raises `UnknownApp`."""
         ...

@@ -113,5 +113,5 @@ class Seam(Protocol):
         ...
 
     def last_lines(self, app: str, lines: int) -> Sequence[str]:
-        """The last lines that the app wrote."""
+        """The last lines of the app's instance that is in trouble, or of its first one."""
         ...
