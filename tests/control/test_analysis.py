@@ -89,6 +89,16 @@ def test_what_was_up_before_is_not_in_the_chain() -> None:
     assert ("web", 2.0, [expected], [expected]) == (found.subject, found.took, found.chain, found.apps)
 
 
+def test_what_was_woken_again_since_is_not_in_the_chain() -> None:
+    """A dependency that is restarted after the boot had no part in it."""
+    operator = shop()
+    operator.announce("lonely", "signal", "got SIGHUP from the operator")
+    wake(operator, "api", "the operator", starting=7.0)
+    found = boot(operator)
+    assert (["web"], 4.25) == ([link.app for link in found.chain], found.took)
+    assert {"web", "cache", "lonely"} == {link.app for link in found.apps}
+
+
 def test_a_boot_that_hangs_names_whom_everybody_waits_for() -> None:
     """What is not ready is later than all that is: the chain leads there, with the reason."""
     operator = FakeOperator()

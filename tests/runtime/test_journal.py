@@ -7,7 +7,7 @@ import io
 from torpor.core.messages import Announce
 from torpor.core.model import Cause, Event, Reason
 from torpor.runtime.console import Console
-from torpor.runtime.journal import KEPT, KEPT_OF_A_WAKE, Journal
+from torpor.runtime.journal import KEPT, KEPT_OF_A_WAKE, KEPT_SINCE, Journal
 
 
 def _announce(journal: Journal, kind: str, app: str = "app", text: str = "") -> None:
@@ -32,6 +32,22 @@ def test_it_keeps_a_bounded_number() -> None:
 
     assert KEPT == len(journal.recent(KEPT * 2))
     assert KEPT_OF_A_WAKE == len(journal.wake_steps("app"))
+    for _ in range(KEPT):
+        _announce(journal, "ready")
+    assert KEPT_OF_A_WAKE + KEPT_SINCE == len(journal.wake_steps("app"))
+
+
+def test_a_wake_is_remembered_whatever_happens_afterwards() -> None:
+    """Its beginning, and the steps that led to ready: signals and crashes displace only each other."""
+    journal = Journal()
+    steps = ["waking", "blocked", *["backoff", "starting"] * KEPT_OF_A_WAKE, "waiting", "ready"]
+    for kind in [*steps, *["signal"] * KEPT_OF_A_WAKE, "exited"]:
+        _announce(journal, kind)
+
+    kept = [event.kind for event in journal.wake_steps("app")]
+    assert steps[:25] == kept[:25]
+    assert steps[-25:] == kept[25:50]
+    assert ["signal"] * 24 + ["exited"] == kept[50:]
 
 
 def test_numbers_rise_and_recent_filters() -> None:

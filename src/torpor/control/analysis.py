@@ -153,13 +153,14 @@ def _chain(
     over = wakes[name].over
     while True:
         yield name, over
-        begun = wakes[name].began
+        wake = wakes[name]
         awaited = {
             needed.app: met
             for needed in apps[name].spec.depends_on
             if not needed.optional
             and needed.app in wakes
-            and ((met := wakes[needed.app].met(needed.condition)) is None or met > begun)
+            and wakes[needed.app].began <= _late(wake.starting)  # else it was woken again since
+            and ((met := wakes[needed.app].met(needed.condition)) is None or met > wake.began)
         }
         if not awaited:
             return
@@ -173,9 +174,10 @@ def _closure(
     found = dict.fromkeys(roots)
     queue = list(roots)
     while queue:
-        for needed in apps[queue.pop()].spec.depends_on:
+        root = queue.pop()
+        for needed in apps[root].spec.depends_on:
             name = needed.app
-            if name not in found and name in wakes and wakes[name].began >= began:
+            if name not in found and name in wakes and began <= wakes[name].began <= _late(wakes[root].over):
                 found[name] = None
                 queue.append(name)
     return list(found)

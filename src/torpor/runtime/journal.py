@@ -14,10 +14,37 @@ from torpor.core.model import Event
 KEPT = 1000
 """Events that are kept of all apps together."""
 KEPT_OF_A_WAKE = 50
-"""Steps that are kept of one app's current or last wake."""
+"""Steps that are kept of one app's current or last wake: the first half, and the last before it was ready."""
+KEPT_SINCE = 25
+"""Steps that are kept of what happened to the app after that."""
 
 WAKE_BEGINS = "waking"
 """The kind of event with which the steps of a wake begin."""
+_WAKE_ENDS = "ready"
+
+
+class _Wake:
+    """The steps of one app's wake.  What made it slow is still known however much happens afterwards."""
+
+    def __init__(self) -> None:
+        self._first: list[Event] = []
+        self._last: deque[Event] = deque(maxlen=KEPT_OF_A_WAKE - KEPT_OF_A_WAKE // 2)
+        self._since: deque[Event] = deque(maxlen=KEPT_SINCE)
+        self._over = False
+
+    def add(self, event: Event) -> None:
+        """The next thing that happened."""
+        if self._over:
+            self._since.append(event)
+        elif len(self._first) < KEPT_OF_A_WAKE // 2:
+            self._first.append(event)
+        else:
+            self._last.append(event)
+        self._over = self._over or event.kind == _WAKE_ENDS
+
+    def steps(self) -> tuple[Event, ...]:
+        """What is kept, oldest first."""
+        return (*self._first, *self._last, *self._since)
 
 
 class Journal:
@@ -25,7 +52,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=KEPT)
-        self._wakes: dict[str, deque[Event]] = {}
+        self._wakes: dict[str, _Wake] = {}
         self._subscribers: dict[int, Callable[[Event], None]] = {}
         self._seq = itertools.count(1)
         self._keys = itertools.count()
@@ -46,10 +73,9 @@ class Journal:
             data=MappingProxyType(data),
         )
         self._events.append(event)
-        steps = self._wakes.setdefault(event.app, deque(maxlen=KEPT_OF_A_WAKE))
-        if event.kind == WAKE_BEGINS:
-            steps.clear()
-        steps.append(event)
+        if event.kind == WAKE_BEGINS or event.app not in self._wakes:
+            self._wakes[event.app] = _Wake()
+        self._wakes[event.app].add(event)
         for callback in tuple(self._subscribers.values()):
             callback(event)
 
@@ -64,7 +90,8 @@ class Journal:
 
     def wake_steps(self, app: str) -> Sequence[Event]:
         """The events since the app's last wake began, oldest first."""
-        return tuple(self._wakes.get(app, ()))
+        wake = self._wakes.get(app)
+        return () if wake is None else wake.steps()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` with each event from now on; the result ends that."""
