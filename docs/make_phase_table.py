@@ -38,10 +38,11 @@ def phase_table() -> str:
 
 def rule_table() -> str:
     """The rule for what follows an end in Markdown: a row per line, top down."""
-    lines = ["| it | `want` | `restart` | wanted meanwhile | then |", "|---|---|---|---|---|"]
+    lines = ["| it | `want` | `restart` | wanted meanwhile | others serve | then |", "|---" * 6 + "|"]
+    words = {None: "", True: "yes", False: "no"}
     for rule in RULES:
-        wanted = {None: "", True: "yes", False: "no"}[rule.demand]
-        cells = (", ".join(rule.ending), ", ".join(rule.want), ", ".join(rule.restart), wanted, rule.then)
+        given = (", ".join(rule.ending), ", ".join(rule.want), ", ".join(rule.restart))
+        cells = (*given, words[rule.demand], words[rule.missed], rule.then)
         lines.append("| " + " | ".join(cell or "–" for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 

@@ -46,6 +46,7 @@ from torpor.core.model import (
     Cause,
     Endpoint,
     ExitInfo,
+    InstanceId,
     Lifecycle,
     OnStartTimeout,
     OnWatchdog,
@@ -514,9 +515,9 @@ def test_what_outlived_the_daemon_is_not_started_twice() -> None:
     assert Phase.READY is story.phase()
 
 
-def _two() -> tuple[Story, Instance, Instance]:
+def _two(lifecycle: Lifecycle | None = None) -> tuple[Story, Instance, Instance]:
     """An app with two replicas, both ready, nothing in flight."""
-    story = Story(replicas=2)
+    story = Story(lifecycle, replicas=2)
     story.arrive(1)
     for instance in story.app.instances:
         story.tell(Started(instance.id, 1, Endpoint("127.0.0.1", 8501 + instance.id.replica), 7))
@@ -762,6 +763,48 @@ def test_the_replica_that_failed_last_is_the_one_in_trouble() -> None:
     story.tell(Exited(second.id, 1, ExitInfo(code=1)))
 
     assert second is story.app.troubled
+
+
+@pytest.mark.parametrize("restart", list(Restart))
+def test_no_replica_sleeps_alone(restart: Restart) -> None:
+    """One that ended by itself, however that was, is started again as long as others serve, if `restart` lets it."""
+    story, _, second = _two(Lifecycle(restart=restart))
+
+    story.tell(Exited(second.id, 1, ExitInfo(code=0)))
+    story.wait(5.0)
+
+    if restart is Restart.NO:
+        assert Phase.ASLEEP is second.phase
+    else:
+        assert StartInstance(second.id, 2) in story.all(StartInstance)
+
+
+@pytest.mark.parametrize("restart", [Restart.ON_FAILURE, Restart.NO])
+def test_a_replica_whose_start_failed_is_tried_again_beside_others(restart: Restart) -> None:
+    """Also after the cool-off: what serves is to serve with all its replicas."""
+    limit = StartLimit(failures=2, cool_off=60.0)
+    story, first, _ = _two(Lifecycle(restart=restart, start_limit=limit, idle_timeout=None))
+    story.tell(RestartRequested("app", rolling=True))
+    story.tell(Exited(first.id, 1, ExitInfo(signal=15)))
+    story.tell(StartRefused(first.id, 2, "no such program"))
+
+    story.wait(5.0)
+    assert StartInstance(first.id, 3) in story.all(StartInstance)
+    story.tell(StartRefused(first.id, 3, "no such program"))
+    assert Phase.FAILED is first.phase
+    story.wait(60.0)
+
+    assert StartInstance(first.id, 4) in story.all(StartInstance)
+
+
+def test_what_outlived_the_daemon_is_joined_by_its_other_replicas() -> None:
+    """A replica that was not alive at the moment of the daemon's death is started by the next one."""
+    story = Story(replicas=2)
+    story.tell(Adopted(ID, 4, Endpoint("127.0.0.1", 8501), 7, age=100.0))
+
+    story.boot()
+
+    assert [InstanceId("app", 1)] == [effect.id for effect in story.all(StartInstance)]
 
 
 def test_who_is_to_stay_after_all_drains_no_more() -> None:

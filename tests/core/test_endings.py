@@ -21,28 +21,33 @@ from torpor.core.messages import (
 )
 from torpor.core.model import InstanceId, Lifecycle, OnStartTimeout, Phase, Restart, StartLimit, Want
 
-ENDS = list(product(Ending, Want, Restart, (False, True)))
+ENDS = list(product(Ending, Want, Restart, (False, True), (False, True)))
 
 
-def _rule(ending: Ending, want: Want, restart: Restart, *, demand: bool) -> int:
+def _rule(ending: Ending, want: Want, restart: Restart, *, demand: bool, missed: bool) -> int:
     return next(
-        number for number, rule in enumerate(RULES) if rule.fits(ending, want, restart, demand=demand)
+        number
+        for number, rule in enumerate(RULES)
+        if rule.fits(ending, want, restart, demand=demand, missed=missed)
     )
 
 
 def test_every_end_has_a_sequel_and_every_rule_an_end() -> None:
     """The rule is total, and none of its lines is hidden behind those above it."""
-    met = {_rule(ending, want, restart, demand=demand) for ending, want, restart, demand in ENDS}
+    met = {
+        _rule(ending, want, restart, demand=demand, missed=missed)
+        for ending, want, restart, demand, missed in ENDS
+    }
 
     assert set(range(len(RULES))) == met
 
 
-@pytest.mark.parametrize(("ending", "want", "restart", "demand"), ENDS)
+@pytest.mark.parametrize(("ending", "want", "restart", "demand", "missed"), ENDS)
 def test_whatever_ended_what_was_promised_follows(
-    ending: Ending, want: Want, restart: Restart, *, demand: bool
+    ending: Ending, want: Want, restart: Restart, *, demand: bool, missed: bool
 ) -> None:
     """What the documentation says of an end holds for every combination."""
-    then = sequel(ending, want, restart, demand=demand)
+    then = sequel(ending, want, restart, demand=demand, missed=missed)
 
     failed = ending in (Ending.CRASHED, Ending.UNHEALTHY, Ending.NEVER_READY)
     if want is Want.DOWN:
@@ -55,6 +60,8 @@ def test_whatever_ended_what_was_promised_follows(
         assert Sequel.RETRY is then
     elif restart is Restart.NO and ending is not Ending.NEVER_READY:
         assert Sequel.ASLEEP is then
+    elif ending is Ending.FINISHED and restart is Restart.ON_FAILURE and want is Want.AUTO:
+        assert then is (Sequel.RETRY if missed else Sequel.ASLEEP)
 
 
 @pytest.mark.parametrize("wish", [StartRequested, RestartRequested])

@@ -400,6 +400,29 @@ def test_replicas_that_are_blocked_refuse_together() -> None:
     assert ["needs db: stopped by the operator"] == [str(one.refusal.reason) for one in story.refused()]
 
 
+def test_a_replica_that_had_given_up_is_woken_by_the_next_that_is_ready() -> None:
+    """Replicas that began to wait at different times give up at different times, but serve together."""
+    spec = replace(_app("web", "db", start_timeout=100.0), replicas=2)
+    story = Story(spec, _app("db", restart=Restart.ALWAYS, start_timeout=1000.0))
+    story.knock("web")
+    story.become_ready("db")
+    first, second = story.fleet.apps["web"].instances
+    for instance in (first, second):
+        story.tell_of(Started(instance.id, 1, Endpoint("127.0.0.1", 1), 7))
+        story.tell_of(BecameReady(instance.id, 1))
+    story.exit("db", 1)
+    story.tell_of(Exited(second.id, 1, ExitInfo(1)))
+    story.wait(30.0)
+    story.tell_of(Exited(first.id, 1, ExitInfo(1)))
+    story.wait(80.0)
+    assert [Phase.BLOCKED, Phase.ASLEEP] == [first.phase, second.phase]
+
+    story.become_ready("db")
+    story.become_ready("web")
+
+    assert [Phase.READY, Phase.STARTING] == [first.phase, second.phase]
+
+
 def test_the_first_retry_of_several_replicas_counts() -> None:
     """Clients are told when the next replica is tried again, not when the first in the list is."""
     limit = StartLimit(failures=1, cool_off=60.0)

@@ -111,6 +111,14 @@ def _leave_new_replicas_asleep(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(app_module.App, "_wanted", False)
 
 
+def _sleep_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Instance, "accompanied", False)
+
+
+def _wake_alone(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "_wake_others", lambda _self, _instance, _now: None)
+
+
 def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Fleet, "_shut_down", lambda self, now: [e for app in self.apps.values() for e in app.shut_down(now)]
@@ -179,6 +187,8 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _hold_nobody,
         _sleep_although_held,
         _give_up_although_held,
+        _sleep_alone,
+        _wake_alone,
         _leave_new_replicas_asleep,
         _stop_all_at_once,
         _overlook_survivors,

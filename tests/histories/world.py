@@ -77,6 +77,7 @@ from torpor.core.model import (
 )
 from torpor.core.upstream import Upstream
 
+BY_ITSELF = {Ending.FINISHED, Ending.CRASHED, Ending.UNHEALTHY}
 WAITING = {Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING, Phase.BACKOFF}
 
 
@@ -561,6 +562,14 @@ class World:
         if app.want is Want.UP:
             waking = not any(instance.phase is Phase.ASLEEP for instance in app.instances)
             law(waking, f"a replica of {app.spec.name} sleeps, though it is to run")
+        elif app.phase is Phase.READY and app.settled:
+            alone = [
+                instance.id
+                for instance in app.instances
+                if instance.phase is Phase.ASLEEP
+                and not (instance.lifecycle.restart is Restart.NO and instance.ending in BY_ITSELF)
+            ]
+            law(not alone, f"{alone} sleeps alone")
         if app.phase is not Phase.BLOCKED:
             return
         name, standing = app.spec.name, app.standing

@@ -224,9 +224,10 @@ class App:
         return min(due, default=None)
 
     def boot(self, now: float, by: str = "boot") -> list[Effect]:
-        """The daemon has come up, or the app is new: start what is to be kept running."""
+        """The daemon has come up, or the app is new: start what is to run, or is in use but for a replica."""
         self._out = []
-        if self.want is Want.UP:
+        serving = any(instance.in_use and instance.endpoint is not None for instance in self.instances)
+        if self.want is Want.UP or serving:
             self._tell_all(WakeRequested(self.spec.name, by), now)
         return self._out
 
@@ -589,8 +590,16 @@ class App:
             self._settle(instance, outcome)
             if isinstance(outcome, OpenGate):
                 self._out.append(WatchInstance(instance.id, instance.generation))
+                if outcome.upstream is not None and outcome.took is not None:
+                    self._wake_others(instance, now)
         if (instance.generation, instance.restarts) != before:
             self._out.append(Remember(self.spec.name))
+
+    def _wake_others(self, instance: Instance, now: float) -> None:
+        """No replica sleeps alone: a wake of one of those that share the requests is a wake of all."""
+        for other in self.instances:
+            if other is not instance and not other.leaving:
+                self._tell(other, WakeRequested(self.spec.name, f"{instance.id}, which is ready"), now)
 
     def _settle(self, instance: Instance, outcome: Outcome) -> None:
         match outcome:

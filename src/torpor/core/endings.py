@@ -55,14 +55,16 @@ class Rule:
     want: tuple[Want, ...] = ()
     restart: tuple[Restart, ...] = ()
     demand: bool | None = None
+    missed: bool | None = None
 
-    def fits(self, ending: Ending, want: Want, restart: Restart, *, demand: bool) -> bool:
+    def fits(self, ending: Ending, want: Want, restart: Restart, *, demand: bool, missed: bool) -> bool:
         """Whether it speaks of that end."""
         return (
             (not self.ending or ending in self.ending)
             and (not self.want or want in self.want)
             and (not self.restart or restart in self.restart)
             and (self.demand is None or demand is self.demand)
+            and (self.missed is None or missed is self.missed)
         )
 
 
@@ -76,6 +78,7 @@ RULES = (
     Rule(Sequel.ASLEEP, (Ending.ASKED,)),
     Rule(Sequel.RETRY, (Ending.FINISHED,), restart=(Restart.ALWAYS,)),
     Rule(Sequel.DONE, (Ending.FINISHED,), (Want.UP,)),
+    Rule(Sequel.RETRY, (Ending.FINISHED,), restart=(Restart.ON_FAILURE,), missed=True),
     Rule(Sequel.ASLEEP, (Ending.FINISHED,)),
     Rule(Sequel.RETRY, _FAILED, demand=True),
     Rule(Sequel.PAUSE, (Ending.NEVER_READY,), (Want.AUTO,)),
@@ -86,6 +89,10 @@ RULES = (
 """The rule, top down.  A `restart: always` that finishes counts as a failure: it must not spin."""
 
 
-def sequel(ending: Ending, want: Want, restart: Restart, *, demand: bool) -> Sequel:
-    """What follows that end.  `demand`: somebody has asked for the next generation meanwhile."""
-    return next(rule.then for rule in RULES if rule.fits(ending, want, restart, demand=demand))
+def sequel(ending: Ending, want: Want, restart: Restart, *, demand: bool, missed: bool = False) -> Sequel:
+    """What follows that end.
+
+    `demand`: somebody has asked for the next generation meanwhile.  `missed`: it took requests,
+    and other replicas still do.
+    """
+    return next(rule.then for rule in RULES if rule.fits(ending, want, restart, demand=demand, missed=missed))

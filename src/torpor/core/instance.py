@@ -144,6 +144,11 @@ class Instance:
         return self.phase is Phase.READY or self.demand
 
     @property
+    def accompanied(self) -> bool:
+        """Whether other replicas are in use: then it is not to sleep alone."""
+        return any(peer is not self and peer.in_use and not peer.leaving for peer in self.peers)
+
+    @property
     def under_way(self) -> bool:
         """Whether it only passes through its phase; what is blocked by a loss stays there."""
         return self.phase in _UNDER_WAY and (self.demand or self.phase is not Phase.BLOCKED)

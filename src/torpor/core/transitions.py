@@ -48,11 +48,14 @@ def launch(it: Instance) -> None:
 
 
 def stay_blocked(it: Instance, refusal: Refusal) -> None:
-    """Tell whoever waits; what must run, or is needed, stays blocked and recovers when its dependency does."""
+    """Tell whoever waits; what must run, or is needed, stays blocked and recovers when its dependency does.
+
+    So does a replica beside others that are in use: no replica sleeps alone.
+    """
     it.demand = False
     it.reason = refusal.reason
     it.out.append(RefuseWaiting(refusal))
-    if it.want is Want.UP or it.held:
+    if it.want is Want.UP or it.held or any(peer.alive and peer.in_use for peer in it.peers):
         it.enter(Phase.BLOCKED, it.lifecycle.start_timeout)
         it.say("blocked", refusal.reason.text)
     else:
@@ -178,13 +181,14 @@ def finish(it: Instance) -> None:
     it.close_gate()
     if it.upstream is not None:
         it.out.append(DropUpstream(it.upstream))
+    missed = it.upstream is not None and it.accompanied
     it.upstream = None
     it.endpoint = None
     it.started_at = None
     it.status = it.trouble = None
     if it.ending in (Ending.FINISHED, Ending.CRASHED):
         it.completed = it.exit
-    match _sequel(it):
+    match _sequel(it, missed=missed):
         case Sequel.AGAIN:
             start(it)
         case Sequel.RETRY:
@@ -203,8 +207,8 @@ def finish(it: Instance) -> None:
             sleep(it)
 
 
-def _sequel(it: Instance) -> Sequel:
-    return sequel(it.ending, it.want, it.lifecycle.restart, demand=it.demand)
+def _sequel(it: Instance, *, missed: bool = False) -> Sequel:
+    return sequel(it.ending, it.want, it.lifecycle.restart, demand=it.demand, missed=missed)
 
 
 def _back_off(it: Instance) -> None:
