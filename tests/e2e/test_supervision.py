@@ -235,6 +235,49 @@ def test_dependents_recover_by_themselves(launch: Launch, diary: Path) -> None:
     daemon.wait_for_state("api", "ready")
 
 
+def test_a_chain_recovers_with_its_root(launch: Launch, diary: Path) -> None:
+    """Whoever asks for the end of a chain learns of its root at once, and all of it starts once the root does."""
+    daemon = launch(
+        config(
+            member("worker", diary, always_on=True, depends_on=["api"]),
+            member("web", diary, depends_on=["api"]),
+            member("api", diary, depends_on=["db"]),
+            member("db", diary),
+        )
+    )
+    daemon.wait_for_state("worker", "ready")
+    daemon.cli("stop", "--force", "db", "api", "worker")
+
+    failed = daemon.cli("start", "worker")
+    assert 1 == failed.code
+    assert "needs api: stopped by the operator" in failed.err
+    assert "torpor start api" in failed.err
+    daemon.cli("start", "api")
+    assert "needs api: needs db: stopped by the operator" == daemon.apps()["worker"]["reason"]
+    refused = Client(daemon.port, "web.localhost").request()
+    assert (503, "dependency") == (refused.status, refused.headers["x-torpor"])
+
+    daemon.cli("start", "db")
+
+    daemon.wait_for_state("worker", "ready")
+
+
+def test_a_one_shot_that_failed_is_told_at_once(launch: Launch, diary: Path) -> None:
+    """Nobody waits for a migration that has failed and is not repeated; running it again mends it."""
+    mended = diary.with_name("mended")
+    once = app("migrate", ["sh", "-c", f"test -e {mended}"], restart="no", routes=[])
+    needs = {"migrate": "completed_successfully"}
+    daemon = launch(config(once, member("api", diary, depends_on=needs, wake_timeout="10m")))
+
+    refused = Client(daemon.port, "api.localhost").request()
+    assert (503, "dependency") == (refused.status, refused.headers["x-torpor"])
+    assert "needs migrate: exited with code 1" in refused.text
+
+    mended.touch()
+    assert 0 == daemon.cli("start", "migrate").code
+    assert 200 == Client(daemon.port, "api.localhost").request().status
+
+
 # --- replicas -----------------------------------------------------------------
 
 
@@ -330,6 +373,23 @@ def test_an_app_that_only_says_that_it_is_ready_gets_no_client_stuck(launch: Lau
 
     assert (504, "wake-timeout") == (answer.status, answer.headers["x-torpor"])
     assert len(daemon.cli("events", "-n", "1000", "deaf").out.splitlines()) < 20
+
+
+def test_a_replica_that_ended_rejoins_the_others(launch: Launch, diary: Path) -> None:
+    """On demand, too, an app that is in use has all its replicas, under the numbers that the next daemon knows."""
+    daemon = launch(config(member("api", diary, replicas=3, stop_timeout="10m")))
+    Client(daemon.port, "api.localhost").request()
+    wait_for_ready_replicas(daemon, "api", 3)
+
+    os.kill(daemon.apps()["api"]["instances"][1]["pid"], signal.SIGTERM)  # it ends by itself, and well
+    wait_for("it was started again", lambda: daemon.apps()["api"]["restarts"] == 1)
+    wait_for_ready_replicas(daemon, "api", 3)
+    daemon.cli("scale", "api", "2", "--no-wait")
+    assert 0 == daemon.cli("scale", "api", "3").code
+    wait_for_ready_replicas(daemon, "api", 3)
+
+    assert ["api", "api/1", "api/2"] == [one["id"] for one in daemon.apps()["api"]["instances"]]
+    assert 1 == daemon.apps()["api"]["restarts"]
 
 
 @pytest.mark.parametrize("rounds", [3])
