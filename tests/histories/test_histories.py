@@ -115,10 +115,6 @@ def _sleep_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Instance, "accompanied", False)
 
 
-def _wake_alone(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(app_module.App, "_wake_others", lambda _self, _instance, _now: None)
-
-
 def _stop_all_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         Fleet, "_shut_down", lambda self, now: [e for app in self.apps.values() for e in app.shut_down(now)]
@@ -188,7 +184,6 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _sleep_although_held,
         _give_up_although_held,
         _sleep_alone,
-        _wake_alone,
         _leave_new_replicas_asleep,
         _stop_all_at_once,
         _overlook_survivors,

@@ -112,6 +112,8 @@ class World:
     parked: list[Upstream] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     closing: bool = False
+    left_alone: set[str] = field(default_factory=set)
+    """Apps that were not to be restarted at some time: what ended by itself then sleeps on."""
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -130,7 +132,7 @@ class World:
             for other in may_need
             if dice.random() < 0.6
         ]
-        return AppSpec(
+        spec = AppSpec(
             name,
             depends_on=tuple(needed),
             replicas=dice.choice([1, 1, 1, 2, 3]),
@@ -150,6 +152,9 @@ class World:
                 start_limit=StartLimit(failures=dice.choice([1, 3]), window=30.0, cool_off=10.0),
             ),
         )
+        if spec.lifecycle.restart is Restart.NO:
+            self.left_alone.add(name)
+        return spec
 
     # --- running -------------------------------------------------------------
 
@@ -558,7 +563,10 @@ class World:
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
 
     def _has_recovered(self, app: App) -> None:
-        """What is to run does not sleep, and what is still blocked has a root that only an operator can help, or that is just at work."""
+        """What is to run does not sleep, no replica sleeps alone, and what is blocked waits for somebody.
+
+        That one is at work, or only an operator can help it.
+        """
         if app.want is Want.UP:
             waking = not any(instance.phase is Phase.ASLEEP for instance in app.instances)
             law(waking, f"a replica of {app.spec.name} sleeps, though it is to run")
@@ -567,7 +575,7 @@ class World:
                 instance.id
                 for instance in app.instances
                 if instance.phase is Phase.ASLEEP
-                and not (instance.lifecycle.restart is Restart.NO and instance.ending in BY_ITSELF)
+                and not (app.spec.name in self.left_alone and instance.ending in BY_ITSELF)
             ]
             law(not alone, f"{alone} sleeps alone")
         if app.phase is not Phase.BLOCKED:
