@@ -196,10 +196,14 @@ def test_the_end_of_an_adopted_app_is_told(launch: Launch, home: Path) -> None:
     wait_for("a new process runs", lambda: daemon.wait_for_state("worker", "ready")["pid"] != process.pid)
 
 
+def _states(daemon: Daemon, name: str) -> list[str]:
+    return [instance["state"] for instance in daemon.apps()[name]["instances"]]
+
+
 def test_an_app_that_is_not_configured_any_more_is_ended(launch: Launch) -> None:
     """What the configuration does not know is ended, with a line in the log."""
     daemon = launch(config(counter("one"), counter("two", replicas=2)))
-    daemon.wait_for_state("two", "ready")
+    wait_for("both replicas run", lambda: _states(daemon, "two") == ["ready", "ready"])
     one = Process.of(daemon.wait_for_state("one", "ready")["pid"])
     daemon.kill()
     daemon.write_config(config(counter("two")))
