@@ -25,7 +25,7 @@ async def subject(subject: World) -> World:
 
 def root_of(subject: World) -> Path:
     """The cgroup of the provider."""
-    root = subject.provider._cgroups
+    root = subject.provider._trees.root
     assert root is not None
     return root
 

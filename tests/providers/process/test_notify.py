@@ -165,6 +165,6 @@ async def test_a_start_with_too_long_a_path_fails(subject: World, monkeypatch: p
     """The start says so."""
     deep = subject.folder / ("d" * 100)
     deep.mkdir()
-    monkeypatch.setattr(subject.provider, "_run", deep)
+    monkeypatch.setattr(subject.provider._mailboxes, "_folder", deep)
     with pytest.raises(StartFailed, match="too long"):
         await subject.provider.start(subject.run(("true",), readiness=Readiness((NotifyProbe(),))))

@@ -247,7 +247,7 @@ async def test_nothing_grows_with_generations(subject: World) -> None:
         await subject.facts.exited(generation)
         await subject.provider.kill(ID, generation)
         await subject.facts.gone(generation)
-    cgroups: Path | None = subject.provider._cgroups
+    cgroups: Path | None = subject.provider._trees.root
     await subject.provider.close()
     assert len(os.listdir("/proc/self/fd")) <= before
     assert cgroups is None or not cgroups.exists()

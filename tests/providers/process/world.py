@@ -125,8 +125,8 @@ class World:
             send_signal(process, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, process.pid, os.WEXITED)
-        if self.provider._cgroups is not None:
-            remove_cgroup(self.provider._cgroups)
+        if self.provider._trees.root is not None:
+            remove_cgroup(self.provider._trees.root)
 
 
 @asynccontextmanager

@@ -15,28 +15,25 @@ import hashlib
 import os
 import subprocess
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 
 from torpor.config.settings import ProcessSpec
-from torpor.core.model import AppSpec, Endpoint, InstanceId, NotifyProbe
+from torpor.core.model import AppSpec, InstanceId
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.compress import Compressor
 from torpor.logs.names import file_name
 from torpor.logs.segments import Folder
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
-from torpor.providers.process.adoption import end_leftovers, end_tree, find_main, orphans
+from torpor.providers.process.adoption import end_tree, orphans
 from torpor.providers.process.capture import Capture
-from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
 from torpor.providers.process.entourage import Entourage
-from torpor.providers.process.fdstore import FdStore
-from torpor.providers.process.identity import is_own
 from torpor.providers.process.life import Child, Life
+from torpor.providers.process.mailboxes import Mailboxes
+from torpor.providers.process.names import label
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.nursery import Nursery, bear
-from torpor.providers.process.procfs import age, read_boot
+from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
 from torpor.providers.process.spawn import (
@@ -47,20 +44,14 @@ from torpor.providers.process.spawn import (
     keep_ignored_signals_to_ourselves,
     surroundings,
 )
-from torpor.providers.process.tree import Descent, Mark, Tree, foster_parent
+from torpor.providers.process.survivors import Survivors, endpoint
+from torpor.providers.process.tree import Mark, Tree
+from torpor.providers.process.trees import TreeKind, Trees
 
-_HOST = "127.0.0.1"
+__all__ = ["ProcessProvider", "TreeKind"]
+
 _GRACE = 5.0
-"""Seconds that a survivor which nobody wants gets to end by itself."""
-
-
-class TreeKind(StrEnum):
-    """How the processes of an instance are kept together."""
-
-    AUTO = "auto"
-    """In a cgroup where the daemon may create one, else by descent."""
-    CGROUP = "cgroup"
-    DESCENT = "descent"
+"""Seconds that a program whose start has failed after all gets to end by itself."""
 
 
 class ProcessProvider:
@@ -79,24 +70,19 @@ class ProcessProvider:
         self._logs = state / "logs"
         self._report = report
         self._environment = environment
-        self._trees = trees
-        self._name = "torpor-" + hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
-        self._shared = Path("/run", self._name)
-        self._cgroups: Path | None = None
+        name = "torpor-" + hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
         self._reaper = Reaper()
         self._records = Records(self._run)
         self._boot = read_boot()
+        self._trees = Trees(trees, name, self._reaper.ours)
         self._lives: dict[InstanceId, Life] = {}
-        self._found: dict[InstanceId, tuple[Record, Child]] = {}
-        """Survivors that nobody has decided on."""
+        self._found = Survivors(self._records, self._trees)
         self._outputs: dict[InstanceId, Capture] = {}
         self._log_folder = Folder(self._logs)
         self._compressor = Compressor()
-        self._stores: dict[InstanceId, FdStore] = {}
-        self._moves: set[asyncio.Future[None]] = set()
+        self._mailboxes = Mailboxes(self._run, Path("/run", name))
         self._nursery = Nursery(self._reaper)
-        self._mover: ThreadPoolExecutor | None = None
-        self._entourage = Entourage(self._name, self._nursery.run, report, self._rss)
+        self._entourage = Entourage(name, self._nursery.run, report, self._rss)
 
     async def open(self) -> None:
         """Prepare the state directory and this process.  Raises `StateUnusable`."""
@@ -105,16 +91,12 @@ class ProcessProvider:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StateUnusable(f"cannot create {error.filename}: {error.strerror}") from error
-        if self._trees is not TreeKind.DESCENT:
-            self._cgroups = find_cgroup_root(self._name)
-            if self._cgroups is None and self._trees is TreeKind.CGROUP:
-                raise StateUnusable("no cgroup can be created here", hint="delegate one to the daemon")
-        self._entourage.open(self._cgroups)
+        self._trees.open()
+        self._entourage.open(self._trees.root)
         become_subreaper()
         keep_ignored_signals_to_ourselves()
         self._reaper.open()
         self._nursery.open()
-        self._mover = ThreadPoolExecutor(1, thread_name_prefix="torpor-cgroup")
 
     def check(self, spec: AppSpec) -> None:
         """See `Provider.check`."""
@@ -136,12 +118,12 @@ class ProcessProvider:
         if launch.id in self._lives or launch.id in self._found:
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
         mark = Mark.fresh()
-        notify = self._notify_socket(launch, workload)
+        notify = self._mailboxes.for_launch(launch, workload)
         where = self._surroundings(launch, workload, mark, notify)
         record = self._record(launch, workload, mark, notify)
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
-            where = self._entourage.prepare(launch, where, capture, _label(launch, mark))
+            where = self._entourage.prepare(launch, where, capture, label(launch, mark))
             undo.callback(self._entourage.dismiss, launch.id)
             try:
                 if notify is not None:
@@ -164,13 +146,11 @@ class ProcessProvider:
                 with contextlib.suppress(OSError, TimeoutError):
                     await end_tree(orphans(record), 0.0)
                 raise
-            if (store := self._stores.get(launch.id)) is not None:
-                main = replace(main, listens=store.listens)
-            main = replace(main, stderr=stderr)
+            main = replace(main, stderr=stderr, listens=self._mailboxes.stored(launch.id))
             child = await self._nursery.give_birth(
                 lambda: self._bear_on_record(record, lambda: bear(argv, main, writer, mark)), mark
             )
-            tree = self._tree(record, child)
+            tree = self._trees.newborn(record, child)
             try:
                 await self._entourage.follow_up(launch.id, child.process.pid, writer)
             except BaseException:
@@ -180,45 +160,27 @@ class ProcessProvider:
             for pipe in pipes:
                 os.close(pipe)
         self._live(launch, where, record=record.of(child.process), child=child, tree=tree, notify=notify)
-        return Running(_endpoint(launch.port), child.process.pid)
+        return Running(endpoint(launch.port), child.process.pid)
 
     async def survivors(self) -> list[Survivor]:
         """See `Provider.survivors`."""
-        dead = {}
-        for name, record in self._records.read_all().items():
-            child = find_main(record)
-            if child is None:
-                dead[name] = record
-            else:
-                self._found[record.id] = record, child
-        await end_leftovers(self._records, dead, self._whole_tree)
-        return [
-            Survivor(
-                id,
-                record.generation,
-                Running(_endpoint(record.port), child.process.pid),
-                record.port,
-                age(child.process),
-            )
-            for id, (record, child) in self._found.items()
-        ]
+        return await self._found.find()
 
     def adopt(self, launch: Launch) -> None:
         """See `Provider.adopt`."""
         workload = launch.spec.workload
-        record, child = self._found.get(launch.id, (None, None))
-        if record is None or child is None or record.generation != launch.generation:
+        found = self._found.get(launch.id, launch.generation)
+        if found is None:
             raise ProviderFailed(f"there is no survivor of {launch.id}, generation {launch.generation}")
         if not isinstance(workload, ProcessSpec):
             raise ProviderFailed(f"{launch.id} is not a process any more")
+        record, child = found
         notify = None
         if record.notify is not None:
-            notify = NotifySocket(Path(record.notify), self._store(launch.id))
+            notify = self._mailboxes.at(launch.id, Path(record.notify))
         where = self._surroundings(launch, workload, record.mark, notify)
         try:
-            where = self._entourage.prepare(
-                launch, where, self.output(launch.id), _label(launch, record.mark)
-            )
+            where = self._entourage.prepare(launch, where, self.output(launch.id), label(launch, record.mark))
             if notify is not None:
                 notify.open()
             self.output(launch.id).resume(launch.generation, workload.log)
@@ -227,25 +189,14 @@ class ProcessProvider:
             if notify is not None:
                 notify.close()
             raise ProviderFailed(f"cannot adopt {launch.id}: {error}") from error
-        del self._found[launch.id]
+        self._found.claim(launch.id)
         self._reaper.ours.add(child.process.pid)
-        tree = self._tree_of_survivor(record, child)
+        tree = self._trees.survivor(record, child)
         self._live(launch, where, record=record, child=child, tree=tree, notify=notify)
 
     async def discard(self, id: InstanceId, generation: int) -> None:
         """See `Provider.discard`."""
-        record, child = self._found.get(id, (None, None))
-        if record is None or child is None or record.generation != generation:
-            return
-        tree = self._tree_of_survivor(record, child)
-        try:
-            await end_tree(tree, _GRACE, (record.stop_signal,))
-        except (OSError, TimeoutError) as error:
-            raise ProviderFailed(f"cannot end {id}: {error or 'it survives KILL'}") from error
-        del self._found[id]
-        os.close(child.pidfd)
-        tree.close()
-        self._records.remove(file_name(id))
+        await self._found.discard(id, generation)
 
     async def stop(self, id: InstanceId, generation: int) -> None:
         """See `Provider.stop`."""
@@ -299,8 +250,7 @@ class ProcessProvider:
     def forget(self, id: InstanceId) -> None:
         """See `Provider.forget`."""
         self._outputs.pop(id, None)
-        if (store := self._stores.pop(id, None)) is not None:
-            store.close()
+        self._mailboxes.forget(id)
         for stream in ("out", "err"):
             with contextlib.suppress(OSError):
                 (self._run / f"{file_name(id)}.{stream}").unlink()
@@ -349,27 +299,16 @@ class ProcessProvider:
     async def close(self) -> None:
         """See `Provider.close`."""
         self._reaper.close()
-        if self._moves:
-            await asyncio.wait(self._moves)
+        await self._trees.settle()
         for life in list(self._lives.values()):
             await life.close()
         self._lives.clear()
         await self._entourage.close()
         self._nursery.close()
-        for _, child in self._found.values():
-            os.close(child.pidfd)
-        self._found.clear()
-        for store in self._stores.values():
-            store.close()
+        self._found.close()
         self._compressor.close()
-        if self._mover is not None:
-            self._mover.shutdown()
-            self._mover = None
-        if self._cgroups is not None:
-            remove_cgroup(self._cgroups)
-        # Not there, or kept because survivors send to sockets in it.
-        with contextlib.suppress(OSError):
-            self._shared.rmdir()
+        self._trees.close()
+        self._mailboxes.close()
 
     def _life(self, id: InstanceId, generation: int) -> Life | None:
         life = self._lives.get(id)
@@ -434,9 +373,6 @@ class ProcessProvider:
         self, launch: Launch, workload: ProcessSpec, mark: Mark, notify: NotifySocket | None
     ) -> Record:
         """What is written down of a generation that is about to be born."""
-        cgroup = None
-        if self._cgroups is not None:
-            cgroup = str(self._cgroups / _label(launch, mark))
         return Record(
             app=launch.id.app,
             replica=launch.id.replica,
@@ -447,56 +383,9 @@ class ProcessProvider:
             number=mark.number,
             stop_signal=workload.stop_signal,
             port=launch.port,
-            cgroup=cgroup,
+            cgroup=self._trees.path(label(launch, mark)),
             notify=None if notify is None else str(notify.path),
         )
-
-    def _notify_socket(self, launch: Launch, workload: ProcessSpec) -> NotifySocket | None:
-        # Only for who asked: programs behave differently when they see NOTIFY_SOCKET.
-        spec = launch.spec
-        probed = any(isinstance(probe, NotifyProbe) for probe in spec.readiness.probes)
-        if workload.notify or probed or spec.lifecycle.watchdog is not None:
-            path = self._notify_path(launch.id, workload)
-            return NotifySocket(path, self._store(launch.id))
-        return None
-
-    def _store(self, id: InstanceId) -> FdStore:
-        if id not in self._stores:
-            self._stores[id] = FdStore()
-        return self._stores[id]
-
-    def _notify_path(self, id: InstanceId, workload: ProcessSpec) -> Path:
-        """Where a notify socket is to lie: the state directory is closed to other users."""
-        folder = self._run
-        if workload.identity is not None and not is_own(workload.identity):
-            folder = self._shared
-            try:
-                folder.mkdir(exist_ok=True)
-                folder.chmod(0o711)
-            except OSError as error:
-                raise StartFailed(f"cannot create {folder}: {error.strerror}") from error
-        return folder / f"{file_name(id)}.notify"
-
-    def _tree(self, record: Record, child: Child) -> Tree:
-        descent = Descent(child.process, record.mark, self._reaper.ours)
-        if record.cgroup is None or self._mover is None:
-            return descent
-        tree = CgroupTree(Path(record.cgroup), child.process, descent, self._mover)
-        moving = tree.enrol()
-        self._moves.add(moving)
-        moving.add_done_callback(self._moves.discard)
-        return tree
-
-    def _tree_of_survivor(self, record: Record, child: Child) -> Tree:
-        descent = Descent(child.process, record.mark, self._reaper.ours, foster_parent(child.process))
-        return self._whole_tree(record, descent)
-
-    def _whole_tree(self, record: Record, descent: Descent) -> Tree:
-        """The tree of an earlier daemon's generation, in the cgroup that this one made for it."""
-        # Its name holds the mark: whoever lives in any other one is not to be touched.
-        if record.cgroup is None or self._mover is None or not record.cgroup.endswith(record.mark.text[:8]):
-            return descent
-        return CgroupTree(Path(record.cgroup), descent.main, descent, self._mover)
 
     def _bear_on_record(self, record: Record, bear: Callable[[], Child]) -> Child:
         """Bear a child that the next daemon will find, whenever this one dies.  Called off the loop."""
@@ -518,12 +407,3 @@ def _hand_over(where: Surroundings, pipes: tuple[int, ...], notify: NotifySocket
             os.chown(notify.path, where.identity.uid, where.identity.gid)
     except OSError as error:
         raise StartFailed(f"cannot run as user {where.identity.name}: {error.strerror}") from error
-
-
-def _label(launch: Launch, mark: Mark) -> str:
-    """The name of a generation's cgroups."""
-    return f"{file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
-
-
-def _endpoint(port: int | None) -> Endpoint | None:
-    return None if port is None else Endpoint(_HOST, port)

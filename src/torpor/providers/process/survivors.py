@@ -1,0 +1,88 @@
+"""What an earlier daemon left alive, until somebody has decided on it."""
+
+from __future__ import annotations
+
+import os
+
+from torpor.core.model import Endpoint, InstanceId
+from torpor.errors import ProviderFailed
+from torpor.logs.names import file_name
+from torpor.providers.base import Running, Survivor
+from torpor.providers.process.adoption import end_leftovers, end_tree, find_main
+from torpor.providers.process.life import Child
+from torpor.providers.process.procfs import age
+from torpor.providers.process.record import Record, Records
+from torpor.providers.process.trees import Trees
+
+HOST = "127.0.0.1"
+_GRACE = 5.0
+"""Seconds that a survivor which nobody wants gets to end by itself."""
+
+
+class Survivors:
+    """Finds them by their records; each one is then claimed or discarded."""
+
+    def __init__(self, records: Records, trees: Trees) -> None:
+        self._records = records
+        self._trees = trees
+        self._found: dict[InstanceId, tuple[Record, Child]] = {}
+
+    def __contains__(self, id: InstanceId) -> bool:
+        return id in self._found
+
+    async def find(self) -> list[Survivor]:
+        """All of them.  What was left by those that ended meanwhile is ended."""
+        dead = {}
+        for name, record in self._records.read_all().items():
+            child = find_main(record)
+            if child is None:
+                dead[name] = record
+            else:
+                self._found[record.id] = record, child
+        await end_leftovers(self._records, dead, self._trees.whole)
+        return [
+            Survivor(
+                id,
+                record.generation,
+                Running(endpoint(record.port), child.process.pid),
+                record.port,
+                age(child.process),
+            )
+            for id, (record, child) in self._found.items()
+        ]
+
+    def get(self, id: InstanceId, generation: int) -> tuple[Record, Child] | None:
+        """The survivor of that generation."""
+        found = self._found.get(id)
+        return found if found is not None and found[0].generation == generation else None
+
+    def claim(self, id: InstanceId) -> None:
+        """Somebody has taken it on, its pidfd included."""
+        del self._found[id]
+
+    async def discard(self, id: InstanceId, generation: int) -> None:
+        """End one that nobody wants.  Raises `ProviderFailed`."""
+        found = self.get(id, generation)
+        if found is None:
+            return
+        record, child = found
+        tree = self._trees.survivor(record, child)
+        try:
+            await end_tree(tree, _GRACE, (record.stop_signal,))
+        except (OSError, TimeoutError) as error:
+            raise ProviderFailed(f"cannot end {id}: {error or 'it survives KILL'}") from error
+        del self._found[id]
+        os.close(child.pidfd)
+        tree.close()
+        self._records.remove(file_name(id))
+
+    def close(self) -> None:
+        """Leave alone those on which nobody has decided."""
+        for _, child in self._found.values():
+            os.close(child.pidfd)
+        self._found.clear()
+
+
+def endpoint(port: int | None) -> Endpoint | None:
+    """Where an instance with this port listens."""
+    return None if port is None else Endpoint(HOST, port)
