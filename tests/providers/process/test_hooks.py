@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +152,28 @@ async def test_a_failure_before_a_stop(subject: World, hook: Hook, caplog: pytes
     assert ["app: pre_stop", "app: stop_command"] == sorted(
         {text for text in ("app: pre_stop", "app: stop_command") for line in caplog.messages if text in line}
     ) or "nope" in caplog.text
+
+
+async def test_hooks_end_with_their_generation(subject: World) -> None:
+    """What was to end one generation is over with it, and never runs against the next."""
+    launch = given(
+        subject.run(STEADY, shell=True),
+        hooks=Hooks(pre_stop=shell("echo $$ > asked; exec sleep 1000")),
+        stop_command=shell("touch commanded"),
+    )
+    await subject.provider.start(launch)
+    await wait_for_line(subject, "up")
+    stop = asyncio.ensure_future(subject.provider.stop(ID, 1))
+    asked = subject.folder / "asked"
+    while not (asked.exists() and asked.read_text()):
+        await asyncio.sleep(0.001)
+    await subject.provider.kill(ID, 1)
+    await subject.facts.exited()
+    await subject.provider.start(subject.run(STEADY, 2, shell=True))
+    assert not Path(f"/proc/{int(asked.read_text())}").exists()
+    await stop
+    assert not (subject.folder / "commanded").exists()
+    await end(subject, 2)
 
 
 async def test_a_second_stop_runs_no_hook_again(subject: World) -> None:

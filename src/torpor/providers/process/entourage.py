@@ -4,8 +4,10 @@
 2. Hooks run as the app's user, with its limits, and write into its log.  Each one has a
    time limit, and is killed then.
 3. `pre_start` and `post_start` that fail are a failed start.  Whatever else fails is
-   said, and life goes on.
-4. A generation begins when the `post_stop` of the one before has ended.
+   reported, and life goes on.
+4. A hook ends with its generation: what was to end one must not run against the next.
+5. A generation begins when the `post_stop` of the one before has ended, and what that
+   left in the background too.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -25,8 +27,10 @@ from torpor.core.model import ExitInfo, InstanceId
 from torpor.errors import StartFailed
 from torpor.providers.base import Launch, Report
 from torpor.providers.process.capture import Capture
+from torpor.providers.process.company import Company
 from torpor.providers.process.hooks import Tail, end_names, failure, hook_arguments, main_names
-from torpor.providers.process.resources import Enclosure, Enclosures
+from torpor.providers.process.procfs import Process
+from torpor.providers.process.resources import Enclosures
 from torpor.providers.process.spawn import Surroundings
 from torpor.providers.process.terminal import Terminal
 
@@ -47,18 +51,8 @@ class Run(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Company:
-    """What one generation has around it."""
-
-    launch: Launch
-    workload: ProcessSpec
-    where: Surroundings
-    capture: Capture
-    enclosure: Enclosure
-    terminal: Terminal | None = None
-    asked: bool = False
-    """It was asked to end, in the way that its config names."""
+class _Cut(Exception):
+    """A hook was ended because its generation has ended."""
 
 
 class Entourage:
@@ -70,7 +64,7 @@ class Entourage:
         self._run = run
         self._report = report
         self._rss = rss
-        self._companies: dict[InstanceId, _Company] = {}
+        self._companies: set[Company] = set()
         self._afterwards: dict[InstanceId, asyncio.Task[None]] = {}
         self._sampling: asyncio.TimerHandle | None = None
 
@@ -83,20 +77,20 @@ class Entourage:
         if (task := self._afterwards.get(id)) is not None:
             await asyncio.wait([task])
 
-    def prepare(self, launch: Launch, where: Surroundings, capture: Capture, label: str) -> Surroundings:
-        """Make the cgroups of a generation; returns where its programs run.  Raises `StartFailed`."""
+    def prepare(self, launch: Launch, where: Surroundings, capture: Capture, label: str) -> Company:
+        """Make the cgroups of a generation.  Raises `StartFailed`."""
         workload = launch.spec.workload
         assert isinstance(workload, ProcessSpec)
         enclosure = self._enclosures.enclose(label, workload.resources)
         where = replace(where, joins=enclosure.joins)
-        self._companies[launch.id] = _Company(launch, workload, where, capture, enclosure)
+        company = Company(launch, workload, where, capture, enclosure)
+        self._companies.add(company)
         if enclosure.sampled and self._sampling is None:
             self._sample()
-        return where
+        return company
 
-    async def make_ready(self, id: InstanceId, output: int) -> Surroundings:
+    async def make_ready(self, company: Company, output: int) -> Surroundings:
         """Run `pre_start`; returns where the main program runs.  Raises `StartFailed`."""
-        company = self._companies[id]
         workload = company.workload
         if workload.hooks.pre_start is not None:
             await self._run_or_fail(company, "pre_start", workload.hooks.pre_start, output, ())
@@ -112,34 +106,29 @@ class Entourage:
         company.capture.feed = terminal.pump
         return replace(company.where, stdin=workload.stdin, terminal=terminal.path)
 
-    async def follow_up(self, id: InstanceId, pid: int, output: int) -> None:
-        """Run `post_start`.  Raises `StartFailed`."""
-        company = self._companies[id]
+    async def follow_up(self, company: Company, main: Process, output: int) -> None:
+        """Run `post_start`, at most as long as the main process lives.  Raises `StartFailed`."""
         hook = company.workload.hooks.post_start
         if hook is not None:
-            await self._run_or_fail(company, "post_start", hook, output, main_names(pid).items())
+            await self._run_or_fail(company, "post_start", hook, output, main_names(main.pid).items())
 
-    async def ask_to_end(self, id: InstanceId, pid: int) -> None:
+    async def ask_to_end(self, company: Company, pid: int) -> None:
         """Run `pre_stop`, and `stop_command` where there is one: once, however often it is asked."""
-        company = self._companies.get(id)
-        if company is None or company.asked:
+        if company.asked:
             return
         company.asked = True
         workload = company.workload
         for name, hook in (("pre_stop", workload.hooks.pre_stop), ("stop_command", workload.stop_command)):
-            if hook is not None:
-                problem = await self.command(id, name, hook, pid)
+            if hook is not None and not company.over:
+                problem = await self.command(company, name, hook, pid)
                 if problem is not None:
-                    logger.warning("%s: %s", id, problem)
+                    logger.warning("%s: %s", company.launch.id, problem)
 
-    def adapt(self, id: InstanceId, workload: ProcessSpec) -> None:
-        """Go by other hooks."""
-        if (company := self._companies.get(id)) is not None:
-            company.workload = workload
+    async def command(self, company: Company, name: str, hook: Hook, pid: int) -> str | None:
+        """Run a command for a live generation; what went wrong, if anything did.
 
-    async def command(self, id: InstanceId, name: str, hook: Hook, pid: int) -> str | None:
-        """Run a command for a live generation; what went wrong, if anything did."""
-        company = self._companies[id]
+        One that ends with its generation has not failed.
+        """
         try:
             output = company.capture.writer()
         except OSError as error:
@@ -148,25 +137,26 @@ class Entourage:
             await self._run_or_fail(company, name, hook, output, main_names(pid).items())
         except StartFailed as error:
             return error.message
+        except _Cut:
+            return None
         finally:
             os.close(output)
         return None
 
-    def dismiss(self, id: InstanceId) -> None:
+    def dismiss(self, company: Company) -> None:
         """Clear up after a start that failed."""
-        if (company := self._companies.pop(id, None)) is not None:
-            self._clear_up(company)
+        company.over = True
+        self._clear_up(company)
 
-    def ended(self, id: InstanceId, info: ExitInfo) -> None:
+    def ended(self, company: Company, info: ExitInfo) -> None:
         """Clear up after a generation that has ended, and run its `post_stop`."""
-        company = self._companies.pop(id, None)
-        if company is None:
-            return
-        hook = company.workload.hooks.post_stop
-        if hook is None:
+        company.over = True
+        company.cut()
+        if company.workload.hooks.post_stop is None and not company.hooks:
             self._clear_up(company)
             return
-        task = asyncio.get_running_loop().create_task(self._see_off(company, hook, info))
+        id = company.launch.id
+        task = asyncio.get_running_loop().create_task(self._see_off(company, info))
         self._afterwards[id] = task
         task.add_done_callback(lambda _: self._afterwards.pop(id, None))
 
@@ -177,32 +167,56 @@ class Entourage:
             self._sampling = None
         if self._afterwards:
             await asyncio.wait(list(self._afterwards.values()))
-        for company in self._companies.values():
+        for company in self._companies:
             if company.terminal is not None:
                 company.terminal.close()
         self._companies.clear()
         self._enclosures.close()
 
     async def _run_or_fail(
-        self, company: _Company, name: str, hook: Hook, output: int, names: Iterable[tuple[str, str]]
+        self, company: Company, name: str, hook: Hook, output: int, names: Iterable[tuple[str, str]]
     ) -> None:
-        told = dict(names)
-        where = replace(company.where, environment=company.where.environment | told)
-        info = await self._run(hook_arguments(company.launch, hook, told), where, output, hook.timeout)
+        info = await self._run_for(company, hook, output, dict(names))
         if info is None or not info.clean:
             company.capture.catch_up()
             raise StartFailed(failure(name, hook, info, company.capture.tail(_SAID_LINES)))
 
-    async def _see_off(self, company: _Company, hook: Hook, info: ExitInfo) -> None:
-        id, told = company.launch.id, end_names(info)
+    async def _run_for(
+        self, company: Company, hook: Hook, output: int, told: dict[str, str]
+    ) -> ExitInfo | None:
+        """Run a hook until it ends, or is cut: then `_Cut` is raised.  Raises `StartFailed`."""
         where = replace(company.where, environment=company.where.environment | told)
+        argv = hook_arguments(company.launch, hook, told)
+        running = asyncio.ensure_future(self._run(argv, where, output, hook.timeout))
+        company.hooks.add(running)
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            running.cancel()
+            await asyncio.wait([running])
+            raise
+        finally:
+            company.hooks.discard(running)
+        if running.cancelled():
+            raise _Cut
+        return running.result()
+
+    async def _see_off(self, company: Company, info: ExitInfo) -> None:
+        if company.hooks:
+            await asyncio.wait(company.hooks)
+        try:
+            if (hook := company.workload.hooks.post_stop) is not None:
+                await self._run_afterwards(company, hook, info)
+        finally:
+            self._clear_up(company)
+
+    async def _run_afterwards(self, company: Company, hook: Hook, info: ExitInfo) -> None:
+        id = company.launch.id
         tail = Tail()
-        ended: ExitInfo | None = None
         try:
             output = tail.open()
             try:
-                argv = hook_arguments(company.launch, hook, told)
-                ended = await self._run(argv, where, output, hook.timeout)
+                ended = await self._run_for(company, hook, output, end_names(info))
             finally:
                 os.close(output)
         except (StartFailed, OSError) as error:
@@ -213,9 +227,9 @@ class Entourage:
                 logger.warning("%s: %s", id, failure("post_stop", hook, ended, said))
         finally:
             tail.close()
-            self._clear_up(company)
 
-    def _clear_up(self, company: _Company) -> None:
+    def _clear_up(self, company: Company) -> None:
+        self._companies.discard(company)
         if company.terminal is not None:
             company.terminal.close()
             company.capture.feed = None
@@ -223,7 +237,7 @@ class Entourage:
 
     def _sample(self) -> None:
         """Tell who uses more memory than it may, where no cgroup sees to it."""
-        sampled = [company for company in self._companies.values() if company.enclosure.sampled]
+        sampled = [company for company in self._companies if company.enclosure.sampled and not company.over]
         for company in sampled:
             most, used = company.workload.resources.memory_max, 0
             with contextlib.suppress(OSError):

@@ -14,8 +14,8 @@ from torpor.config.settings import ProcessSpec
 from torpor.core.messages import Exited, Gone
 from torpor.core.model import AppSpec, ExitInfo
 from torpor.errors import ProviderFailed
-from torpor.providers.base import Launch, Report, Stats
-from torpor.providers.process.capture import Capture
+from torpor.providers.base import Report, Stats
+from torpor.providers.process.company import Company
 from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import (
@@ -31,8 +31,7 @@ from torpor.providers.process.procfs import (
 from torpor.providers.process.reaper import Reaper
 from torpor.providers.process.record import Record
 from torpor.providers.process.sandbox import is_monitored
-from torpor.providers.process.spawn import Surroundings
-from torpor.providers.process.tree import Mark, Tree, signal_all
+from torpor.providers.process.tree import Tree, signal_all
 from torpor.providers.process.voice import Voice
 
 logger = logging.getLogger(__name__)
@@ -58,13 +57,10 @@ class Life:
 
     def __init__(
         self,
-        launch: Launch,
+        company: Company,
         *,
-        where: Surroundings,
-        mark: Mark,
         child: Child,
         tree: Tree,
-        capture: Capture,
         notify: NotifySocket | None,
         record: Record,
         keep: Callable[[Record], None],
@@ -76,15 +72,10 @@ class Life:
 
         `over` is called once, when nothing is left and before that is reported.
         """
-        self.id = launch.id
-        self.generation = launch.generation
-        self.where = where
-        self.mark = mark
-        workload = launch.spec.workload
-        assert isinstance(workload, ProcessSpec)
-        self.launch = launch
-        self.workload = workload
-        self.stop_signal = workload.stop_signal
+        self.company = company
+        self.id = company.launch.id
+        self.generation = company.launch.generation
+        self.mark = record.mark
         self.voice = Voice(self.id, self.generation, report, self, ready=record.ready)
         self._main = child
         self._born = child
@@ -92,7 +83,7 @@ class Life:
         self._record = record
         self._keep = keep
         self._tree = tree
-        self._capture = capture
+        self._capture = company.capture
         self._reaper = reaper
         self._report = report
         self._over = over
@@ -116,11 +107,16 @@ class Life:
         """The process whose end is the instance's."""
         return self._main.process
 
+    @property
+    def workload(self) -> ProcessSpec:
+        """What it is, and how it is ended by now."""
+        return self.company.workload
+
     def adapt(self, spec: AppSpec) -> None:
         """Go by these settings, as far as they are about how it is ended and reloaded; what it is stays."""
         workload = spec.workload
         assert isinstance(workload, ProcessSpec)
-        self.workload = replace(
+        self.company.workload = replace(
             self.workload,
             stop_signal=workload.stop_signal,
             stop_command=workload.stop_command,
@@ -129,7 +125,6 @@ class Life:
             hooks=workload.hooks,
             log=workload.log,
         )
-        self.stop_signal = workload.stop_signal
         if self._record.stop_signal != workload.stop_signal:
             self._record = self._record.with_stop_signal(workload.stop_signal)
             self._keep(self._record)

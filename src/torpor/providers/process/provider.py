@@ -27,6 +27,7 @@ from torpor.logs.segments import Folder
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_tree, orphans
 from torpor.providers.process.capture import Capture
+from torpor.providers.process.company import Company
 from torpor.providers.process.entourage import Entourage
 from torpor.providers.process.life import Child, Life
 from torpor.providers.process.mailboxes import Mailboxes
@@ -123,8 +124,8 @@ class ProcessProvider:
         record = self._record(launch, workload, mark, notify)
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
-            where = self._entourage.prepare(launch, where, capture, label(launch, mark))
-            undo.callback(self._entourage.dismiss, launch.id)
+            company = self._entourage.prepare(launch, where, capture, label(launch, mark))
+            undo.callback(self._entourage.dismiss, company)
             try:
                 if notify is not None:
                     notify.open()
@@ -138,9 +139,9 @@ class ProcessProvider:
             for pipe in pipes:
                 undo.callback(os.close, pipe)
             argv = arguments(launch, workload)
-            _hand_over(where, pipes, notify)
+            _hand_over(company.where, pipes, notify)
             try:
-                main = await self._entourage.make_ready(launch.id, writer)
+                main = await self._entourage.make_ready(company, writer)
             except BaseException:
                 # What its hook may have sent into the background.
                 with contextlib.suppress(OSError, TimeoutError):
@@ -152,14 +153,14 @@ class ProcessProvider:
             )
             tree = self._trees.newborn(record, child)
             try:
-                await self._entourage.follow_up(launch.id, child.process.pid, writer)
+                await self._entourage.follow_up(company, child.process, writer)
             except BaseException:
                 await self._undo_birth(child, tree, workload.stop_signal)
                 raise
             undo.pop_all()
             for pipe in pipes:
                 os.close(pipe)
-        self._live(launch, where, record=record.of(child.process), child=child, tree=tree, notify=notify)
+        self._live(company, record=record.of(child.process), child=child, tree=tree, notify=notify)
         return Running(endpoint(launch.port), child.process.pid)
 
     async def survivors(self) -> list[Survivor]:
@@ -180,19 +181,24 @@ class ProcessProvider:
             notify = self._mailboxes.at(launch.id, Path(record.notify))
         where = self._surroundings(launch, workload, record.mark, notify)
         try:
-            where = self._entourage.prepare(launch, where, self.output(launch.id), label(launch, record.mark))
+            company = self._entourage.prepare(
+                launch, where, self.output(launch.id), label(launch, record.mark)
+            )
+        except StartFailed as error:
+            raise ProviderFailed(f"cannot adopt {launch.id}: {error}") from error
+        try:
             if notify is not None:
                 notify.open()
             self.output(launch.id).resume(launch.generation, workload.log)
-        except (OSError, StartFailed) as error:
-            self._entourage.dismiss(launch.id)
+        except OSError as error:
+            self._entourage.dismiss(company)
             if notify is not None:
                 notify.close()
             raise ProviderFailed(f"cannot adopt {launch.id}: {error}") from error
         self._found.claim(launch.id)
         self._reaper.ours.add(child.process.pid)
         tree = self._trees.survivor(record, child)
-        self._live(launch, where, record=record, child=child, tree=tree, notify=notify)
+        self._live(company, record=record, child=child, tree=tree, notify=notify)
 
     async def discard(self, id: InstanceId, generation: int) -> None:
         """See `Provider.discard`."""
@@ -202,9 +208,9 @@ class ProcessProvider:
         """See `Provider.stop`."""
         life = self._life(id, generation)
         if life is not None:
-            await self._entourage.ask_to_end(id, life.app_pid())
+            await self._entourage.ask_to_end(life.company, life.app_pid())
             if self._life(id, generation) is life:
-                life.signal(life.stop_signal)
+                life.signal(life.workload.stop_signal)
 
     async def kill(self, id: InstanceId, generation: int) -> None:
         """See `Provider.kill`."""
@@ -225,7 +231,7 @@ class ProcessProvider:
             return
         hook, number = life.workload.reload_command, life.workload.reload_signal
         if hook is not None:
-            problem = await self._entourage.command(id, "reload_command", hook, life.app_pid())
+            problem = await self._entourage.command(life.company, "reload_command", hook, life.app_pid())
             if problem is not None:
                 raise ProviderFailed(
                     f"the reload command of {id} did not succeed: {problem}",
@@ -244,7 +250,6 @@ class ProcessProvider:
         life = self._life(id, generation)
         if life is not None:
             life.adapt(spec)
-            self._entourage.adapt(id, life.workload)
             self.output(id).adapt(life.workload.log)
 
     def forget(self, id: InstanceId) -> None:
@@ -276,7 +281,7 @@ class ProcessProvider:
             return False
         try:
             info = await self._nursery.run(
-                fill_in(launch, command), life.where, subprocess.DEVNULL, timeout, life.mark
+                fill_in(launch, command), life.company.where, subprocess.DEVNULL, timeout, life.mark
             )
         except StartFailed:
             return False
@@ -317,7 +322,7 @@ class ProcessProvider:
     def _forget(self, life: Life) -> None:
         del self._lives[life.id]
         self._records.remove(file_name(life.id))
-        self._entourage.ended(life.id, life.end)
+        self._entourage.ended(life.company, life.end)
 
     def _rss(self, id: InstanceId) -> int:
         stats = self.stats(id)
@@ -334,8 +339,7 @@ class ProcessProvider:
 
     def _live(
         self,
-        launch: Launch,
-        where: Surroundings,
+        company: Company,
         *,
         record: Record,
         child: Child,
@@ -343,13 +347,11 @@ class ProcessProvider:
         notify: NotifySocket | None,
     ) -> None:
         """Watch over a generation from now on."""
+        launch = company.launch
         life = Life(
-            launch,
-            where=where,
-            mark=record.mark,
+            company,
             child=child,
             tree=tree,
-            capture=self.output(launch.id),
             notify=notify,
             record=record,
             keep=lambda record: self._records.write(file_name(launch.id), record),
