@@ -118,19 +118,30 @@ async def test_an_exit_while_starting_ends_the_probe_and_refuses() -> None:
         await home.until(lambda: not home.actions._tasks)
 
 
-async def test_a_stop_waits_for_the_start_before_it() -> None:
-    """A stop that is decided while the provider still starts finds something to stop."""
+async def test_a_stop_gives_up_the_start_before_it() -> None:
+    """A stop that is decided while the provider still starts ends that, and nothing is started after it."""
     async with house() as home:
         home.provider.plans["app"] = Plan(hang=True)
         home.gate.knock("a test")
         await home.until(lambda: bool(home.provider.starts))
 
         home.desk.command(Verb.STOP, "app")
-        assert [] == home.provider.stops
-        home.provider.let_start(ID)
-
         await home.until(lambda: home.phase() is Phase.ASLEEP)
-        assert [(ID, 1)] == home.provider.stops
+        home.provider.let_start(ID)
+        await asyncio.sleep(0)
+
+        assert not home.provider.alive(ID)
+        assert "start-failed" not in {event.kind for event in home.journal.recent(100)}
+
+
+async def test_a_start_that_takes_too_long_is_given_up() -> None:
+    """`start_timeout` bounds whatever a provider does before the app runs."""
+    async with house(replace(APP, lifecycle=Lifecycle(start_timeout=0.01))) as home:
+        home.provider.plans["app"] = Plan(hang=True)
+        home.gate.knock("a test")
+
+        await home.until(lambda: home.phase() is Phase.BACKOFF)
+
         assert not home.provider.alive(ID)
 
 

@@ -129,7 +129,10 @@ class Provider(Protocol):
         ...
 
     async def start(self, launch: Launch) -> Running:
-        """Start it.  Raises `StartFailed`; then nothing of the attempt is alive."""
+        """Start it.  Raises `StartFailed`; then nothing of the attempt is alive.
+
+        Cancelling gives the attempt up: it returns when nothing of it is alive.
+        """
         ...
 
     async def survivors(self) -> list[Survivor]:

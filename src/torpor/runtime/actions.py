@@ -1,8 +1,8 @@
 """Carries out the effects that concern instances, and posts what came of it.
 
-For one instance, effects are carried out in the order in which they were decided:
-a stop waits until the start before it has either succeeded or failed, so that there
-is something to stop, or nothing.
+For one instance, effects are carried out in the order in which they were decided: a
+stop first gives up the start that is still under way, whatever that is waiting for, and
+asks to end what it has brought to life all the same.
 """
 
 from __future__ import annotations
@@ -188,9 +188,14 @@ class Actions:
             task.cancel()
 
     async def _stop(self, id: InstanceId, generation: int, *, kill: bool) -> None:
-        start = self._starts.get(id)
+        # Taken out, so that it is given up once: another time would disturb its clearing up.
+        start = self._starts.pop(id, None)
         if start is not None and not start.done():
+            start.cancel()
             await asyncio.wait([start])
+            if start.cancelled():
+                self._post(StartRefused(id, generation, "the start was given up"))
+                return
         self._end_probe(id)
         if id not in self._launched:
             return  # its start has failed, or it was removed and is gone
