@@ -176,6 +176,8 @@ class Daemon:
     async def run(self) -> int:
         """Run until `end` is called, by a signal or by an operator; returns the exit code."""
         async with contextlib.AsyncExitStack() as stack:
+            # Restored last of all: whoever asks again while this ends is heard, too.
+            signals = stack.enter_context(contextlib.ExitStack())
             memory = self._state.open()
             stack.push_async_callback(self._state.close)
             fleet = Fleet(self._settings.apps, memory, clock.now())
@@ -211,22 +213,22 @@ class Daemon:
             await control.open()
             stack.push_async_callback(control.close)
 
-            with self._signals():
-                self._journal.subscribe(self._console.tell)
-                self._journal.subscribe(self._end_with)
-                self._greet(gateway)
-                if self._show is not None:
-                    self._process.output(InstanceId(self._show)).subscribe(_print_line)
-                # No await between the two: an end that comes now is told to an engine that knows of it.
-                adopted, refused = self._adopt(survivors)
-                self._engine.open(self._perform, adopted)
-                await self._discard(refused)
-                control.mark_ready()
-                with self._supervised():
-                    await self._ending.wait()
-                self._set.close()
-                if not self._keep_apps:
-                    await self._stop_apps(gateway)
+            self._take_signals(signals)
+            self._journal.subscribe(self._console.tell)
+            self._journal.subscribe(self._end_with)
+            self._greet(gateway)
+            if self._show is not None:
+                self._process.output(InstanceId(self._show)).subscribe(_print_line)
+            # No await between the two: an end that comes now is told to an engine that knows of it.
+            adopted, refused = self._adopt(survivors)
+            self._engine.open(self._perform, adopted)
+            await self._discard(refused)
+            control.mark_ready()
+            with self._supervised():
+                await self._ending.wait()
+            self._set.close()
+            if not self._keep_apps:
+                await self._stop_apps(gateway)
         return self._exit_code
 
     @contextlib.contextmanager
@@ -252,6 +254,8 @@ class Daemon:
         self._asked_to_end += 1
         stages = (self._ending, self._impatient, self._desperate)
         stages[min(self._asked_to_end, len(stages)) - 1].set()
+        if self._desperate.is_set():
+            self._process.hurry()
 
     def _end_with(self, event: Event) -> None:
         """End if the app whose end is the daemon's has ended by itself, for good."""
@@ -370,9 +374,9 @@ class Daemon:
         except OSError as error:
             log.error("cannot run the reboot command: %s", error)
 
-    def _signals(self) -> contextlib.ExitStack:
+    def _take_signals(self, stack: contextlib.ExitStack) -> None:
+        """Hear signals until `stack` is closed."""
         loop = asyncio.get_running_loop()
-        stack = contextlib.ExitStack()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.end)
             stack.callback(loop.remove_signal_handler, number)
@@ -380,7 +384,6 @@ class Daemon:
         in_terminal = any(os.isatty(fd) for fd in (0, 1, 2))
         loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else self._hang_up)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
-        return stack
 
     def _hang_up(self) -> None:
         """SIGHUP: apply the configuration, once more if that comes while it is being applied."""

@@ -223,3 +223,41 @@ def test_down_may_keep_the_apps(launch: Launch) -> None:
     assert process.alive
     daemon.start()
     assert process.pid == daemon.wait_for_state("worker", "ready")["pid"]
+
+
+def test_hooks_do_not_run_beside_themselves(launch: Launch, home: Path) -> None:
+    """What a killed daemon had begun before an app or after it is ended before the next daemon begins it anew."""
+    hook = "echo $$$$ >> {}; until [ -e go ]; do sleep 0.01; done"
+    daemon = launch(
+        config(
+            counter(
+                "before", pre_start={"command": hook.format("before"), "shell": True}, working_dir=str(home)
+            ),
+            counter(
+                "after",
+                "--break-once=broke",
+                working_dir=str(home),
+                post_stop={"command": hook.format("after"), "shell": True},
+            ),
+        )
+    )
+
+    def pids(name: str, count: int) -> list[int]:
+        def look() -> list[int] | None:
+            path = home / name
+            found = path.read_text(encoding="utf-8").split() if path.exists() else []
+            return [int(pid) for pid in found] if len(found) == count else None
+
+        return wait_for(f"{name} has run {count} times", look)
+
+    hooks = [Process.of(pids("before", 1)[0]), Process.of(pids("after", 1)[0])]
+    daemon.kill()
+    assert all(hook.alive for hook in hooks)
+
+    daemon.start()
+
+    pids("before", 2)
+    daemon.wait_for_state("after", "ready")
+    assert not any(hook.alive for hook in hooks)
+    (home / "go").touch()
+    all_ready(daemon)

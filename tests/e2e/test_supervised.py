@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from e2e.harness import PATIENCE, Daemon, wait_for
+from e2e.harness import PATIENCE, Daemon, Launch, Process, wait_for
 
 CONFIG = """
 gateway: {listen: GATEWAY}
@@ -83,3 +83,52 @@ def _pid_of(app: str, daemon: Daemon) -> int | None:
     except OSError:
         return None
     return pid
+
+
+HANGING = """
+gateway: {listen: GATEWAY}
+apps:
+  before:
+    command: touch started
+    always_on: true
+    pre_start: {command: "touch before; exec sleep 1000", shell: true, timeout: 1000s}
+  after:
+    command: sleep 1000
+    always_on: true
+    post_stop: {command: "echo $$$$ > after; exec sleep 1000", shell: true, timeout: 1000s}
+"""
+
+
+def test_a_stop_interrupts_what_comes_before_the_app(home: Path, launch: Launch) -> None:
+    """An operator's stop does not wait for a hook, and nothing is started after it."""
+    daemon = launch(HANGING.replace("command: sleep 1000\n    always_on: true", "command: sleep 1000"))
+    wait_for("the hook runs", (home / "0" / "before").exists)
+
+    stopped = daemon.cli("stop", "before")
+
+    assert 0 == stopped.code, stopped.err
+    daemon.wait_for_state("before", "asleep")
+    assert not (home / "0" / "started").exists()
+
+
+def test_the_third_term_waits_for_nobody(home: Path, launch: Launch) -> None:
+    """Whoever asks three times is in a hurry: a hook is not waited for, but ended."""
+    daemon = launch(HANGING)
+    daemon.wait_for_state("after", "ready")
+    wait_for("the hook runs", (home / "0" / "before").exists)
+
+    daemon.signal(signal.SIGTERM)
+    after = home / "0" / "after"
+    hook = Process.of(
+        int(wait_for("the last hook runs", lambda: after.read_text() if after.exists() else ""))
+    )
+
+    def ended() -> bool:
+        if daemon.running:
+            daemon.signal(signal.SIGTERM)
+        return not daemon.running
+
+    # Two that come at once are one.
+    wait_for("it ends", ended)
+    daemon.wait()
+    assert not hook.alive

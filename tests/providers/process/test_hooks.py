@@ -22,6 +22,7 @@ from providers.process.launches import (
 from providers.process.world import World
 from torpor.config.settings import Attributes, Hook, Hooks
 from torpor.core.model import ExitInfo
+from torpor.errors import StartFailed
 from torpor.providers.process.hooks import end_names
 
 pytestmark = pytest.mark.anyio
@@ -165,7 +166,7 @@ async def test_hooks_end_with_their_generation(subject: World) -> None:
     await wait_for_line(subject, "up")
     stop = asyncio.ensure_future(subject.provider.stop(ID, 1))
     asked = subject.folder / "asked"
-    while not (asked.exists() and asked.read_text()):
+    while not (asked.exists() and (text := asked.read_text()) and int(text) in subject.provider._reaper.ours):
         await asyncio.sleep(0.001)
     await subject.provider.kill(ID, 1)
     await subject.facts.exited()
@@ -202,6 +203,70 @@ async def test_after_the_end(subject: World, command: str, told: str) -> None:
     await subject.facts.exited()
     await subject.provider._entourage.wait_for_earlier(ID)
     assert told + "\n" == (subject.folder / "told").read_text()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_start_that_is_given_up_ends_the_app_in_its_own_way(subject: World, *, fails: bool) -> None:
+    """What runs already is asked as its configuration says, and gets the time that it says."""
+    text = "trap 'sleep 0.01; echo end >> said; exit' TERM; echo up >> said; while :; do sleep 1000 & wait $!; done"
+    hook = "until [ -e said ]; do sleep 0.001; done; touch begun; "
+    launch = given(
+        subject.run((text,), shell=True),
+        hooks=Hooks(post_start=shell(hook + ("exit 1" if fails else "exec sleep 1000"))),
+        stop_command=shell("echo command >> said"),
+    )
+    start = asyncio.ensure_future(subject.provider.start(launch))
+    while not (subject.folder / "begun").exists():
+        await asyncio.sleep(0.001)
+    if not fails:
+        start.cancel()
+    with pytest.raises(StartFailed if fails else asyncio.CancelledError):
+        await start
+    assert ["up", "command", "end"] == (subject.folder / "said").read_text().split()
+    assert 0 == subject.alive()
+    assert [] == subject.facts.all
+
+
+async def test_an_app_that_ends_ends_its_post_start(subject: World) -> None:
+    """Nobody waits for a hook of what is gone: the end of the app is told, as it was."""
+    hooks = Hooks(post_start=shell("exec sleep 1000", 1000.0))
+    await subject.provider.start(given(subject.run(("exit 4",), shell=True), hooks=hooks))
+    assert ExitInfo(code=4) == (await subject.facts.exited()).info
+    assert 0 == subject.alive()
+
+
+async def test_what_a_hook_leaves_after_the_end_is_ended(subject: World) -> None:
+    """The background of `post_stop` does not outlive it."""
+    hook = shell("setsid sleep 1000 > /dev/null 2>&1 & setsid sh -c 'sleep 1000 &'")
+    await output_of(subject, given(subject.run(("true",)), hooks=Hooks(post_stop=hook)))
+    await subject.provider._entourage.wait_for_earlier(ID)
+    assert 0 == subject.alive()
+
+
+async def test_a_hook_is_on_record(subject: World) -> None:
+    """What runs before the app and after it must be known to the daemon that comes after a crash."""
+    record = subject.folder / "state" / "run" / "app.json"
+    hook = shell("cp state/run/app.json $PWD/$TORPOR_GENERATION.$(ls | wc -l)")
+    await output_of(subject, given(subject.run(("true",)), hooks=Hooks(pre_start=hook, post_stop=hook)))
+    await subject.provider._entourage.wait_for_earlier(ID)
+    assert 2 == len(list(subject.folder.glob("1.*")))
+    assert not record.exists()
+
+
+async def test_nobody_waits_for_hooks_in_a_hurry(subject: World) -> None:
+    """Who is to leave at once ends the hooks that run, begins no other one, and kills what was being ended."""
+    begun = subject.folder / "begun"
+    hook = shell("touch begun; exec sleep 1000", 1000.0)
+    await output_of(subject, given(subject.run(("true",)), hooks=Hooks(post_stop=hook)))
+    while not begun.exists():
+        await asyncio.sleep(0.001)
+    subject.provider.hurry()
+    await subject.provider._entourage.wait_for_earlier(ID)
+    begun.unlink()
+    await output_of(subject, given(subject.run(("true",), 2), hooks=Hooks(post_stop=hook)))
+    await subject.provider.close()
+    assert not begun.exists()
+    assert 0 == subject.alive()
 
 
 async def test_a_start_waits_for_the_end_before(subject: World) -> None:

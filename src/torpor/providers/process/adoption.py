@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Container
 
 from torpor.providers.process.life import UNSURE, Child, wait_for_end
 from torpor.providers.process.procfs import Process, open_verified, read_boot, read_process, read_tag
 from torpor.providers.process.record import Record, Records
-from torpor.providers.process.tree import LEAST_MARK, Descent, Tree, everybody, signal_all
+from torpor.providers.process.tree import LEAST_MARK, Descent, Mark, Tree, everybody, our_children, signal_all
 
 logger = logging.getLogger(__name__)
 
@@ -59,15 +59,22 @@ async def end_leftovers(
     await asyncio.gather(*ends)
 
 
-async def end_tree(tree: Tree, patience: float, signals: tuple[int, ...] = ()) -> None:
-    """Send `signals`, wait `patience` seconds for its end, then end it by force.
+async def end_tree(
+    tree: Tree,
+    patience: float,
+    signals: tuple[int, ...] = (),
+    ask: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Let `ask` run, send `signals`, and end by force what is left after `patience` seconds of both.
 
     Raises `OSError` if that could not be done, `TimeoutError` if it survived even that.
     """
-    for number in signals:
-        signal_all(tree.members(), number)
     try:
         async with asyncio.timeout(patience if signals else 0):
+            if ask is not None:
+                await ask()
+            for number in signals:
+                signal_all(tree.members(), number)
             await _end_of(tree)
     except TimeoutError:
         tree.kill()
@@ -100,3 +107,9 @@ def orphans(record: Record) -> Descent:
     # Nobody has a start time before the boot, so nobody is taken for the main process.
     nobody = Process(record.pid, -1, 0, -1, alive=False, stopped=False, ticks=0)
     return Descent(nobody, record.mark, frozenset(), everybody)
+
+
+def left_behind(mark: Mark, ours: Container[int]) -> Descent:
+    """What carries a mark and was orphaned, after a generation that this daemon has started."""
+    nobody = Process(0, -1, 0, -1, alive=False, stopped=False, ticks=0)
+    return Descent(nobody, mark, ours, our_children)

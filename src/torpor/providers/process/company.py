@@ -12,6 +12,7 @@ from torpor.providers.process.capture import Capture
 from torpor.providers.process.resources import Enclosure
 from torpor.providers.process.spawn import Surroundings
 from torpor.providers.process.terminal import Terminal
+from torpor.providers.process.tree import Mark
 
 
 @dataclass(slots=True, eq=False)
@@ -22,6 +23,7 @@ class Company:
     workload: ProcessSpec
     where: Surroundings
     """Where its programs run."""
+    mark: Mark
     capture: Capture
     enclosure: Enclosure
     terminal: Terminal | None = None

@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -26,19 +26,24 @@ from torpor.core.messages import FoundUnhealthy
 from torpor.core.model import ExitInfo, InstanceId
 from torpor.errors import StartFailed
 from torpor.providers.base import Launch, Report
+from torpor.providers.process.adoption import end_tree, left_behind
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.company import Company
 from torpor.providers.process.hooks import Tail, end_names, failure, hook_arguments, main_names
+from torpor.providers.process.life import wait_for_end
+from torpor.providers.process.names import label
 from torpor.providers.process.procfs import Process
 from torpor.providers.process.resources import Enclosures
 from torpor.providers.process.spawn import Surroundings
 from torpor.providers.process.terminal import Terminal
+from torpor.providers.process.tree import Mark
 
 logger = logging.getLogger(__name__)
 
 _SAMPLING = 2.0
 """Seconds between two looks at memory that no cgroup holds."""
 _SAID_LINES = 10
+_NO_TIME = "the daemon had no time left for its commands"
 
 
 class Run(Protocol):
@@ -51,19 +56,35 @@ class Run(Protocol):
         ...
 
 
-class _Cut(Exception):
-    """A hook was ended because its generation has ended."""
+class _Cut(StartFailed):
+    """A hook was ended because its generation has ended, or nobody has the time to wait for it."""
 
 
 class Entourage:
     """Prepares generations and clears up after them."""
 
-    def __init__(self, name: str, run: Run, report: Report, rss: Callable[[InstanceId], int]) -> None:
-        """`name`: of our cgroups; `rss`: the resident bytes of an instance."""
+    def __init__(
+        self,
+        name: str,
+        run: Run,
+        report: Report,
+        *,
+        rss: Callable[[InstanceId], int],
+        ours: Container[int],
+        forget: Callable[[InstanceId], None],
+    ) -> None:
+        """`name`: of our cgroups; `rss`: the resident bytes of an instance.
+
+        `ours`: pids that are nobody's orphans; `forget` is called once a generation that
+        had lived is over, its last hook included.
+        """
         self._enclosures = Enclosures(name)
         self._run = run
         self._report = report
         self._rss = rss
+        self._ours = ours
+        self._forget = forget
+        self._hurried = False
         self._companies: set[Company] = set()
         self._afterwards: dict[InstanceId, asyncio.Task[None]] = {}
         self._sampling: asyncio.TimerHandle | None = None
@@ -77,13 +98,13 @@ class Entourage:
         if (task := self._afterwards.get(id)) is not None:
             await asyncio.wait([task])
 
-    def prepare(self, launch: Launch, where: Surroundings, capture: Capture, label: str) -> Company:
+    def prepare(self, launch: Launch, where: Surroundings, capture: Capture, mark: Mark) -> Company:
         """Make the cgroups of a generation.  Raises `StartFailed`."""
         workload = launch.spec.workload
         assert isinstance(workload, ProcessSpec)
-        enclosure = self._enclosures.enclose(label, workload.resources)
+        enclosure = self._enclosures.enclose(label(launch, mark), workload.resources)
         where = replace(where, joins=enclosure.joins)
-        company = Company(launch, workload, where, capture, enclosure)
+        company = Company(launch, workload, where, mark, capture, enclosure)
         self._companies.add(company)
         if enclosure.sampled and self._sampling is None:
             self._sample()
@@ -109,8 +130,17 @@ class Entourage:
     async def follow_up(self, company: Company, main: Process, output: int) -> None:
         """Run `post_start`, at most as long as the main process lives.  Raises `StartFailed`."""
         hook = company.workload.hooks.post_start
-        if hook is not None:
+        if hook is None:
+            return
+        watching = asyncio.ensure_future(_cut_at_end(company, main))
+        try:
             await self._run_or_fail(company, "post_start", hook, output, main_names(main.pid).items())
+        except _Cut:
+            # How the app ended says more than what became of its hook.
+            if not watching.done():
+                raise
+        finally:
+            watching.cancel()
 
     async def ask_to_end(self, company: Company, pid: int) -> None:
         """Run `pre_stop`, and `stop_command` where there is one: once, however often it is asked."""
@@ -135,10 +165,10 @@ class Entourage:
             return f"{name} cannot be run: {error.strerror}"
         try:
             await self._run_or_fail(company, name, hook, output, main_names(pid).items())
-        except StartFailed as error:
-            return error.message
         except _Cut:
             return None
+        except StartFailed as error:
+            return error.message
         finally:
             os.close(output)
         return None
@@ -154,11 +184,18 @@ class Entourage:
         company.cut()
         if company.workload.hooks.post_stop is None and not company.hooks:
             self._clear_up(company)
+            self._forget(company.launch.id)
             return
         id = company.launch.id
         task = asyncio.get_running_loop().create_task(self._see_off(company, info))
         self._afterwards[id] = task
         task.add_done_callback(lambda _: self._afterwards.pop(id, None))
+
+    def hurry(self) -> None:
+        """Nobody waits for commands any more: end those that run, and begin no other one."""
+        self._hurried = True
+        for company in self._companies:
+            company.cut()
 
     async def close(self) -> None:
         """Wait for every `post_stop`, and let go of what is alive."""
@@ -185,6 +222,8 @@ class Entourage:
         self, company: Company, hook: Hook, output: int, told: dict[str, str]
     ) -> ExitInfo | None:
         """Run a hook until it ends, or is cut: then `_Cut` is raised.  Raises `StartFailed`."""
+        if self._hurried:
+            raise _Cut(_NO_TIME)
         where = replace(company.where, environment=company.where.environment | told)
         argv = hook_arguments(company.launch, hook, told)
         running = asyncio.ensure_future(self._run(argv, where, output, hook.timeout))
@@ -198,17 +237,21 @@ class Entourage:
         finally:
             company.hooks.discard(running)
         if running.cancelled():
-            raise _Cut
+            raise _Cut(_NO_TIME)
         return running.result()
 
     async def _see_off(self, company: Company, info: ExitInfo) -> None:
-        if company.hooks:
-            await asyncio.wait(company.hooks)
         try:
+            if company.hooks:
+                await asyncio.wait(company.hooks)
             if (hook := company.workload.hooks.post_stop) is not None:
                 await self._run_afterwards(company, hook, info)
+            # What hooks have sent into the background.
+            with contextlib.suppress(OSError, TimeoutError):
+                await end_tree(left_behind(company.mark, self._ours), 0.0)
         finally:
             self._clear_up(company)
+            self._forget(company.launch.id)
 
     async def _run_afterwards(self, company: Company, hook: Hook, info: ExitInfo) -> None:
         id = company.launch.id
@@ -247,3 +290,9 @@ class Entourage:
                 text = f"uses {used >> 20} MiB of memory, more than memory_max: {most >> 20} MiB"
                 self._report(FoundUnhealthy(launch.id, launch.generation, text))
         self._sampling = asyncio.get_running_loop().call_later(_SAMPLING, self._sample) if sampled else None
+
+
+async def _cut_at_end(company: Company, main: Process) -> None:
+    with contextlib.suppress(OSError):
+        await wait_for_end([main])
+        company.cut()

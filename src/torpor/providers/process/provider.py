@@ -14,9 +14,10 @@ import contextlib
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import AppSpec, InstanceId
@@ -51,9 +52,6 @@ from torpor.providers.process.trees import TreeKind, Trees
 
 __all__ = ["ProcessProvider", "TreeKind"]
 
-_GRACE = 5.0
-"""Seconds that a program whose start has failed after all gets to end by itself."""
-
 
 class ProcessProvider:
     """Brings programs to life and ends them.  Implements `Provider`."""
@@ -83,7 +81,17 @@ class ProcessProvider:
         self._compressor = Compressor()
         self._mailboxes = Mailboxes(self._run, Path("/run", name))
         self._nursery = Nursery(self._reaper)
-        self._entourage = Entourage(name, self._nursery.run, report, self._rss)
+        self._entourage = Entourage(
+            name,
+            self._nursery.run,
+            report,
+            rss=self._rss,
+            ours=self._reaper.ours,
+            forget=lambda gone: self._records.remove(file_name(gone)),
+        )
+        self._undoing: set[Tree] = set()
+        """Programs that are ended because their start has failed after all."""
+        self._hurried = False
 
     async def open(self) -> None:
         """Prepare the state directory and this process.  Raises `StateUnusable`."""
@@ -124,7 +132,7 @@ class ProcessProvider:
         record = self._record(launch, workload, mark, notify)
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
-            company = self._entourage.prepare(launch, where, capture, label(launch, mark))
+            company = self._entourage.prepare(launch, where, capture, mark)
             undo.callback(self._entourage.dismiss, company)
             try:
                 if notify is not None:
@@ -140,6 +148,9 @@ class ProcessProvider:
                 undo.callback(os.close, pipe)
             argv = arguments(launch, workload)
             _hand_over(company.where, pipes, notify)
+            if workload.hooks.pre_start is not None:
+                # Its hook, too, must be known to the daemon after this one.
+                self._records.write(file_name(launch.id), record)
             try:
                 main = await self._entourage.make_ready(company, writer)
             except BaseException:
@@ -155,7 +166,7 @@ class ProcessProvider:
             try:
                 await self._entourage.follow_up(company, child.process, writer)
             except BaseException:
-                await self._undo_birth(child, tree, workload.stop_signal)
+                await _finish(self._undo_birth(company, child, tree))
                 raise
             undo.pop_all()
             for pipe in pipes:
@@ -181,9 +192,7 @@ class ProcessProvider:
             notify = self._mailboxes.at(launch.id, Path(record.notify))
         where = self._surroundings(launch, workload, record.mark, notify)
         try:
-            company = self._entourage.prepare(
-                launch, where, self.output(launch.id), label(launch, record.mark)
-            )
+            company = self._entourage.prepare(launch, where, self.output(launch.id), record.mark)
         except StartFailed as error:
             raise ProviderFailed(f"cannot adopt {launch.id}: {error}") from error
         try:
@@ -301,6 +310,14 @@ class ProcessProvider:
             )
         return self._outputs[id]
 
+    def hurry(self) -> None:
+        """Wait for no hook any more, and for no app that is just being ended."""
+        self._hurried = True
+        self._entourage.hurry()
+        for tree in self._undoing:
+            with contextlib.suppress(OSError):
+                tree.kill()
+
     async def close(self) -> None:
         """See `Provider.close`."""
         self._reaper.close()
@@ -321,17 +338,24 @@ class ProcessProvider:
 
     def _forget(self, life: Life) -> None:
         del self._lives[life.id]
-        self._records.remove(file_name(life.id))
         self._entourage.ended(life.company, life.end)
 
     def _rss(self, id: InstanceId) -> int:
         stats = self.stats(id)
         return 0 if stats is None else stats.rss
 
-    async def _undo_birth(self, child: Child, tree: Tree, stop_signal: int) -> None:
-        """End a program whose start has failed after all."""
+    async def _undo_birth(self, company: Company, child: Child, tree: Tree) -> None:
+        """End a program whose start was given up, or has failed after all, as its config says."""
+        patience = 0.0 if self._hurried else company.launch.spec.lifecycle.stop_timeout
+        self._undoing.add(tree)
         with contextlib.suppress(OSError, TimeoutError):
-            await end_tree(tree, _GRACE, (stop_signal,))
+            await end_tree(
+                tree,
+                patience,
+                (company.workload.stop_signal,),
+                lambda: self._entourage.ask_to_end(company, child.process.pid),
+            )
+        self._undoing.discard(tree)
         if tree.moving is not None:
             await asyncio.wait([tree.moving])
         await self._nursery.reap_at_end(child)
@@ -409,3 +433,12 @@ def _hand_over(where: Surroundings, pipes: tuple[int, ...], notify: NotifySocket
             os.chown(notify.path, where.identity.uid, where.identity.gid)
     except OSError as error:
         raise StartFailed(f"cannot run as user {where.identity.name}: {error.strerror}") from error
+
+
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Do it to its end, however often whoever waits for it is cancelled."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    task.result()

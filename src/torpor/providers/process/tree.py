@@ -111,7 +111,7 @@ class Descent:
         whose children main processes are.
         """
         self.main = main
-        self._orphanage = orphanage or _our_children
+        self._orphanage = orphanage or our_children
         self._keeps_session = orphanage is None
         self._number = mark.number
         self._entry = f"{VARIABLE}={mark.text}".encode()
@@ -211,7 +211,8 @@ def _is_marked(pid: int) -> bool:
     return (number is not None and number >= LEAST_MARK) or has_environment_name(pid, VARIABLE.encode())
 
 
-def _our_children() -> Iterable[int]:
+def our_children() -> Iterable[int]:
+    """Where orphans go while the daemon that started them lives."""
     return read_children(os.getpid())
 
 
