@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,10 +17,11 @@ import msgspec
 import pytest
 
 from contract.provider_contract import ID, Behaviour, wait_for_line
-from providers.process.world import World
+from providers.process.world import World, new_provider
 from torpor.config.settings import LogSpec
 from torpor.core.messages import Exited
 from torpor.core.model import ExitInfo
+from torpor.providers.process.adoption import find_main
 from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.procfs import Process, read_boot, read_process
 from torpor.providers.process.record import Record, Records
@@ -91,9 +94,11 @@ async def test_a_recycled_pid_is_never_touched(subject: World) -> None:
 async def test_a_process_with_the_mark_of_another_is_not_believed(subject: World) -> None:
     """Even with the right pid and start time, somebody else's mark speaks against a process."""
     await subject.provider.start(subject.launch(Behaviour.STEADY))
-    change_record(subject, number=(1 << 61) + 1, invocation="0" * 32)
+    change_record(subject, number=(1 << 61) + 1)
     await subject.succeed()
-    assert [] == await subject.provider.survivors()
+    process = subject.processes()[0]
+    resource.prlimit(process.pid, resource.RLIMIT_RTTIME, (1 << 61, 1 << 61))
+    assert find_main(Records(record_file(subject).parent).read_all()["app"]) is None
     assert 1 == subject.alive()
 
 
@@ -117,10 +122,9 @@ async def test_a_program_whose_pid_was_never_written_down_is_ended(subject: Worl
     await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
 
 
-def test_a_shorter_record_hides_a_longer_one(tmp_path: Path) -> None:
-    """Of what was written before nothing is left, though the file is not replaced."""
-    records = Records(tmp_path)
-    long = Record(
+def a_record() -> Record:
+    """A long one."""
+    return Record(
         app="app",
         replica=0,
         release=0,
@@ -131,6 +135,12 @@ def test_a_shorter_record_hides_a_longer_one(tmp_path: Path) -> None:
         stop_signal=15,
         cgroup="/" * 300,
     )
+
+
+def test_a_shorter_record_hides_a_longer_one(tmp_path: Path) -> None:
+    """Of what was written before nothing is left, though the file is not replaced."""
+    records = Records(tmp_path)
+    long = a_record()
     records.write("app", long)
     short = msgspec.structs.replace(long, generation=1, cgroup=None)
     records.write("app", short)
@@ -145,14 +155,45 @@ async def test_what_nobody_understands_is_left_out(subject: World, tmp_path: Pat
     await subject.provider.start(subject.launch(Behaviour.STEADY))
     folder = record_file(subject).parent
     (folder / "broken.json").write_text("{", encoding="utf-8")
-    (folder / "future.json").write_bytes(
-        record_file(subject).read_bytes().replace(b'"version":1', b'"version":2')
-    )
     await subject.succeed()
     assert [ID] == [survivor.id for survivor in await subject.provider.survivors()]
+    assert 1 == subject.alive()
+    assert ["app.json"] == [path.name for path in folder.glob("*.json")]
     Records(tmp_path / "missing").write(
         "app", msgspec.json.decode(record_file(subject).read_bytes(), type=Record)
     )
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"app":"app","repl', b'{"version":2}'])
+async def test_what_no_record_speaks_of_is_ended(subject: World, content: bytes | None) -> None:
+    """Without a record that can be understood nobody can be adopted, and two must never live."""
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    await subject.provider.close()
+    if content is None:
+        record_file(subject).unlink()
+    else:
+        record_file(subject).write_bytes(content)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        other = new_provider(Path(elsewhere), subject.facts, subject.trees)
+        await other.open()
+        assert [] == await other.survivors()
+        await other.close()
+    assert 1 == subject.alive()
+
+    await subject.succeed()
+
+    assert [] == await subject.provider.survivors()
+    assert 0 == subject.alive()
+    await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
+
+
+def test_a_full_disk_leaves_no_empty_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that could be made but not written would be one that nobody understands."""
+    records = Records(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda _fd, _content: 0)
+        records.write("app", a_record())
+    assert [] == list(tmp_path.iterdir())
 
 
 async def test_no_line_is_lost_between_two_daemons(subject: World) -> None:
@@ -307,7 +348,7 @@ _EARLIER = """
 import asyncio, sys
 from pathlib import Path
 from contract.provider_contract import wait_for_line
-from providers.process.world import World
+from providers.process.world import World, new_provider
 from torpor.providers.process.provider import TreeKind
 
 async def main():

@@ -2,7 +2,9 @@
 
 1. A record alone proves nothing: the process must have its pid and its start time, in the
    same boot, and must not carry the mark of somebody else.  Nothing else is ever signalled.
-2. What a main process left that ended while no daemon looked has no owner and no
+2. What carries a mark of this state directory, but no record speaks of it (the disk was full,
+   or another version wrote the record), cannot be adopted; it is ended, or there would be two.
+3. What a main process left that ended while no daemon looked has no owner and no
    ports or logs worth keeping: it is ended.
 """
 
@@ -10,12 +12,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Awaitable, Callable, Container
 
 from torpor.providers.process.life import UNSURE, Child, wait_for_end
-from torpor.providers.process.procfs import Process, open_verified, read_boot, read_process, read_tag
+from torpor.providers.process.procfs import (
+    Process,
+    environment_value,
+    open_verified,
+    read_boot,
+    read_process,
+    read_tag,
+)
 from torpor.providers.process.record import Record, Records
-from torpor.providers.process.tree import LEAST_MARK, Descent, Mark, Tree, everybody, our_children, signal_all
+from torpor.providers.process.tree import (
+    LEAST_MARK,
+    VARIABLE,
+    Descent,
+    Mark,
+    Orphanage,
+    Tree,
+    everybody,
+    our_children,
+    signal_all,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +78,27 @@ async def end_leftovers(
         else:
             records.remove(name)
     await asyncio.gather(*ends)
+
+
+async def end_unrecorded(owner: str, known: Container[str], patience: float) -> None:
+    """End what carries a mark of this owner that is none of `known`: by TERM first, then by force."""
+    entry = VARIABLE.encode()
+    found: dict[str, list[int]] = {}
+    for pid in everybody():
+        text = (environment_value(pid, entry) or b"").decode("ascii", "replace")
+        if text.startswith(owner) and text not in known:
+            found.setdefault(text, []).append(pid)
+    ends = []
+    for text, pids in found.items():
+        if os.getpid() in pids:  # started from within an app, as from a terminal that is one
+            continue
+        logger.warning("ending what no record speaks of: %s", ", ".join(map(str, pids)))
+        tags = (read_tag(pid) or 0 for pid in pids)
+        number = next((tag for tag in tags if tag >= LEAST_MARK), 0)
+        ends.append(end_tree(_carriers(Mark(text, number)), patience, (signal.SIGTERM,)))
+    for error in await asyncio.gather(*ends, return_exceptions=True):
+        if error is not None:
+            logger.error("what no record speaks of could not be ended: %s", error or "it does not end")
 
 
 async def end_tree(
@@ -104,12 +146,17 @@ async def _end_leftovers(records: Records, name: str, record: Record, tree: Tree
 
 def orphans(record: Record) -> Descent:
     """What carries the mark of a generation whose main process is not alive, wherever it is."""
-    # Nobody has a start time before the boot, so nobody is taken for the main process.
-    nobody = Process(record.pid, -1, 0, -1, alive=False, stopped=False, ticks=0)
-    return Descent(nobody, record.mark, frozenset(), everybody)
+    return _carriers(record.mark, record.pid)
 
 
 def left_behind(mark: Mark, ours: Container[int]) -> Descent:
     """What carries a mark and was orphaned, after a generation that this daemon has started."""
-    nobody = Process(0, -1, 0, -1, alive=False, stopped=False, ticks=0)
-    return Descent(nobody, mark, ours, our_children)
+    return _carriers(mark, 0, ours, our_children)
+
+
+def _carriers(
+    mark: Mark, main: int = 0, ours: Container[int] = (), orphanage: Orphanage = everybody
+) -> Descent:
+    # Nobody has a start time before the boot, so nobody is taken for the main process.
+    nobody = Process(main, -1, 0, -1, alive=False, stopped=False, ticks=0)
+    return Descent(nobody, mark, ours, orphanage)

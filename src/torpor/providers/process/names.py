@@ -9,4 +9,4 @@ from torpor.providers.process.tree import Mark
 
 def label(launch: Launch, mark: Mark) -> str:
     """The name of a generation's cgroups."""
-    return f"{file_name(launch.id)}.{launch.generation}.{mark.text[:8]}"
+    return f"{file_name(launch.id)}.{launch.generation}.{mark.text[-8:]}"

@@ -107,6 +107,17 @@ def has_environment_name(pid: int, name: bytes) -> bool:
     return b"\0" + name + b"=" in b"\0" + environment
 
 
+def environment_value(pid: int, name: bytes) -> bytes | None:
+    """What the environment that the process was executed with holds under this name."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            environment = file.read(2 << 20)
+    except OSError:
+        return None
+    entry = next((one for one in environment.split(b"\0") if one.startswith(name + b"=")), None)
+    return None if entry is None else entry.partition(b"=")[2]
+
+
 def read_boot() -> str:
     """The id of the machine's boot: pids and start times mean nothing across two of them."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:

@@ -73,9 +73,11 @@ class ProcessProvider:
         self._reaper = Reaper()
         self._records = Records(self._run)
         self._boot = read_boot()
+        self._owner = ""
+        """By what this state directory is known, whatever path leads to it."""
         self._trees = Trees(trees, name, self._reaper.ours)
         self._lives: dict[InstanceId, Life] = {}
-        self._found = Survivors(self._records, self._trees)
+        self._found = Survivors(self._records, self._trees, lambda: self._owner)
         self._outputs: dict[InstanceId, Capture] = {}
         self._log_folder = Folder(self._logs)
         self._compressor = Compressor()
@@ -98,8 +100,10 @@ class ProcessProvider:
         try:
             for folder in (self._run, self._logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            status = self._run.stat()
         except OSError as error:
             raise StateUnusable(f"cannot create {error.filename}: {error.strerror}") from error
+        self._owner = f"{status.st_dev:x}.{status.st_ino:x}."
         self._trees.open()
         self._entourage.open(self._trees.root)
         become_subreaper()
@@ -126,7 +130,7 @@ class ProcessProvider:
         await self._entourage.wait_for_earlier(launch.id)
         if launch.id in self._lives or launch.id in self._found:
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
-        mark = Mark.fresh()
+        mark = Mark.fresh(self._owner)
         notify = self._mailboxes.for_launch(launch, workload)
         where = self._surroundings(launch, workload, mark, notify)
         record = self._record(launch, workload, mark, notify)

@@ -5,7 +5,7 @@
 2. A file has one size and is written by one call within one page, which the kernel does
    wholly or not at all, however the daemon dies; to replace it would cost three times as much,
    at each start.  It is not synced: no record is of any worth once the machine has been off.
-3. A record that cannot be written harms no app; it is said once.
+3. A record that cannot be written harms no app; it is said once, and leaves no empty file.
 """
 
 from __future__ import annotations
@@ -94,6 +94,9 @@ class Records:
             try:
                 if os.write(fd, content) < len(content):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                self.remove(name)
+                raise
             finally:
                 os.close(fd)
         except OSError as error:
@@ -111,16 +114,18 @@ class Records:
             os.unlink(f"{self._folder}/{name}.json")
 
     def read_all(self) -> dict[str, Record]:
-        """All of them by name.  What cannot be understood is named in the log and left out."""
+        """All of them by name.  What cannot be understood is named in the log and removed."""
         found = {}
         for path in sorted(self._folder.glob("*.json")):
+            name = path.name.removesuffix(".json")
             try:
                 with path.open("rb") as file:
                     record = msgspec.json.decode(file.read(_SIZE), type=Record)
                 if record.version != _VERSION:
                     raise ValueError(f"its version is {record.version}, not {_VERSION}")
             except (OSError, ValueError) as error:
-                logger.warning("cannot understand %s: %s; what it speaks of is not adopted", path, error)
+                logger.warning("cannot understand %s: %s; what it speaks of will be ended", path, error)
+                self.remove(name)
                 continue
-            found[path.name.removesuffix(".json")] = record
+            found[name] = record
         return found

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from torpor.core.model import Endpoint, InstanceId
 from torpor.errors import ProviderFailed
 from torpor.logs.names import file_name
 from torpor.providers.base import Running, Survivor
-from torpor.providers.process.adoption import end_leftovers, end_tree, find_main
+from torpor.providers.process.adoption import end_leftovers, end_tree, end_unrecorded, find_main
 from torpor.providers.process.life import Child
 from torpor.providers.process.procfs import age
 from torpor.providers.process.record import Record, Records
@@ -22,7 +23,9 @@ _GRACE = 5.0
 class Survivors:
     """Finds them by their records; each one is then claimed or discarded."""
 
-    def __init__(self, records: Records, trees: Trees) -> None:
+    def __init__(self, records: Records, trees: Trees, owner: Callable[[], str]) -> None:
+        """`owner`: with what the marks of this state directory begin."""
+        self._owner = owner
         self._records = records
         self._trees = trees
         self._found: dict[InstanceId, tuple[Record, Child]] = {}
@@ -33,13 +36,15 @@ class Survivors:
     async def find(self) -> list[Survivor]:
         """All of them.  What was left by those that ended meanwhile is ended."""
         dead = {}
-        for name, record in self._records.read_all().items():
+        records = self._records.read_all()
+        for name, record in records.items():
             child = find_main(record)
             if child is None:
                 dead[name] = record
             else:
                 self._found[record.id] = record, child
         await end_leftovers(self._records, dead, self._trees.whole)
+        await end_unrecorded(self._owner(), {record.invocation for record in records.values()}, _GRACE)
         return [
             Survivor(
                 id,

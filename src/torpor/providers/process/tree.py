@@ -62,9 +62,9 @@ class Mark(NamedTuple):
     """In a resource limit."""
 
     @classmethod
-    def fresh(cls) -> Mark:
-        """A mark that nobody can guess."""
-        return cls(secrets.token_hex(16), LEAST_MARK | secrets.randbits(60))
+    def fresh(cls, owner: str = "") -> Mark:
+        """A mark that nobody can guess.  `owner`: by what the state directory it belongs to is known."""
+        return cls(owner + secrets.token_hex(16), LEAST_MARK | secrets.randbits(60))
 
 
 Orphanage = Callable[[], Iterable[int]]

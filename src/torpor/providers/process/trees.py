@@ -87,6 +87,6 @@ class Trees:
     def whole(self, record: Record, descent: Descent) -> Tree:
         """The tree of an earlier daemon's generation, in the cgroup that this one made for it."""
         # Its name holds the mark: whoever lives in any other one is not to be touched.
-        if record.cgroup is None or not record.cgroup.endswith(record.mark.text[:8]):
+        if record.cgroup is None or not record.cgroup.endswith(record.mark.text[-8:]):
             return descent
         return CgroupTree(Path(record.cgroup), descent.main, descent, self.mover)
