@@ -26,6 +26,8 @@ from providers.process.launches import (
 from providers.process.world import World
 from torpor.config.settings import Attributes
 from torpor.core.model import NotifyProbe, Readiness
+from torpor.errors import StartFailed
+from torpor.providers.process import spawn
 from torpor.providers.process.identity import environment_as
 
 pytestmark = pytest.mark.anyio
@@ -142,6 +144,30 @@ async def test_nobody_notices_the_usher(subject: World) -> None:
         assert [line.replace(f"N={number}", f"N={number + 1}") for line in plain] == ushered
 
 
+async def test_stdin_from_a_pipe_waits_for_nobody(subject: World) -> None:
+    """A named pipe holds up no start; its reader sees no end of it when one writer has gone."""
+    path = subject.folder / "fifo"
+    os.mkfifo(path)
+    await subject.provider.start(given(subject.run(("cat",)), stdin=path))
+    for word in ("one", "two"):
+        path.write_text(word + "\n")
+        await wait_for_line(subject, word)
+    await subject.provider.stop(ID, 1)
+    await subject.facts.exited()
+
+
+async def test_a_birth_has_a_limit(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that does not come to be its program is ended, and holds up no other one."""
+    monkeypatch.setattr(spawn, "LONGEST_BIRTH", 0.05)
+    monkeypatch.setattr(spawn, "_USHER", str(subject.folder / "stuck.py"))
+    (subject.folder / "stuck.py").write_text("import time; time.sleep(1000)")
+    launch = given(subject.run(("true",)), attributes=Attributes(nice=1))
+    with pytest.raises(StartFailed, match="was not executed within"):
+        await subject.provider.start(launch)
+    while subject.alive():
+        await asyncio.sleep(0.001)
+
+
 async def test_stdin_from_a_file(subject: World) -> None:
     """A program reads what the file holds; one that is not there is named."""
     path = subject.folder / "input"
@@ -195,7 +221,8 @@ def test_what_needs_rights_is_refused_without_them(changes: str, message: str, h
 from pathlib import Path
 from torpor.config.settings import Attributes, Identity
 from torpor.errors import StartFailed
-from torpor.providers.process.spawn import Surroundings, spawn
+from torpor.providers.process.spawn import spawn
+from torpor.providers.process.surroundings import Surroundings
 try:
     spawn(("true",), Surroundings(Path("/"), {{"PATH": "/usr/bin:/bin"}}, {changes}), 1)
 except StartFailed as error:

@@ -199,7 +199,8 @@ from pathlib import Path
 from torpor.config.settings import Sandbox
 from torpor.errors import StartFailed
 from torpor.providers.process import sandbox
-from torpor.providers.process.spawn import Surroundings, spawn
+from torpor.providers.process.spawn import spawn
+from torpor.providers.process.surroundings import Surroundings
 os.set{"e" if who.endswith("0") else ""}uid({who.split("=")[1]})
 command = ("/bin/sh", "-c", "echo $(grep -E '^(CapPrm|NoNew)' /proc/self/status | cut -f2)")
 where = Surroundings(Path("/"), {{"PATH": "/usr/bin:/bin"}}, sandbox=Sandbox({what}))

@@ -10,7 +10,7 @@ from torpor.core.model import ExitInfo
 from torpor.providers.base import Launch
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.resources import Enclosure
-from torpor.providers.process.spawn import Surroundings
+from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.terminal import Terminal
 from torpor.providers.process.tree import Mark
 

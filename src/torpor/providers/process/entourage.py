@@ -34,7 +34,7 @@ from torpor.providers.process.life import wait_for_end
 from torpor.providers.process.names import label
 from torpor.providers.process.procfs import Process
 from torpor.providers.process.resources import Enclosures
-from torpor.providers.process.spawn import Surroundings
+from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.terminal import Terminal
 from torpor.providers.process.tree import Mark
 

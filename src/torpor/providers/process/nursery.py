@@ -18,10 +18,12 @@ from torpor.core.model import ExitInfo
 from torpor.errors import ProviderFailed, StartFailed
 from torpor.providers.process import files
 from torpor.providers.process.exits import wait_for_exit_nowait
+from torpor.providers.process.explanations import explain
 from torpor.providers.process.life import Child
 from torpor.providers.process.procfs import read_process, tag
 from torpor.providers.process.reaper import Reaper
-from torpor.providers.process.spawn import Surroundings, explain, spawn
+from torpor.providers.process.spawn import spawn
+from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.tree import Descent, Mark
 
 _SPAWNERS = 4
@@ -47,7 +49,8 @@ class Nursery:
         for pidfd in list(self._unreaped):
             self._forget(pidfd)
         if self._pool is not None:
-            self._pool.shutdown()
+            # Not waited for: whoever needs a birth to be over has awaited it.
+            self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
     async def give_birth(self, bear: Callable[[], Child], mark: Mark) -> Child:

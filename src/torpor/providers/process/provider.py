@@ -14,10 +14,9 @@ import contextlib
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import AppSpec, InstanceId
@@ -27,9 +26,11 @@ from torpor.logs.names import file_name
 from torpor.logs.segments import Folder
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_tree, orphans
+from torpor.providers.process.births import Undoing, hand_over, new_record
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.company import Company
 from torpor.providers.process.entourage import Entourage
+from torpor.providers.process.explanations import find_program
 from torpor.providers.process.life import Child, Life
 from torpor.providers.process.mailboxes import Mailboxes
 from torpor.providers.process.names import label
@@ -38,14 +39,8 @@ from torpor.providers.process.nursery import Nursery, bear
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
-from torpor.providers.process.spawn import (
-    Surroundings,
-    arguments,
-    fill_in,
-    find_program,
-    keep_ignored_signals_to_ourselves,
-    surroundings,
-)
+from torpor.providers.process.spawn import arguments, fill_in, keep_ignored_signals_to_ourselves, surroundings
+from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.survivors import Survivors, endpoint
 from torpor.providers.process.tree import Mark, Tree
 from torpor.providers.process.trees import TreeKind, Trees
@@ -91,9 +86,7 @@ class ProcessProvider:
             ours=self._reaper.ours,
             forget=lambda gone: self._records.remove(file_name(gone)),
         )
-        self._undoing: set[Tree] = set()
-        """Programs that are ended because their start has failed after all."""
-        self._hurried = False
+        self._undoing = Undoing(self._entourage, self._nursery)
 
     async def open(self) -> None:
         """Prepare the state directory and this process.  Raises `StateUnusable`."""
@@ -133,7 +126,8 @@ class ProcessProvider:
         mark = Mark.fresh(self._owner)
         notify = self._mailboxes.for_launch(launch, workload)
         where = self._surroundings(launch, workload, mark, notify)
-        record = self._record(launch, workload, mark, notify)
+        cgroup = self._trees.path(label(launch, mark))
+        record = new_record(launch, mark, self._boot, cgroup, None if notify is None else str(notify.path))
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
             company = self._entourage.prepare(launch, where, capture, mark)
@@ -151,7 +145,7 @@ class ProcessProvider:
             for pipe in pipes:
                 undo.callback(os.close, pipe)
             argv = arguments(launch, workload)
-            _hand_over(company.where, pipes, notify)
+            hand_over(company.where, pipes, notify)
             if workload.hooks.pre_start is not None:
                 # Its hook, too, must be known to the daemon after this one.
                 self._records.write(file_name(launch.id), record)
@@ -170,7 +164,7 @@ class ProcessProvider:
             try:
                 await self._entourage.follow_up(company, child.process, writer)
             except BaseException:
-                await _finish(self._undo_birth(company, child, tree))
+                await self._undoing.undo(company, child, tree)
                 raise
             undo.pop_all()
             for pipe in pipes:
@@ -316,11 +310,8 @@ class ProcessProvider:
 
     def hurry(self) -> None:
         """Wait for no hook any more, and for no app that is just being ended."""
-        self._hurried = True
         self._entourage.hurry()
-        for tree in self._undoing:
-            with contextlib.suppress(OSError):
-                tree.kill()
+        self._undoing.hurry()
 
     async def close(self) -> None:
         """See `Provider.close`."""
@@ -347,23 +338,6 @@ class ProcessProvider:
     def _rss(self, id: InstanceId) -> int:
         stats = self.stats(id)
         return 0 if stats is None else stats.rss
-
-    async def _undo_birth(self, company: Company, child: Child, tree: Tree) -> None:
-        """End a program whose start was given up, or has failed after all, as its config says."""
-        patience = 0.0 if self._hurried else company.launch.spec.lifecycle.stop_timeout
-        self._undoing.add(tree)
-        with contextlib.suppress(OSError, TimeoutError):
-            await end_tree(
-                tree,
-                patience,
-                (company.workload.stop_signal,),
-                lambda: self._entourage.ask_to_end(company, child.process.pid),
-            )
-        self._undoing.discard(tree)
-        if tree.moving is not None:
-            await asyncio.wait([tree.moving])
-        await self._nursery.reap_at_end(child)
-        tree.close()
 
     def _live(
         self,
@@ -399,24 +373,6 @@ class ProcessProvider:
             where.environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
         return where
 
-    def _record(
-        self, launch: Launch, workload: ProcessSpec, mark: Mark, notify: NotifySocket | None
-    ) -> Record:
-        """What is written down of a generation that is about to be born."""
-        return Record(
-            app=launch.id.app,
-            replica=launch.id.replica,
-            release=launch.id.release,
-            generation=launch.generation,
-            boot=self._boot,
-            invocation=mark.text,
-            number=mark.number,
-            stop_signal=workload.stop_signal,
-            port=launch.port,
-            cgroup=self._trees.path(label(launch, mark)),
-            notify=None if notify is None else str(notify.path),
-        )
-
     def _bear_on_record(self, record: Record, bear: Callable[[], Child]) -> Child:
         """Bear a child that the next daemon will find, whenever this one dies.  Called off the loop."""
         name = file_name(record.id)
@@ -424,25 +380,3 @@ class ProcessProvider:
         child = bear()
         self._records.write(name, record.of(child.process))
         return child
-
-
-def _hand_over(where: Surroundings, pipes: tuple[int, ...], notify: NotifySocket | None) -> None:
-    """Let the app's user open its output again and send notifications.  Raises `StartFailed`."""
-    if where.identity is None:
-        return
-    try:
-        for pipe in pipes:
-            os.fchown(pipe, where.identity.uid, where.identity.gid)
-        if notify is not None:
-            os.chown(notify.path, where.identity.uid, where.identity.gid)
-    except OSError as error:
-        raise StartFailed(f"cannot run as user {where.identity.name}: {error.strerror}") from error
-
-
-async def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Do it to its end, however often whoever waits for it is cancelled."""
-    task = asyncio.ensure_future(work)
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
-    task.result()

@@ -1,27 +1,28 @@
-"""From a launch to a running program: its environment, its arguments, and why it would not start."""
+"""From a launch to a running program: its environment, its arguments, and its execution."""
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import resource
-import shutil
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from torpor.config.settings import Attributes, Identity, ProcessSpec, Sandbox
+from torpor.config.settings import Identity, ProcessSpec
 from torpor.errors import StartFailed
 from torpor.providers.base import Launch
 from torpor.providers.process import sandbox as sandboxes
+from torpor.providers.process.explanations import explain, explain_step, find_program
 from torpor.providers.process.fdstore import high
 from torpor.providers.process.identity import environment_as, is_own
+from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.terminal import NAME as TERMINAL_NAME
 from torpor.providers.process.tree import VARIABLE, Mark
 
@@ -29,42 +30,10 @@ _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_[A-Z]+|TZ|TMPDIR|XDG_RUNTIME_DIR|SSL_CERT_(FILE|DIR)"
 )
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_OUT_OF = {
-    errno.EAGAIN: ("out of processes", "raise the limit on processes (ulimit -u, TasksMax, pids.max)"),
-    errno.EMFILE: ("out of file descriptors", "raise the daemon's limit on open files (ulimit -n)"),
-    errno.ENFILE: ("out of file descriptors", "raise the system's limit on open files (fs.file-max)"),
-    errno.ENOMEM: ("out of memory", "free some memory"),
-    errno.E2BIG: ("arguments and environment are too large", "shorten the command or its environment"),
-}
+LONGEST_BIRTH = 30.0
+"""Seconds that a new process has until it has become its program."""
+_CHUNK = 4096
 _USHER = os.path.join(os.path.dirname(__file__), "usher.py")
-_NEEDED = {
-    "oom_score_adj": "to lower it, the daemon needs root's rights (CAP_SYS_RESOURCE)",
-    "nice": "to lower it, the daemon needs root's rights (CAP_SYS_NICE)",
-    "rlimits": "to raise a hard limit, the daemon needs root's rights (CAP_SYS_RESOURCE)",
-    "user": "only a daemon that runs as root can run an app as somebody else",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """Where, as whom and with what the programs of one generation run."""
-
-    working_dir: Path
-    environment: dict[str, str]
-    identity: Identity | None = None
-    """None: as the daemon itself."""
-    attributes: Attributes = field(default_factory=Attributes)
-    sandbox: Sandbox = field(default_factory=Sandbox)
-    joins: tuple[str, ...] = ()
-    """Files of cgroups to which the process writes 0 before its program is executed."""
-    stdin: Path | None = None
-    """A file to read from; None: nothing to read."""
-    terminal: str | None = None
-    """Path of a terminal that becomes the program's own."""
-    stderr: int | None = None
-    """A pipe of its own for what goes there; None: the one that all output goes to."""
-    listens: tuple[tuple[str, int], ...] = ()
-    """Names and descriptors that the program finds from 3 on (LISTEN_FDS); made by `fdstore.high`."""
 
 
 def base_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -194,8 +163,7 @@ def _usher_in(
             pid = _execute((*usher, *steps, "--", program, *argv), sys.executable, where, output, keep=keep)
         finally:
             os.close(theirs)
-        with open(status, "rb", closefd=False) as file:
-            complaint = file.read()
+        complaint = _hear(status, pid)
     finally:
         os.close(status)
     if not complaint:
@@ -205,7 +173,27 @@ def _usher_in(
     problem = OSError(int(number), os.strerror(int(number)))
     if step == "exec":
         raise problem
-    raise _explain_step(step, problem)
+    raise explain_step(step, problem)
+
+
+def _hear(status: int, pid: int) -> bytes:
+    """What the usher complains of; nothing once it has executed the program.  Raises `StartFailed`."""
+    deadline = time.monotonic() + LONGEST_BIRTH
+    waiting = select.poll()
+    waiting.register(status, select.POLLIN)
+    complaint = b""
+    while True:
+        if not waiting.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            # Not waited for, because it may be beyond killing; the reaper will find it.
+            os.kill(pid, signal.SIGKILL)
+            raise StartFailed(
+                f"the program was not executed within {LONGEST_BIRTH:g} s",
+                hint="something that it needs does not answer, like a network file system",
+            )
+        chunk = os.read(status, _CHUNK)
+        if not chunk:
+            return complaint
+        complaint += chunk
 
 
 def _steps(where: Surroundings) -> Iterator[str]:
@@ -235,44 +223,6 @@ def _as(identity: Identity | None) -> tuple[str, ...]:
         return ()
     groups = ",".join(map(str, identity.groups))
     return f"groups:{groups}", f"group:{identity.gid}", f"user:{identity.uid}"
-
-
-def _explain_step(step: str, error: OSError) -> StartFailed:
-    setting, _, value = step.partition(":")
-    if setting in {"groups", "group", "user"}:
-        setting, value = "user", ""
-    elif setting == "rlimits":
-        setting, value = f"rlimits.{value.split(':')[0]}", ""
-    value = f" {value}" if value else ""
-    hint = _NEEDED.get(setting.split(".")[0]) if error.errno in {errno.EPERM, errno.EACCES} else None
-    verb = {"stdin": "open", "tty": "open", "cgroup": "join"}.get(setting, "set")
-    return StartFailed(f"cannot {verb} {setting}{value}: {error.strerror}", hint=hint)
-
-
-def explain(error: OSError, name: str, where: Surroundings) -> StartFailed:
-    """What an error of the system says about a program that would not start."""
-    if error.errno in _OUT_OF:
-        situation, hint = _OUT_OF[error.errno]
-        return StartFailed(f"cannot execute {name}: {situation}", hint=hint)
-    if error.errno == errno.ENOEXEC:
-        return StartFailed(
-            f"{name} is neither a program nor a script with a first line like #!/bin/sh",
-            hint="add such a line, or name its interpreter in the command",
-        )
-    if error.errno == errno.ENOENT:
-        interpreter = _interpreter(find_program(name, where))
-        return StartFailed(
-            f"{name} needs {interpreter or 'an interpreter or a loader'}, which does not exist"
-        )
-    text = os.strerror(error.errno or 0)
-    if where.identity is None:
-        return StartFailed(f"cannot execute {name}: {text}")
-    if error.errno == errno.EPERM:
-        return StartFailed(f"cannot run {name} as user {where.identity.name}: {text}", hint=_NEEDED["user"])
-    return StartFailed(
-        f"cannot execute {name} as user {where.identity.name}: {text}",
-        hint="this user must be able to reach and execute the program, and what interprets it",
-    )
 
 
 def keep_ignored_signals_to_ourselves() -> None:
@@ -306,43 +256,3 @@ def _fill_in(text: str, names: Mapping[str, str]) -> str:
     if "$" not in text:
         return text
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda m: names.get(m[1] or m[2], m[0]), text)
-
-
-def find_program(name: str, where: Surroundings) -> str:
-    """The path of a program as it would be executed there.  Raises `StartFailed`."""
-    folder = where.working_dir
-    if not folder.is_dir():
-        what = "is not a directory" if folder.exists() else "does not exist"
-        raise StartFailed(f"working_dir {folder} {what}", hint="create it, or correct working_dir")
-    if not os.access(folder, os.X_OK):
-        raise StartFailed(
-            f"working_dir {folder} may not be entered", hint="give the daemon's user access to it"
-        )
-    if "/" not in name:
-        path = where.environment["PATH"]
-        found = shutil.which(name, path=path)
-        if found is None:
-            raise StartFailed(
-                f"command not found: {name} (searched {path})",
-                hint="name the program with its whole path, or set PATH in the app's environment",
-            )
-        return os.path.join(folder, found)
-    program = folder / name
-    if program.is_dir():
-        raise StartFailed(f"{program} is a directory, not a program")
-    if not program.exists():
-        raise StartFailed(f"command not found: {program}")
-    if not os.access(program, os.X_OK):
-        raise StartFailed(f"{program} is not executable", hint=f"chmod +x {program}, or name its interpreter")
-    return str(program)
-
-
-def _interpreter(program: str) -> str | None:
-    try:
-        with open(program, "rb") as file:
-            line = file.readline(256)
-    except OSError:
-        return None
-    if not line.startswith(b"#!"):
-        return None
-    return line[2:].decode("utf-8", "replace").strip()

@@ -19,6 +19,8 @@ from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal  # type: ignore[import-not
 _EPERM = 1
 _FAILED = 127
 _PRIO_PROCESS = 0
+_S_IFMT = 0o170000
+_S_IFIFO = 0o010000
 
 
 def main(arguments: list[str]) -> None:
@@ -83,7 +85,13 @@ def _take_terminal(path: str) -> None:
 
 
 def _set_stdin(path: str) -> None:
-    fd = posix.open(path, posix.O_RDONLY)
+    # Without waiting: for somebody at the other end of a pipe, or for a line's carrier.
+    fd = posix.open(path, posix.O_RDONLY | posix.O_NONBLOCK)
+    if posix.fstat(fd).st_mode & _S_IFMT == _S_IFIFO:
+        # With a writing end of its own a reader waits for words, and outlives who says them.
+        posix.close(fd)
+        fd = posix.open(path, posix.O_RDWR)
+    posix.set_blocking(fd, True)
     posix.dup2(fd, 0)
     posix.close(fd)
 
