@@ -59,6 +59,7 @@ from torpor.gateway.listener import bind, inherited
 from torpor.gateway.listeners import Prepared
 from torpor.providers.base import Provider, Survivor
 from torpor.providers.process import files
+from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
 from torpor.runtime import clock
@@ -157,7 +158,7 @@ class Daemon:
         self._exit_code = 0
         self._control = control
         self._console = console
-        self._state = StateFile(state)
+        self._state = StateFile(state, read_boot())
         self._journal = Journal()
         self._started = time.time()
         self._asked_to_end = 0

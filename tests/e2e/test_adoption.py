@@ -261,3 +261,35 @@ def test_hooks_do_not_run_beside_themselves(launch: Launch, home: Path) -> None:
     assert not any(hook.alive for hook in hooks)
     (home / "go").touch()
     all_ready(daemon)
+
+
+def test_what_has_run_once_does_not_run_again(launch: Launch, home: Path) -> None:
+    """A crash of the daemon repeats no migration; an orderly end and a new beginning do."""
+    once = {"shell": True, "restart": "no", "working_dir": str(home), "routes": []}
+    daemon = launch(
+        config(
+            app("migrate", "echo run >> migrations", **once),
+            app("once", "echo run >> runs", always_on=True, **once),
+            counter("api", depends_on={"migrate": "completed_successfully"}),
+        )
+    )
+
+    def runs(count: int) -> None:
+        daemon.wait_for_state("once", "done")
+        daemon.wait_for_state("api", "ready")
+        for name in ("runs", "migrations"):
+            assert ["run"] * count == (home / name).read_text(encoding="utf-8").split()
+
+    daemon.wait_for_state("once", "done")
+    ended = [{"code": 0, "signal": None}]
+    wait_until_written(daemon, "once", completed=ended)
+    wait_until_written(daemon, "migrate", completed=ended)
+    runs(1)
+
+    daemon.kill()
+    daemon.start()
+    runs(1)
+
+    daemon.stop()
+    daemon.start()
+    runs(2)

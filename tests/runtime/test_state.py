@@ -6,11 +6,12 @@ import asyncio
 import os
 import stat
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from torpor.core.model import AppMemory, Want
+from torpor.core.model import AppMemory, ExitInfo, Want
 from torpor.errors import StateUnusable
 from torpor.runtime.state import StateFile
 
@@ -37,6 +38,23 @@ async def test_what_is_remembered_is_read_again(tmp_path: Path) -> None:
     finally:
         await state.close()
     assert 0o600 == stat.S_IMODE((tmp_path / "state.json").stat().st_mode)
+
+
+async def test_another_boot_begins_anew(tmp_path: Path) -> None:
+    """Who had run to its end before the machine was off must run again; wishes stay."""
+    memory = replace(MEMORY, completed=(ExitInfo(code=0), None), failures=((1.0, 2.0), ()))
+    for boot, expected in (("one", memory), ("two", MEMORY)):
+        state = StateFile(tmp_path, boot)
+        before = state.open()
+        if boot == "one":
+            assert {} == before
+            state.watch(lambda _name: memory)
+            state.remember("app")
+            await state.close()
+            state = StateFile(tmp_path, boot)
+            before = state.open()
+        assert {"app": expected} == before
+        await state.close()
 
 
 async def test_an_app_that_left_the_config_is_still_remembered(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from torpor.core.messages import (
     DependencyAwaited,
     DependencyLost,
     Effect,
+    EndRemembered,
     GrantTicket,
     InstanceInput,
     PageRequested,
@@ -131,7 +132,9 @@ class App:
         self._rolling = Rolling()
         self.instances: list[Instance] = []
         for number in range(self.replicas):
-            self._add(number, now)
+            instance = self._add(number, now)
+            instance.completed = next(iter(memory.completed[number : number + 1]), None)
+            instance.failures = list(*memory.failures[number : number + 1])
         self.instances[0].restarts = memory.restarts
 
     @property
@@ -227,8 +230,11 @@ class App:
         """The daemon has come up, or the app is new: start what is to run, or is in use but for a replica."""
         self._out = []
         serving = any(instance.in_use and instance.endpoint is not None for instance in self.instances)
-        if self.want is Want.UP or serving:
-            self._tell_all(WakeRequested(self.spec.name, by), now)
+        for instance in self.instances:
+            if (info := instance.completed) is not None and instance.phase is Phase.ASLEEP:
+                self._tell(instance, EndRemembered(instance.id, info), now)
+            if (self.want is Want.UP or serving) and instance.phase not in UNUSED - {Phase.ASLEEP}:
+                self._tell(instance, WakeRequested(self.spec.name, by), now)
         return self._out
 
     def close(self) -> list[Effect]:
@@ -237,6 +243,7 @@ class App:
         self._closing = True
         self._rolling.end(_SHUTDOWN.reason.text)
         self._out += self._waiting.refuse(_SHUTDOWN)
+        self._out.append(Remember(self.spec.name))
         return self._out
 
     def shut_down(self, now: float) -> list[Effect]:
@@ -421,12 +428,18 @@ class App:
 
     @property
     def memory(self) -> AppMemory:
-        """What is to be remembered over a restart of the daemon."""
+        """What is to be remembered over a restart of the daemon.
+
+        After an orderly end everything begins anew: what had run to its end runs again.
+        """
+        replicas = [instance for instance in self.instances if not instance.leaving]
         return replace(
             self._memory,
             generation=max([self._memory.generation, *(i.generation for i in self.instances)]),
             restarts=sum(instance.restarts for instance in self.instances),
             wakes=tuple(self._wakes),
+            completed=() if self._closing else tuple(instance.completed for instance in replicas),
+            failures=() if self._closing else tuple(tuple(instance.failures) for instance in replicas),
         )
 
     def snapshot(self, now: float) -> AppSnapshot:
@@ -583,7 +596,7 @@ class App:
                 self._tell(instance, message, now)
 
     def _tell(self, instance: Instance, message: object, now: float) -> None:
-        before = (instance.generation, instance.restarts)
+        before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
         instance.held = bool(self.held_by)
         instance.needs = dependencies.missing(self.spec.depends_on, self._standings)
         for outcome in step(instance, message, now):
@@ -592,7 +605,8 @@ class App:
                 self._out.append(WatchInstance(instance.id, instance.generation))
                 if outcome.upstream is not None and outcome.took is not None:
                     self._wake_others(instance, now)
-        if (instance.generation, instance.restarts) != before:
+        after = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
+        if after != before:
             self._out.append(Remember(self.spec.name))
 
     def _wake_others(self, instance: Instance, now: float) -> None:

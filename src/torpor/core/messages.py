@@ -148,6 +148,14 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
+class EndRemembered:
+    """It ended by itself while a daemon before this one looked, and was not started again."""
+
+    id: InstanceId
+    info: ExitInfo
+
+
+@dataclass(frozen=True, slots=True)
 class DependenciesMet:
     """Everything that the app needs is there."""
 
@@ -314,6 +322,7 @@ FleetInput = (
 """What an app tells its instances about its surroundings and its settings."""
 InstanceInput = (
     Adopted
+    | EndRemembered
     | Started
     | StartRefused
     | BecameReady

@@ -466,6 +466,10 @@ class AppMemory:
     """The operator's number of replicas; None: as the config says."""
     wakes: tuple[float, ...] = ()
     """Durations of the last wakes in seconds, oldest first."""
+    completed: tuple[ExitInfo | None, ...] = ()
+    """How each replica ended by itself, if it did and was not started again; means something within one boot."""
+    failures: tuple[tuple[float, ...], ...] = ()
+    """When each replica failed of late, on the monotonic clock; means something within one boot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from torpor.core.messages import (
     DependencyAwaited,
     DependencyLost,
     EndAnnounced,
+    EndRemembered,
     Exited,
     FoundUnhealthy,
     Gone,
@@ -103,6 +104,7 @@ def adopt(it: Instance, message: Adopted) -> None:
     it.endpoint = message.endpoint
     it.started_at = it.now - message.age
     it.reason = None
+    it.completed = None
     it.ending = Ending.ASKED
     it.was_stable = message.age >= it.lifecycle.stable_after
     it.say("adopted", f"process {message.pid} goes on", pid=message.pid)
@@ -113,6 +115,14 @@ def adopt(it: Instance, message: Adopted) -> None:
     it.demand = True
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
     it.out.append(ProbeInstance(it.id, it.generation, refused=False))
+
+
+def remember_end(it: Instance, message: EndRemembered) -> None:
+    """What a daemon before this one saw it do counts: what has run to its end does not run again."""
+    it.completed = message.info
+    expected = policy.succeeded(it.lifecycle, message.info)
+    transitions.ended_by_itself(it, message.info, expected=expected)
+    transitions.rest(it)
 
 
 def note_started(it: Instance, message: Started) -> None:

@@ -196,6 +196,15 @@ def finish(it: Instance) -> None:
             _back_off(it)
         case Sequel.PAUSE:
             _back_off(it)
+        case Sequel.DONE | Sequel.FAILED:
+            rest(it)
+        case Sequel.ASLEEP:
+            sleep(it)
+
+
+def rest(it: Instance) -> None:
+    """Stay where an end leads that nothing is to follow; where something is, it is left to others."""
+    match _sequel(it):
         case Sequel.DONE:
             it.enter(Phase.DONE, None)
             it.say("done", "finished")
@@ -203,8 +212,6 @@ def finish(it: Instance) -> None:
             it.enter(Phase.FAILED, None)
             it.say("failed", f"{it.reason}, and is not to be restarted")
             it.out.append(RefuseWaiting(it.refusal(it.now)))
-        case Sequel.ASLEEP:
-            sleep(it)
 
 
 def _sequel(it: Instance, *, missed: bool = False) -> Sequel:

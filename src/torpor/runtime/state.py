@@ -13,6 +13,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -32,13 +33,17 @@ TRY_AGAIN = 5.0
 class _Document(msgspec.Struct):
     version: int
     apps: dict[str, AppMemory]
+    boot: str = ""
+    """During which it was written."""
 
 
 class StateFile:
     """`state.json` in the state directory, and the daemon's claim on that directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, boot: str = "") -> None:
+        """`boot`: what tells this boot of the machine from others."""
         self.directory = directory
+        self._boot = boot
         self._path = directory / "state.json"
         self._lock: int | None = None
         self._memories: dict[str, AppMemory] = {}
@@ -121,7 +126,9 @@ class StateFile:
             else:
                 self._memories[app] = memory
         self._dirty.clear()
-        return msgspec.json.format(msgspec.json.encode(_Document(VERSION, self._memories)), indent=1)
+        return msgspec.json.format(
+            msgspec.json.encode(_Document(VERSION, self._memories, self._boot)), indent=1
+        )
 
     def _save(self, content: bytes) -> bool:
         """Replace the file as a whole; False if that was not possible, and the old one stays."""
@@ -166,4 +173,7 @@ class StateFile:
                 self._path.rename(aside)
             log.error("cannot understand %s (%s); moved it to %s and start afresh", self._path, error, aside)
             return {}
-        return document.apps
+        if document.boot == self._boot:
+            return document.apps
+        # Whoever had done its work before must do it again, and points in time are of another clock.
+        return {name: replace(memory, completed=(), failures=()) for name, memory in document.apps.items()}

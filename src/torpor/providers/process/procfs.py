@@ -119,9 +119,15 @@ def environment_value(pid: int, name: bytes) -> bytes | None:
 
 
 def read_boot() -> str:
-    """The id of the machine's boot: pids and start times mean nothing across two of them."""
+    """What tells one boot from another: pids and start times mean nothing across two of them.
+
+    A container boots with its first process, though the kernel goes on.
+    """
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read().strip()
+        boot = file.read().strip()
+    # It may be hidden from us (hidepid); then containers on one state directory are not told apart.
+    first = read_process(1)
+    return boot if first is None else f"{boot}/{first.started}"
 
 
 def age(process: Process) -> float:
