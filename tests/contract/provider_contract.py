@@ -337,3 +337,16 @@ class ProviderContract:
         await subject.provider.survivors()
         subject.provider.adopt(launch)
         await subject.provider.wait_for_notify(ID, 2)
+
+    async def test_what_was_seen_outlives_the_daemon(self, subject: Subject) -> None:
+        """What one daemon has seen of a generation the next one knows; of another generation it knows nothing."""
+        launch = subject.launch(Behaviour.STEADY, 2)
+        await subject.provider.start(launch)
+        subject.provider.remember(ID, 2, "a line")
+        subject.provider.remember(ID, 1, "another line")
+        await subject.succeed()
+        await subject.provider.survivors()
+        assert () == subject.provider.adopt(launch)
+        assert subject.provider.remembers(ID, 2, "a line")
+        assert not subject.provider.remembers(ID, 2, "another line")
+        assert not subject.provider.remembers(ID, 3, "a line")

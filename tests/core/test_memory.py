@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from core.story import Story
+from core.story import ID, Story
 from torpor.core.fleet import Fleet
-from torpor.core.messages import StartInstance
+from torpor.core.messages import Adopted, BecameReady, Exited, StartInstance, StopInstance
 from torpor.core.model import (
     AppMemory,
     AppSpec,
     Condition,
     Dependency,
+    Endpoint,
+    ExitInfo,
     Lifecycle,
     Phase,
     Restart,
@@ -94,3 +96,27 @@ def test_failures_are_counted_on() -> None:
     later.exit(1)
 
     assert Phase.FAILED is later.phase()
+
+
+def test_what_has_changed_meanwhile_is_started_anew() -> None:
+    """A survivor that was born with other settings is ended, and a generation with the new ones follows."""
+    story = Story()
+    story.tell(Adopted(ID, 4, Endpoint("127.0.0.1", 8501), 7, age=100.0, changed=("command", "user")))
+
+    assert [StopInstance(ID, 4)] == story.all(StopInstance)
+    assert "command, user" in str(story.app.snapshot(0.0).instances[0].reason)
+
+    story.tell(Exited(ID, 4, ExitInfo(signal=15)))
+
+    assert [StartInstance(ID, 5)] == story.all(StartInstance)
+
+
+def test_words_and_watchdog_of_a_survivor_go_on() -> None:
+    """What it said to the daemon before is shown, and the interval that it asked for holds."""
+    story = Story(Lifecycle(watchdog=60.0))
+    story.tell(Adopted(ID, 4, None, 7, age=100.0, status="busy", watchdog=0.7), BecameReady(ID, 4))
+    assert "busy" == story.app.snapshot(0.0).instances[0].status
+
+    story.wait(1.0)
+
+    assert [StopInstance(ID, 4)] == story.all(StopInstance)

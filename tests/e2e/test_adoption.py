@@ -293,3 +293,50 @@ def test_what_has_run_once_does_not_run_again(launch: Launch, home: Path) -> Non
     daemon.stop()
     daemon.start()
     runs(2)
+
+
+def test_a_line_that_was_seen_counts_for_the_next_daemon(launch: Launch) -> None:
+    """An app that is ready by a line is, though the line has left the log long ago."""
+    text = "import itertools, time\nprint('listening', flush=True)\nfor n in itertools.count():\n print('x' * 200, n, flush=True); time.sleep(0.001)"
+    daemon = launch(
+        config(
+            app(
+                "chatty",
+                [sys.executable, "-S", "-c", text],
+                readiness={"log": "listening"},
+                always_on=True,
+                log={"max_size": "64K", "keep": 1},
+                start_timeout="3s",
+                restart="no",
+                routes=[],
+            )
+        )
+    )
+    before = daemon.wait_for_state("chatty", "ready")
+    logs = daemon.home / "state" / "logs"
+    wait_for(
+        "the line is gone",
+        lambda: not any("listening" in file.read_text(encoding="utf-8") for file in logs.glob("chatty*")),
+    )
+    daemon.kill()
+    daemon.start()
+
+    assert before["pid"] == daemon.wait_for_state("chatty", "ready")["pid"]
+
+
+def test_a_change_made_while_no_daemon_ran_is_taken_over(launch: Launch) -> None:
+    """What runs with settings of another time is started anew with those of now, and the event says which."""
+    daemon = launch(config(app("work", "sleep 1000", always_on=True, routes=[])))
+    before = daemon.wait_for_state("work", "ready")
+    daemon.kill()
+    daemon.write_config(config(app("work", "sleep 2000", always_on=True, routes=[])))
+    daemon.start()
+
+    after = wait_for(
+        "the new one runs",
+        lambda: (now := daemon.apps()["work"])["state"] == "ready" and now["generation"] == 2 and now,
+    )
+
+    assert before["pid"] != after["pid"]
+    assert b"2000" in Path(f"/proc/{after['pid']}/cmdline").read_bytes()
+    daemon.wait_for_output("there was a change of command")

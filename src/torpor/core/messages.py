@@ -145,6 +145,12 @@ class Adopted:
     pid: int | None
     age: float
     """Seconds since it was started."""
+    status: str | None = None
+    """What it said last of what it is doing."""
+    watchdog: float | None = None
+    """The watchdog interval that it asked for, in seconds."""
+    changed: tuple[str, ...] = ()
+    """Settings that it was born with and that are others now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,15 @@ def adopt(it: Instance, message: Adopted) -> None:
         it.reason = Reason(Cause.DOWN, "stopped by the operator")
         transitions.stop(it)
         return
+    it.status = message.status
+    it.watch_interval = message.watchdog or it.lifecycle.watchdog
+    if message.changed:
+        text = f"started anew: while no daemon ran, there was a change of {', '.join(message.changed)}"
+        it.reason = Reason(Cause.OPERATOR, text)
+        it.say("outdated", text)
+        transitions.stop(it)
+        it.demand = True
+        return
     it.demand = True
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
     it.out.append(ProbeInstance(it.id, it.generation, refused=False))

@@ -56,6 +56,10 @@ class Survivor:
     port: int | None
     age: float
     """Seconds since it was started."""
+    status: str | None = None
+    """What it said last of what it is doing."""
+    watchdog: float | None = None
+    """The watchdog interval that it asked for, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +147,11 @@ class Provider(Protocol):
         """
         ...
 
-    def adopt(self, launch: Launch) -> None:
+    def adopt(self, launch: Launch) -> tuple[str, ...]:
         """Take a survivor on as what it is to be now: this launch, of the generation that it has.
 
+        Returns the settings that it was born with and that are others now: only a new
+        generation can follow those.
         Its log goes on with no line lost, and what it has said of its readiness counts.
         Raises `ProviderFailed` where that cannot be done, or it is no survivor.
         """
@@ -199,6 +205,14 @@ class Provider(Protocol):
 
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """Return once it has said READY=1.  Waits for ever if it never does; the caller owns the limit."""
+        ...
+
+    def remembers(self, id: InstanceId, generation: int, fact: str) -> bool:
+        """Whether `remember` was told so of this generation, by an earlier daemon too."""
+        ...
+
+    def remember(self, id: InstanceId, generation: int, fact: str) -> None:
+        """Keep in mind what was seen of it and cannot be seen again.  No error if it is gone."""
         ...
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:

@@ -105,6 +105,7 @@ class _Life:
     pid: int
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     main: bool = True
+    seen: set[str] = field(default_factory=set)
 
 
 class FakeProvider:
@@ -149,13 +150,14 @@ class FakeProvider:
             if life.main
         ]
 
-    def adopt(self, launch: Launch) -> None:
+    def adopt(self, launch: Launch) -> tuple[str, ...]:
         """See `Provider.adopt`."""
         life = self._found.get(launch.id)
         if life is None or life.launch.generation != launch.generation:
             raise ProviderFailed(f"there is no survivor of {launch.id}, generation {launch.generation}")
         del self._found[launch.id]
         self._lives[launch.id] = replace(life, launch=launch)
+        return () if life.launch.spec.workload == launch.spec.workload else ("workload",)
 
     async def discard(self, id: InstanceId, generation: int) -> None:
         """See `Provider.discard`."""
@@ -234,6 +236,16 @@ class FakeProvider:
         """See `Provider.wait_for_notify`."""
         life = self._life(id, generation)
         await (life.ready if life is not None else asyncio.Event()).wait()
+
+    def remembers(self, id: InstanceId, generation: int, fact: str) -> bool:
+        """See `Provider.remembers`."""
+        life = self._life(id, generation)
+        return life is not None and fact in life.seen
+
+    def remember(self, id: InstanceId, generation: int, fact: str) -> None:
+        """See `Provider.remember`."""
+        if (life := self._life(id, generation)) is not None:
+            life.seen.add(fact)
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:  # noqa: ARG002
         """See `Provider.run_probe`."""

@@ -93,11 +93,22 @@ class Actions:
         id, running = survivor.id, survivor.running
         spec = self._specs(id.app)
         launch = Launch(id, survivor.generation, spec, survivor.port)
-        self._provider(spec).adopt(launch)
+        changed = self._provider(spec).adopt(launch)
         if survivor.port is not None:
             self._ports.keep(id, survivor.port)
+        if spec.listens != (survivor.port is not None) and "port" not in changed:
+            changed = (*changed, "port")  # it is told its port when it is started
         self._launched[id] = launch, running
-        return Adopted(id, survivor.generation, running.endpoint, running.pid, survivor.age)
+        return Adopted(
+            id,
+            survivor.generation,
+            running.endpoint,
+            running.pid,
+            survivor.age,
+            survivor.status,
+            survivor.watchdog,
+            changed,
+        )
 
     def report(self, message: InstanceInput) -> None:
         """Take a provider's report."""

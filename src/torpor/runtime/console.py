@@ -18,6 +18,7 @@ TOLD = frozenset(
         "failed",
         "killing",
         "leaving",
+        "outdated",
         "ready",
         "removed",
         "start-failed",

@@ -140,7 +140,10 @@ class _Attempt:
                 return await self._provider.run_probe(self._launch, probe.command, limit)
 
     async def _wait_for_line(self, pattern: re.Pattern[str]) -> None:
-        output = self._provider.output(self._launch.id)
+        id, generation = self._launch.id, self._launch.generation
+        if self._provider.remembers(id, generation, pattern.pattern):
+            return  # the line may be in no log any more
+        output = self._provider.output(id)
         seen = asyncio.Event()
 
         def look(line: str) -> None:
@@ -155,6 +158,7 @@ class _Attempt:
             await seen.wait()
         finally:
             unsubscribe()
+        self._provider.remember(id, generation, pattern.pattern)
 
 
 async def _until(holds: Callable[[float], Awaitable[bool]]) -> None:

@@ -17,10 +17,12 @@ import msgspec
 import pytest
 
 from contract.provider_contract import ID, Behaviour, wait_for_line
+from providers.process.launches import given
 from providers.process.world import World, new_provider
-from torpor.config.settings import LogSpec
+from torpor.config.fingerprints import differs, fingerprints
+from torpor.config.settings import Attributes, LogSpec, ProcessSpec
 from torpor.core.messages import Exited
-from torpor.core.model import ExitInfo
+from torpor.core.model import AppSpec, ExitInfo, Lifecycle, NotifyProbe, Readiness
 from torpor.providers.process.adoption import find_main
 from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.procfs import Process, read_boot, read_process
@@ -133,6 +135,7 @@ def a_record() -> Record:
         invocation="0" * 32,
         number=1 << 61,
         stop_signal=15,
+        stop_timeout=10.0,
         cgroup="/" * 300,
     )
 
@@ -310,7 +313,11 @@ async def test_what_a_stranger_left_before_is_ended(subject: World) -> None:
 
 def _commands(subject: World) -> set[bytes]:
     """What runs now."""
-    return {Path(f"/proc/{process.pid}/cmdline").read_bytes() for process in subject.processes()}
+    found = set()
+    for process in subject.processes():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found.add(Path(f"/proc/{process.pid}/cmdline").read_bytes())
+    return found
 
 
 async def _survive(subject: World, text: str) -> int:
@@ -348,6 +355,7 @@ _EARLIER = """
 import asyncio, sys
 from pathlib import Path
 from contract.provider_contract import wait_for_line
+from providers.process.launches import given
 from providers.process.world import World, new_provider
 from torpor.providers.process.provider import TreeKind
 
@@ -370,3 +378,62 @@ def _keeps_status() -> bool:
 async def _appears(path: Path) -> None:
     while not path.exists():
         await asyncio.sleep(0.01)
+
+
+async def test_what_it_said_outlives_the_daemon(subject: World) -> None:
+    """Status and watchdog interval are told of a survivor, and the status is not told again."""
+    text = "systemd-notify --ready --status=busy WATCHDOG_USEC=700000; touch said; exec sleep 1000"
+    launch = subject.run((text,), shell=True, readiness=Readiness((NotifyProbe(),)))
+    await subject.provider.start(launch)
+    await _appears(subject.folder / "said")
+    await subject.provider.wait_for_notify(ID, 1)
+    await subject.succeed()
+    (survivor,) = await subject.provider.survivors()
+    assert ("busy", 0.7) == (survivor.status, survivor.watchdog)
+
+
+async def test_what_it_was_born_with_is_compared(subject: World) -> None:
+    """Settings that only a new process can have are named when they are others; how it is ended is none of them."""
+    launch = subject.run(("sleep 1000",), shell=True, environment={"A": "1", "B": "2"})
+    await subject.provider.start(launch)
+    await subject.succeed()
+    await subject.provider.survivors()
+    changed = given(
+        launch,
+        environment={"B": "2"},
+        stop_signal=signal.SIGINT,
+        command=("sleep 2000",),
+        attributes=Attributes(nice=3),
+    )
+    assert ("command", "environment", "nice") == subject.provider.adopt(changed)
+
+
+def test_the_order_of_settings_is_no_difference(tmp_path: Path) -> None:
+    """Maps are compared as maps."""
+    one = AppSpec("app", workload=ProcessSpec(("true",), tmp_path, environment={"A": "1", "B": "2"}))
+    other = AppSpec("app", workload=ProcessSpec(("true",), tmp_path, environment={"B": "2", "A": "1"}))
+    assert () == differs(fingerprints(one), other)
+
+
+async def test_who_is_not_wanted_gets_the_time_that_it_was_given(subject: World) -> None:
+    """The stop timeout of an app whose configuration is gone was written down."""
+    text = "trap 'touch asked; while [ ! -e go ]; do sleep 0.01; done; touch done; exit' TERM; sleep 1000 & echo up; while :; do wait; done"
+    launch = subject.run((text,), shell=True, lifecycle=Lifecycle(stop_timeout=1000.0))
+    await subject.provider.start(launch)
+    await wait_for_line(subject, "up")
+    assert 1000.0 == msgspec.json.decode(record_file(subject).read_bytes(), type=Record).stop_timeout
+    await subject.succeed()
+    await subject.provider.survivors()
+    end = asyncio.ensure_future(subject.provider.discard(ID, 1))
+    await _appears(subject.folder / "asked")
+    (subject.folder / "go").touch()
+    await end
+    assert (subject.folder / "done").exists()
+
+
+def test_a_record_that_is_too_long_loses_words_first(tmp_path: Path) -> None:
+    """Whom it speaks of is always there."""
+    records = Records(tmp_path)
+    long = a_record().but(status="\x01" * 900, settings={"command": "0" * 8})
+    records.write("app", long)
+    assert {"app": long.but(status="", settings={})} == records.read_all()

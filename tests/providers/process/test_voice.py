@@ -33,6 +33,16 @@ class Keeper:
     def __init__(self) -> None:
         self.ready = 0
         self.followed: list[int] = []
+        self.statuses: list[str] = []
+        self.intervals: list[float] = []
+
+    def note_status(self, text: str) -> None:
+        """Note it."""
+        self.statuses.append(text)
+
+    def note_watchdog(self, seconds: float) -> None:
+        """Note it."""
+        self.intervals.append(seconds)
 
     def note_ready(self) -> None:
         """Count it."""

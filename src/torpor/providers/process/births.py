@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 
+from torpor.config.fingerprints import fingerprints
 from torpor.config.settings import ProcessSpec
 from torpor.errors import StartFailed
 from torpor.providers.base import Launch
@@ -74,9 +75,11 @@ def new_record(launch: Launch, mark: Mark, boot: str, cgroup: str | None, notify
         invocation=mark.text,
         number=mark.number,
         stop_signal=workload.stop_signal,
+        stop_timeout=launch.spec.lifecycle.stop_timeout,
         port=launch.port,
         cgroup=cgroup,
         notify=notify,
+        settings=fingerprints(launch.spec),
     )
 
 

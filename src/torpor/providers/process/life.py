@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import signal
@@ -41,6 +42,8 @@ _WATCHED_AT_ONCE = 64
 UNSURE = 0.005
 """Seconds between two looks at a tree that may have a member in the middle of an execution."""
 _RETRY_WITHOUT_FDS = 0.1
+_GATHER = 1.0
+"""Seconds in which words of an app on what it is doing are gathered into one write."""
 _STATS_AGE = 1.0
 """Seconds for which the list of a tree's processes is good enough for statistics."""
 
@@ -76,7 +79,7 @@ class Life:
         self.id = company.launch.id
         self.generation = company.launch.generation
         self.mark = record.mark
-        self.voice = Voice(self.id, self.generation, report, self, ready=record.ready)
+        self.voice = Voice(self.id, self.generation, report, self, ready=record.ready, status=record.status)
         self._main = child
         self._born = child
         self._notify = notify
@@ -93,6 +96,7 @@ class Life:
         self._outliving: asyncio.Task[None] | None = None
         self._killed = False
         self._retry: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
         self._members: list[Process] = []
         self._members_at = float("-inf")
 
@@ -125,14 +129,32 @@ class Life:
             hooks=workload.hooks,
             log=workload.log,
         )
-        if self._record.stop_signal != workload.stop_signal:
-            self._record = self._record.with_stop_signal(workload.stop_signal)
-            self._keep(self._record)
+        ends = workload.stop_signal, spec.lifecycle.stop_timeout
+        if ends != (self._record.stop_signal, self._record.stop_timeout):
+            self._change(stop_signal=ends[0], stop_timeout=ends[1])
 
     def note_ready(self) -> None:
         """It has said READY=1."""
-        self._record = self._record.with_ready()
-        self._keep(self._record)
+        self._change(ready=True)
+
+    def note_status(self, text: str) -> None:
+        """It has said what it is doing: written down soon, because some say so all the time."""
+        self._record = self._record.but(status=text)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().call_later(_GATHER, self._change)
+
+    def note_watchdog(self, seconds: float) -> None:
+        """It has asked for another watchdog interval."""
+        self._change(watchdog=seconds)
+
+    def remembers(self, fact: str) -> bool:
+        """Whether this was seen of it before, by a daemon before this one too."""
+        return _digest(fact) in self._record.seen
+
+    def remember(self, fact: str) -> None:
+        """This was seen of it, and cannot be seen again."""
+        if not self.remembers(fact):
+            self._change(seen=(*self._record.seen, _digest(fact)))
 
     def follow(self, pid: int) -> None:
         """From now on its main process is this one, if it belongs to it."""
@@ -149,8 +171,7 @@ class Life:
         self._main = Child(member, pidfd)
         # It may become our child, and must not be reaped before its status was read.
         self._reaper.watched.add(pid)
-        self._record = self._record.of(member)
-        self._keep(self._record)
+        self._change(pid=member.pid, started=member.started)
         loop.add_reader(pidfd, self._main_ended)
 
     def signal(self, number: int) -> None:
@@ -215,8 +236,22 @@ class Life:
             await asyncio.wait([self._outliving])
         if self._retry is not None:
             self._retry.cancel()
+        if self._cancel_writing():
+            self._keep(self._record)
         self._release()
         self._capture.close()
+
+    def _change(self, **changes: object) -> None:
+        self._cancel_writing()
+        self._record = self._record.but(**changes)
+        self._keep(self._record)
+
+    def _cancel_writing(self) -> bool:
+        if self._writing is None:
+            return False
+        self._writing.cancel()
+        self._writing = None
+        return True
 
     def _is_member(self, pid: int) -> bool:
         if pid == self.main.pid or (pid and read_tag(pid) == self.mark.number):
@@ -267,6 +302,7 @@ class Life:
         self._report(Gone(self.id, self.generation))
 
     def _bury(self) -> None:
+        self._cancel_writing()
         self._capture.end()
         if self._notify is not None:
             self._notify.close()
@@ -325,3 +361,7 @@ async def wait_for_end(processes: list[Process]) -> None:
         for fd in fds:
             loop.remove_reader(fd)
             os.close(fd)
+
+
+def _digest(fact: str) -> str:
+    return hashlib.blake2s(fact.encode(), digest_size=8).hexdigest()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from torpor.config.fingerprints import differs
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import AppSpec, InstanceId
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
@@ -176,7 +177,7 @@ class ProcessProvider:
         """See `Provider.survivors`."""
         return await self._found.find()
 
-    def adopt(self, launch: Launch) -> None:
+    def adopt(self, launch: Launch) -> tuple[str, ...]:
         """See `Provider.adopt`."""
         workload = launch.spec.workload
         found = self._found.get(launch.id, launch.generation)
@@ -206,6 +207,7 @@ class ProcessProvider:
         self._reaper.ours.add(child.process.pid)
         tree = self._trees.survivor(record, child)
         self._live(company, record=record, child=child, tree=tree, notify=notify)
+        return differs(record.settings, launch.spec) if record.settings else ()
 
     async def discard(self, id: InstanceId, generation: int) -> None:
         """See `Provider.discard`."""
@@ -280,6 +282,17 @@ class ProcessProvider:
         """See `Provider.wait_for_notify`."""
         life = self._life(id, generation)
         await (life.voice.ready if life is not None else asyncio.Event()).wait()
+
+    def remembers(self, id: InstanceId, generation: int, fact: str) -> bool:
+        """See `Provider.remembers`."""
+        life = self._life(id, generation)
+        return life is not None and life.remembers(fact)
+
+    def remember(self, id: InstanceId, generation: int, fact: str) -> None:
+        """See `Provider.remember`."""
+        life = self._life(id, generation)
+        if life is not None:
+            life.remember(fact)
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
         """See `Provider.run_probe`."""

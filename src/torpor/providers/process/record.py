@@ -25,8 +25,8 @@ from torpor.providers.process.tree import Mark
 logger = logging.getLogger(__name__)
 
 _VERSION = 1
-_SIZE = 2048
-"""More than any record has; the rest is spaces, so that none shows the end of a longer one."""
+_SIZE = 4096
+"""More than a record has, as a rule; the rest is spaces, so that none shows the end of a longer one."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -43,12 +43,21 @@ class Record(msgspec.Struct, frozen=True):
     number: int
     """and in a resource limit."""
     stop_signal: int
+    stop_timeout: float
     port: int | None = None
     cgroup: str | None = None
     notify: str | None = None
     """Path of the notify socket that it was given."""
     ready: bool = False
     """Whether it has said READY=1."""
+    status: str = ""
+    """What it said last of what it is doing,"""
+    watchdog: float | None = None
+    """and the watchdog interval that it asked for, in seconds."""
+    seen: tuple[str, ...] = ()
+    """Digests of what was seen of it once and for all."""
+    settings: dict[str, str] = {}
+    """Digests of what it was born with; empty where there was no room for them."""
     pid: int = 0
     """Its main process; 0 while that is being born."""
     started: int = 0
@@ -69,13 +78,9 @@ class Record(msgspec.Struct, frozen=True):
         """The same with this main process."""
         return msgspec.structs.replace(self, pid=main.pid, started=main.started)
 
-    def with_stop_signal(self, number: int) -> Record:
-        """The same, to be ended by another signal."""
-        return msgspec.structs.replace(self, stop_signal=number)
-
-    def with_ready(self) -> Record:
-        """The same once it has said READY=1."""
-        return msgspec.structs.replace(self, ready=True)
+    def but(self, **changes: object) -> Record:
+        """The same, changed so."""
+        return msgspec.structs.replace(self, **changes)
 
 
 class Records:
@@ -89,6 +94,9 @@ class Records:
         """Put it in place of the one before.  `name`: the instance's, as a file name."""
         path = f"{self._folder}/{name}.json"
         content = msgspec.json.encode(record).ljust(_SIZE)
+        if len(content) > _SIZE:
+            # Long paths, or words that take six bytes a letter.
+            content = msgspec.json.encode(record.but(status="", settings={})).ljust(_SIZE)
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:

@@ -17,7 +17,7 @@ from torpor.providers.process.trees import Trees
 
 HOST = "127.0.0.1"
 _GRACE = 5.0
-"""Seconds that a survivor which nobody wants gets to end by itself."""
+"""Seconds that something of which nothing is known gets to end by itself."""
 
 
 class Survivors:
@@ -52,6 +52,8 @@ class Survivors:
                 Running(endpoint(record.port), child.process.pid),
                 record.port,
                 age(child.process),
+                record.status or None,
+                record.watchdog,
             )
             for id, (record, child) in self._found.items()
         ]
@@ -73,7 +75,7 @@ class Survivors:
         record, child = found
         tree = self._trees.survivor(record, child)
         try:
-            await end_tree(tree, _GRACE, (record.stop_signal,))
+            await end_tree(tree, record.stop_timeout, (record.stop_signal,))
         except (OSError, TimeoutError) as error:
             raise ProviderFailed(f"cannot end {id}: {error or 'it survives KILL'}") from error
         del self._found[id]

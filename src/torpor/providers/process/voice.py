@@ -36,6 +36,14 @@ class Keeper(Protocol):
         """It has said READY=1 for the first time."""
         ...
 
+    def note_status(self, text: str) -> None:
+        """It says that it is doing this."""
+        ...
+
+    def note_watchdog(self, seconds: float) -> None:
+        """It asks for another watchdog interval."""
+        ...
+
     def follow(self, pid: int) -> None:
         """Its main process is another one from now on."""
         ...
@@ -45,9 +53,16 @@ class Voice:
     """Listens to one generation."""
 
     def __init__(
-        self, id: InstanceId, generation: int, report: Report, keeper: Keeper, *, ready: bool = False
+        self,
+        id: InstanceId,
+        generation: int,
+        report: Report,
+        keeper: Keeper,
+        *,
+        ready: bool = False,
+        status: str = "",
     ) -> None:
-        """`ready`: whether it has said so already."""
+        """`ready`: whether it has said so already; `status`: what it said of itself last."""
         self.ready = asyncio.Event()
         """Set by READY=1."""
         if ready:
@@ -56,8 +71,8 @@ class Voice:
         self._generation = generation
         self._report = report
         self._keeper = keeper
-        self._status = ""
-        self._shown = ""
+        self._status = status
+        self._shown = status
         self._reloading = False
         self._words: tuple[tuple[str, Callable[[str], None]], ...] = (
             ("MAINPID", self._main_pid),
@@ -116,6 +131,7 @@ class Voice:
     def _set_watchdog(self, value: str) -> None:
         # Zero would switch off what the operator has configured.
         if (seconds := _seconds(value)) is not None:
+            self._keeper.note_watchdog(seconds)
             self._report(WatchdogChanged(self._id, self._generation, seconds))
 
     def _ping(self, value: str) -> None:
@@ -131,6 +147,7 @@ class Voice:
     def _show(self, text: str, trouble: str | None = None) -> None:
         if text != self._shown:
             self._shown = text
+            self._keeper.note_status(text)
             self._report(StatusChanged(self._id, self._generation, text, trouble))
 
 
