@@ -30,7 +30,6 @@ from torpor.config.settings import GatewaySpec, Listen, Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
 from torpor.core.graph import levels
-from torpor.core.instance import UNUSED
 from torpor.core.messages import (
     AdaptInstance,
     Adopted,
@@ -52,7 +51,7 @@ from torpor.core.messages import (
     StopInstance,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, Event, InstanceId, Phase, Route
+from torpor.core.model import AppSpec, Event, InstanceId, Route
 from torpor.errors import ConfigInvalid, ListenFailed, TorporError, UnknownApp
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import bind, inherited
@@ -71,6 +70,7 @@ from torpor.runtime.gate import LocalSeam
 from torpor.runtime.journal import Journal
 from torpor.runtime.ownlog import bounded
 from torpor.runtime.running_set import RunningSet
+from torpor.runtime.standin import HANDED_ON, StandIn
 from torpor.runtime.state import StateFile
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ def main(config: str | None = None, *, exit_with: str | None = None) -> int:
     """Run the daemon in the foreground until it is told to end; returns its exit code.
 
     `exit_with` names an app whose end is the daemon's: once it has ended by itself and is
-    not to be restarted, all is stopped and its exit code returned (128 + n for signal n).
+    not to be restarted, all is stopped and its exit code returned (128 + n for signal n).  It is
+    started at once, and gets the signals that the daemon has no use for.
     Raises `UnknownApp` if there is none of that name, and `ConfigNotFound`, `ConfigInvalid`, `StateUnusable` or `ListenFailed`; nothing was started then.
     """
     if log_stream := bounded(sys.stdout, sys.stderr, log_path()):
@@ -172,6 +173,7 @@ class Daemon:
         self._set: RunningSet
         self._applying: asyncio.Task[None] | None = None
         self._folder = state
+        self._stand_in: StandIn | None = None
         self._process = ProcessProvider(state, self._report, base_environment(os.environ))
 
     async def run(self) -> int:
@@ -192,6 +194,8 @@ class Daemon:
                 lambda name: fleet.apps[name].spec, self._provider, self._post, self._journal.announce
             )
             stack.push_async_callback(self._actions.close)
+            if self._exit_with is not None:
+                self._stand_in = StandIn(self._exit_with, self._engine, self._provider)
             survivors = await self._find_survivors(fleet)
             self._seam = LocalSeam(self._engine, self._journal, self._provider)
             gateway = Gateway(self._settings.gateway, self._seam)
@@ -224,12 +228,17 @@ class Daemon:
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted)
             await self._discard(refused)
+            if self._stand_in is not None:
+                self._stand_in.begin()
+                self._look_for_the_end()
             control.mark_ready()
             with self._supervised():
                 await self._ending.wait()
             self._set.close()
             if not self._keep_apps:
                 await self._stop_apps(gateway)
+                if self._stand_in is not None:
+                    self._exit_code = self._stand_in.code
         return self._exit_code
 
     @contextlib.contextmanager
@@ -260,15 +269,13 @@ class Daemon:
 
     def _end_with(self, event: Event) -> None:
         """End if the app whose end is the daemon's has ended by itself, for good."""
-        app = self._engine.fleet.apps.get(event.app)
-        if app is None or event.app != self._exit_with or self._ending.is_set():
-            return
-        ended = app.instances[0].completed is not None or app.phase is Phase.FAILED
-        if ended and app.phase in UNUSED:
-            info = app.instances[0].exit
-            self._exit_code = 128 + info.signal if info.signal is not None else info.code or 0
-            if app.phase is Phase.FAILED:
-                self._exit_code = self._exit_code or 1
+        if event.app == self._exit_with:
+            self._look_for_the_end()
+
+    def _look_for_the_end(self) -> None:
+        if self._stand_in is not None and self._stand_in.over and not self._ending.is_set():
+            self._exit_code = self._stand_in.code
+            self._stand_in = None
             self.end()
 
     async def _find_survivors(self, fleet: Fleet) -> list[Survivor]:
@@ -385,6 +392,11 @@ class Daemon:
         in_terminal = any(os.isatty(fd) for fd in (0, 1, 2))
         loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else self._hang_up)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
+        if self._stand_in is not None:
+            for number in HANDED_ON:
+                if number != signal.SIGHUP or not in_terminal:
+                    loop.add_signal_handler(number, self._stand_in.hand_on, number)
+                    stack.callback(loop.remove_signal_handler, number)
 
     def _hang_up(self) -> None:
         """SIGHUP: apply the configuration, once more if that comes while it is being applied."""

@@ -5,8 +5,9 @@ ended.  The exits of the daemon's own children are noticed by their pidfds; the 
 means no more than: look whether an orphan is among the dead.  It is taken by the
 interpreter, because uvloop keeps the loop's own way to itself.
 
-Only children in a session of their own that the daemon did not start are orphans.
-Whoever else starts a child in a new session within this process claims it first.
+Only children in a session of their own that the daemon did not start are orphans; as PID 1
+all that it did not start are, in its own session too.  Whoever else starts a child within this
+process, and wants to know how it ended, claims it first.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class Reaper:
         """Begin to look whenever a child has ended.  Call it on the main thread."""
         self._loop = asyncio.get_running_loop()
         self._handler_before = signal.signal(signal.SIGCHLD, self._child_ended)
+        self.sweep()  # what ended before, as a child of whoever was executed here first
 
     def close(self) -> None:
         """End it."""
@@ -92,7 +94,7 @@ class Reaper:
             self._loop.call_soon_threadsafe(self.sweep)
 
     def _sweep(self) -> None:
-        session = os.getsid(0)
+        session = None if os.getpid() == 1 else os.getsid(0)
         for pid in read_children(os.getpid()):
             if pid in self.ours or pid in self.watched:
                 continue
