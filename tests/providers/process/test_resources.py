@@ -21,19 +21,20 @@ from providers.process.world import World
 from torpor.config.settings import Attributes, Resources
 from torpor.core.messages import FoundUnhealthy
 from torpor.errors import StartFailed
-from torpor.providers.process import entourage, resources
-from torpor.providers.process.cgroup import find_cgroup_root
+from torpor.providers.process import cgroup, entourage, resources
+from torpor.providers.process.cgroup import LEAF, find_cgroup_root
 from torpor.providers.process.resources import Enclosures
 
 pytestmark = pytest.mark.anyio
 
 SOURCE = Path(__file__).parents[3] / "src"
 _MOVE = """
-import os, pathlib, sys
+import contextlib, os, pathlib, sys
 from torpor.providers.process import resources
 root = pathlib.Path(sys.argv[1])
 (root / "cgroup.procs").write_text(str(os.getpid()))
-resources._hand_down(root, "hugetlb")
+with contextlib.suppress(OSError):
+    resources._hand_down(root, "hugetlb")
 print(pathlib.Path("/proc/self/cgroup").read_text())
 """
 ALL = Resources(memory_max=64 << 20, cpus=0.25, pids_max=20)
@@ -162,20 +163,44 @@ def test_files_of_version_2(tmp_path: Path) -> None:
     assert not enclosure.sampled
 
 
-def test_controllers_are_handed_down(tmp_path: Path) -> None:
-    """Those that can be switched on in both levels are used; a refusal leaves the others."""
+def test_a_controller_is_handed_down_when_it_is_asked_for(tmp_path: Path) -> None:
+    """Nothing changes before an app has a limit, and then no more than it needs; what is refused is missing."""
     root = tmp_path / "torpor-test"
     root.mkdir()
-    for folder, text in ((tmp_path, "memory cpu pids"), (root, "memory cpu")):
-        (folder / "cgroup.subtree_control").write_text(text)
-    assert ["memory", "cpu", "pids"] == resources._enable(root)
-    assert (root / "cgroup.subtree_control").read_text() == "+pids"
-    assert [] == resources._enable(tmp_path / "nowhere")
+    (tmp_path / "cgroup.controllers").write_text("cpuset memory cpu pids")
+    for folder in (tmp_path, root):
+        (folder / "cgroup.subtree_control").write_text("cpu")
+    enclosures = Enclosures("torpor-test")
+    enclosures.open(root)
+    enclosures.enclose("app.1", Resources())
+    assert "cpu" == (tmp_path / "cgroup.subtree_control").read_text()
+
+    enclosures.enclose("app.2", Resources(pids_max=5, cpus=1.0))
+
+    assert ["+pids"] * 2 == [(folder / "cgroup.subtree_control").read_text() for folder in (tmp_path, root)]
+    (root / "cgroup.subtree_control").unlink()
+    assert enclosures.enclose("app.3", Resources(memory_max=5)).sampled
 
 
-def test_the_daemon_makes_room_in_version_2() -> None:
-    """A real cgroup that holds the daemon alone cannot hand a controller down; then it moves deeper."""
-    root = find_cgroup_root("torpor-test-deeper")
+def test_a_daemon_in_a_leaf_works_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where whoever started it gave it a cgroup of its own, that of the unit takes the others."""
+    leaf = tmp_path / "torpor.service" / LEAF
+    leaf.mkdir(parents=True)
+    (leaf.parent / "cgroup.procs").touch()
+    made = leaf.parent / "torpor-test"
+    made.mkdir()
+    (made / "cgroup.kill").touch()
+    monkeypatch.setattr(cgroup, "_own_cgroup", lambda: leaf)
+    assert made == find_cgroup_root("torpor-test")
+
+
+@pytest.mark.parametrize(("name", "stays"), [("torpor-test-deeper", False), ("torpor-test.service", True)])
+def test_the_daemon_makes_room_in_version_2(name: str, *, stays: bool) -> None:
+    """A real cgroup that holds the daemon alone cannot hand a controller down; then it moves deeper.
+
+    Not in a service of systemd, which could not be started again.
+    """
+    root = find_cgroup_root(name)
     own = Path("/nowhere") if root is None else root.parent
     try:
         was = (own / "cgroup.subtree_control").read_text().split()
@@ -193,10 +218,12 @@ def test_the_daemon_makes_room_in_version_2() -> None:
             text=True,
             check=True,
         )
-        assert done.stdout.strip().splitlines()[-1].endswith("/torpor-test-deeper/torpor-daemon")
-        assert "hugetlb" in (root / "cgroup.subtree_control").read_text()
+        place = done.stdout.strip().splitlines()[-1]
+        assert place.endswith(name if stays else f"/{name}/{LEAF}")
+        assert stays != ("hugetlb" in (root / "cgroup.subtree_control").read_text())
     finally:
-        (root / "torpor-daemon").rmdir()
+        if not stays:
+            (root / LEAF).rmdir()
         root.rmdir()
         if "hugetlb" not in was:
             (own / "cgroup.subtree_control").write_text("-hugetlb")

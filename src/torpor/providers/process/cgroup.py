@@ -15,13 +15,17 @@ from pathlib import Path
 from torpor.providers.process.procfs import Process, read_process
 from torpor.providers.process.tree import Descent, kill_members
 
+LEAF = "torpor-daemon"
+"""A cgroup of this name holds the daemon alone: whoever started it gave it one, or it moved there."""
 _MEMBERSHIP = "/proc/self/cgroup"
 _MOUNTS = "/proc/self/mountinfo"
 
 
 def find_cgroup_root(name: str) -> Path | None:
-    """Create `name` below the daemon's own cgroup; None where that is not possible."""
+    """Create `name` below the daemon's own cgroup, or beside its leaf; None where that is not possible."""
     own = _own_cgroup()
+    if own is not None and own.name == LEAF and os.access(own.parent / "cgroup.procs", os.W_OK):
+        own = own.parent
     if own is None or not os.access(own / "cgroup.procs", os.W_OK):
         return None
     root = own / name

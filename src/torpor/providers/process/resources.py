@@ -4,13 +4,17 @@
    the app's program is executed: nothing is used outside.
 2. What cannot be held is refused, and never silently left out.  Only `memory_max` has
    another way: without a cgroup for it, the provider looks now and then.
-3. Everything lies below the daemon's own cgroups, so limits of the daemon hold too.
+3. Everything lies below the daemon's own cgroups, so limits of the daemon hold too; if the
+   daemon was placed into a leaf of its own, beside that leaf.
+4. In v2 a controller is handed down only when an app asks for a limit: a cgroup that hands
+   one down takes no process any more, and that is where systemd starts the next daemon.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +22,9 @@ from pathlib import Path
 
 from torpor.config.settings import Resources
 from torpor.errors import StartFailed
+from torpor.providers.process.cgroup import LEAF
+
+logger = logging.getLogger(__name__)
 
 CONTROLLERS = ("memory", "cpu", "pids")
 _MEMBERSHIP = "/proc/self/cgroup"
@@ -52,28 +59,30 @@ class Enclosures:
         self._name = name
         self._places: dict[str, Path] = {}
         self._unified: Path | None = None
+        self._untried: set[str] = set()
+        """Controllers of v2 that nobody has asked for yet."""
 
     def open(self, unified: Path | None) -> None:
         """Look what is there.  `unified`: our folder in cgroup v2, if there is one."""
         self._unified = unified
         self._places = {}
-        if unified is not None:
-            for controller in _enable(unified):
-                self._places[controller] = unified
+        self._untried = set() if unified is None else _offered(unified)
         for controller, own in _legacy():
-            if controller not in self._places and os.access(own, os.W_OK):
+            if controller not in self._untried and os.access(own, os.W_OK):
                 self._places[controller] = own / self._name
         self._sweep()
 
     def enclose(self, label: str, resources: Resources) -> Enclosure:
         """Make cgroups called `label` with these limits.  Raises `StartFailed`."""
         wanted = list(_limits(resources))
+        self._try({controller for controller, _, _ in wanted})
         missing = [controller for controller, _, _ in wanted if controller not in self._places]
         unheld = [setting for setting in _settings(missing) if setting != "memory_max"]
         if unheld:
             raise StartFailed(
                 f"{' and '.join(unheld)} cannot be held: the daemon may not write to a cgroup with that controller",
-                hint="run it as root or in a delegated cgroup (systemd: Delegate=yes), or remove the setting",
+                hint="run it as root or in a delegated cgroup (systemd: Delegate=yes and "
+                f"DelegateSubgroup={LEAF}), or remove the setting",
             )
         folders: dict[Path, None] = {}
         target = Path()
@@ -105,6 +114,12 @@ class Enclosures:
             with contextlib.suppress(OSError):
                 place.rmdir()
 
+    def _try(self, controllers: set[str]) -> None:
+        for controller in self._untried & controllers:
+            self._untried.discard(controller)
+            if self._unified is not None and _enable(self._unified, controller):
+                self._places[controller] = self._unified
+
     def _sweep(self) -> None:
         """Remove what earlier generations left, unless somebody still lives there."""
         for place in set(self._places.values()):
@@ -134,17 +149,23 @@ def _settings(controllers: list[str]) -> list[str]:
     return [names[controller] for controller in controllers]
 
 
-def _enable(root: Path) -> list[str]:
-    """Hand the controllers of v2 down to what will lie in `root`; those for which it worked."""
-    enabled = []
-    for controller in CONTROLLERS:
-        try:
-            for folder in (root.parent, root):
-                _hand_down(folder, controller)
-        except OSError:
-            continue
-        enabled.append(controller)
-    return enabled
+def _offered(root: Path) -> set[str]:
+    """The controllers of v2 that our folder could have."""
+    try:
+        return {*CONTROLLERS} & {*(root.parent / "cgroup.controllers").read_text().split()}
+    except OSError:
+        return set()
+
+
+def _enable(root: Path, controller: str) -> bool:
+    """Hand a controller of v2 down to what will lie in `root`, and say whether that worked."""
+    try:
+        for folder in (root.parent, root):
+            _hand_down(folder, controller)
+    except OSError as error:
+        logger.warning("the %s controller cannot be used in %s: %s", controller, root, error.strerror)
+        return False
+    return True
 
 
 def _hand_down(folder: Path, controller: str) -> None:
@@ -155,13 +176,18 @@ def _hand_down(folder: Path, controller: str) -> None:
         switch.write_text(f"+{controller}")
     except OSError as error:
         # A cgroup that hands controllers down may hold no process itself; if the
-        # daemon is the only one, it moves one level deeper.
-        if error.errno != errno.EBUSY or (folder / "cgroup.procs").read_text().split() != [str(os.getpid())]:
+        # daemon is the only one, it moves one level deeper.  Not out of a service of
+        # systemd: that could start no daemon in it any more after this one has crashed.
+        if error.errno != errno.EBUSY or folder.name.endswith(".service") or not _is_alone(folder):
             raise
-        leaf = folder / "torpor-daemon"
+        leaf = folder / LEAF
         leaf.mkdir(exist_ok=True)
         (leaf / "cgroup.procs").write_text(str(os.getpid()))
         switch.write_text(f"+{controller}")
+
+
+def _is_alone(folder: Path) -> bool:
+    return (folder / "cgroup.procs").read_text().split() == [str(os.getpid())]
 
 
 def _legacy() -> Iterator[tuple[str, Path]]:
