@@ -281,7 +281,7 @@ def test_what_has_run_once_does_not_run_again(launch: Launch, home: Path) -> Non
             assert ["run"] * count == (home / name).read_text(encoding="utf-8").split()
 
     daemon.wait_for_state("once", "done")
-    ended = [{"code": 0, "signal": None}]
+    ended = [{"code": 0, "signal": None, "note": ""}]
     wait_until_written(daemon, "once", completed=ended)
     wait_until_written(daemon, "migrate", completed=ended)
     runs(1)

@@ -141,6 +141,8 @@ class ExitInfo:
 
     code: int | None = None
     signal: int | None = None
+    note: str = ""
+    """What else is known of the end, for people."""
 
     @property
     def clean(self) -> bool:
@@ -148,6 +150,10 @@ class ExitInfo:
         return self.code == 0
 
     def __str__(self) -> str:
+        return f"{self._words} ({self.note})" if self.note else self._words
+
+    @property
+    def _words(self) -> str:
         if self.signal is not None:
             return f"killed by signal {self.signal}"
         if self.code is not None:

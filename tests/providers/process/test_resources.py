@@ -23,7 +23,7 @@ from torpor.core.messages import FoundUnhealthy
 from torpor.errors import StartFailed
 from torpor.providers.process import cgroup, entourage, resources
 from torpor.providers.process.cgroup import LEAF, find_cgroup_root
-from torpor.providers.process.resources import Enclosures
+from torpor.providers.process.resources import Enclosure, Enclosures
 
 pytestmark = pytest.mark.anyio
 
@@ -78,6 +78,25 @@ async def test_memory_beyond_the_limit_is_death(subject: World) -> None:
 
 
 @needs_v1
+@pytest.mark.parametrize(("last", "words"), [("exec", "killed it at"), ("", "killed 1 of its processes at")])
+async def test_a_death_for_memory_is_called_one(subject: World, last: str, words: str) -> None:
+    """How an app ended says that its limit was the reason, and which."""
+    program = f"{sys.executable} -S -c 'x = bytearray(1) * (200 << 20)'"
+    text = f"{last} {program}" if last else f"{program}; exit 3"
+    await subject.provider.start(
+        given(subject.run((text,), shell=True), resources=Resources(memory_max=32 << 20))
+    )
+    info = (await subject.facts.exited()).info
+    assert f"(out of memory: the kernel {words} memory_max, 32 MiB)" in str(info)
+
+
+def test_what_version_2_says_of_memory(tmp_path: Path) -> None:
+    """The count of kills is read where v2 keeps it."""
+    (tmp_path / "memory.events").write_text("low 0\noom 5\noom_kill 2\noom_group_kill 0\n")
+    assert 2 == Enclosure((tmp_path,)).out_of_memory
+
+
+@needs_v1
 async def test_processes_beyond_the_limit_cannot_be(subject: World) -> None:
     """A fork bomb ends in itself."""
     text = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo no limit"
@@ -123,6 +142,24 @@ async def test_memory_is_sampled_without_a_cgroup(subject: World, monkeypatch: p
     assert found[0].text.endswith("more than memory_max: 30 MiB")
     await subject.provider.kill(ID, 1)
     assert (await subject.facts.exited()).info.signal == signal.SIGKILL
+
+
+async def test_shared_memory_is_counted_once(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that share what they have are no more than the memory that they share."""
+    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    text = "import os, time; x = bytearray(1) * (40 << 20); [os.fork() for _ in range(2)]; print('up', flush=True); time.sleep(1000)"
+    launch = given(subject.run((sys.executable, "-S", "-c", text)), resources=Resources(80 << 20))
+    await subject.provider.start(launch)
+    while subject.provider.output(ID).tail(10).count("up") < 4:
+        await asyncio.sleep(0.001)
+    entourage_ = subject.provider._entourage
+    assert subject.provider._rss(ID) > 80 << 20
+    (company,) = entourage_._companies
+    await entourage_._look_closer(company, 80 << 20)
+    assert subject.facts.all == []
+    await entourage_._look_closer(company, 20 << 20)
+    assert isinstance(subject.facts.all[0], FoundUnhealthy)
+    await subject.provider.kill(ID, 1)
 
 
 async def test_modest_memory_is_no_offence(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import signal
+from dataclasses import dataclass, field, replace
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import ExitInfo
@@ -33,6 +34,14 @@ class Company:
     """Nothing of the generation is alive any more."""
     hooks: set[asyncio.Future[ExitInfo | None]] = field(default_factory=set)
     """Commands that run for it now."""
+
+    def explain(self, info: ExitInfo) -> ExitInfo:
+        """How its main process ended, with what its cgroup knows of that."""
+        if info.clean or not (killed := self.enclosure.out_of_memory):
+            return info
+        most = (self.workload.resources.memory_max or 0) >> 20
+        what = "it" if killed == 1 and info.signal == signal.SIGKILL else f"{killed} of its processes"
+        return replace(info, note=f"out of memory: the kernel killed {what} at memory_max, {most} MiB")
 
     def cut(self) -> None:
         """End its hooks."""

@@ -70,18 +70,22 @@ class Entourage:
         report: Report,
         *,
         rss: Callable[[InstanceId], int],
+        memory: Callable[[InstanceId], int],
         ours: Container[int],
         forget: Callable[[InstanceId], None],
     ) -> None:
-        """`name`: of our cgroups; `rss`: the resident bytes of an instance.
+        """`name`: of our cgroups.
 
-        `ours`: pids that are nobody's orphans; `forget` is called once a generation that
+        `rss`: the resident bytes of an instance, shared ones as often as they are shared;
+        `memory`, which is asked off the loop: each byte once.  `ours`: pids that are nobody's orphans; `forget` is called once a generation that
         had lived is over, its last hook included.
         """
         self._enclosures = Enclosures(name)
         self._run = run
         self._report = report
         self._rss = rss
+        self._memory = memory
+        self._looks: set[asyncio.Task[None]] = set()
         self._ours = ours
         self._forget = forget
         self._hurried = False
@@ -202,8 +206,8 @@ class Entourage:
         if self._sampling is not None:
             self._sampling.cancel()
             self._sampling = None
-        if self._afterwards:
-            await asyncio.wait(list(self._afterwards.values()))
+        if under_way := [*self._afterwards.values(), *self._looks]:
+            await asyncio.wait(under_way)
         for company in self._companies:
             if company.terminal is not None:
                 company.terminal.close()
@@ -286,10 +290,18 @@ class Entourage:
             with contextlib.suppress(OSError):
                 used = self._rss(company.launch.id)
             if most is not None and used > most:
-                launch = company.launch
-                text = f"uses {used >> 20} MiB of memory, more than memory_max: {most >> 20} MiB"
-                self._report(FoundUnhealthy(launch.id, launch.generation, text))
+                look = asyncio.get_running_loop().create_task(self._look_closer(company, most))
+                self._looks.add(look)
+                look.add_done_callback(self._looks.discard)
         self._sampling = asyncio.get_running_loop().call_later(_SAMPLING, self._sample) if sampled else None
+
+    async def _look_closer(self, company: Company, most: int) -> None:
+        """What processes share is counted for each of them at first; only what is too much all the same counts."""
+        launch = company.launch
+        used = await asyncio.get_running_loop().run_in_executor(None, self._memory, launch.id)
+        if used > most and not company.over:
+            text = f"uses {used >> 20} MiB of memory, more than memory_max: {most >> 20} MiB"
+            self._report(FoundUnhealthy(launch.id, launch.generation, text))
 
 
 async def _cut_at_end(company: Company, main: Process) -> None:

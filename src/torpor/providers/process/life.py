@@ -23,6 +23,7 @@ from torpor.providers.process.procfs import (
     TICKS_PER_SECOND,
     Process,
     open_verified,
+    proportional_bytes,
     read_children,
     read_process,
     read_tag,
@@ -229,6 +230,14 @@ class Life:
             log_unforwarded=self._capture.unforwarded,
         )
 
+    def memory(self) -> int:
+        """The bytes that it uses with what its processes share counted once.  Called off the loop."""
+        own = 0
+        for member in list(self._members):
+            used = proportional_bytes(member.pid)
+            own += resident_bytes(member.pid) if used is None else used
+        return own
+
     async def close(self) -> None:
         """Stop watching; what is alive stays alive."""
         if self._outliving is not None:
@@ -268,7 +277,7 @@ class Life:
             return
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._main.pidfd)
-        self.end = info
+        self.end = info = self.company.explain(info)
         self._exited = True
         self._capture.catch_up()
         try:

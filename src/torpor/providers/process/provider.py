@@ -84,6 +84,7 @@ class ProcessProvider:
             self._nursery.run,
             report,
             rss=self._rss,
+            memory=self._memory,
             ours=self._reaper.ours,
             forget=lambda gone: self._records.remove(file_name(gone)),
         )
@@ -351,6 +352,10 @@ class ProcessProvider:
     def _rss(self, id: InstanceId) -> int:
         stats = self.stats(id)
         return 0 if stats is None else stats.rss
+
+    def _memory(self, id: InstanceId) -> int:
+        life = self._lives.get(id)
+        return 0 if life is None else life.memory()
 
     def _live(
         self,

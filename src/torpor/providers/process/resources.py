@@ -44,6 +44,17 @@ class Enclosure:
     sampled: bool = False
     """`memory_max` is not held by the kernel: somebody must look."""
 
+    @property
+    def out_of_memory(self) -> int:
+        """How many of its processes the kernel has killed because together they used too much memory."""
+        count = 0
+        for folder in self.folders:
+            for name in ("memory.events", "memory.oom_control"):  # of v2, of v1
+                with contextlib.suppress(OSError):
+                    words = (folder / name).read_text().split()
+                    count += sum(int(words[at + 1]) for at, word in enumerate(words) if word == "oom_kill")
+        return count
+
     def remove(self) -> None:
         """Remove what nobody lives in any more."""
         for folder in self.folders:
