@@ -40,7 +40,6 @@ from torpor.core.messages import (
     Forget,
     GrantTicket,
     Input,
-    InstanceInput,
     KillInstance,
     ProbeInstance,
     Reboot,
@@ -56,7 +55,7 @@ from torpor.errors import ConfigInvalid, ListenFailed, TorporError, UnknownApp
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import bind, inherited
 from torpor.gateway.listeners import Prepared
-from torpor.providers.base import Provider, Survivor
+from torpor.providers.base import Fact, Provider, Survivor
 from torpor.providers.process import files
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.provider import ProcessProvider
@@ -340,7 +339,7 @@ class Daemon:
     def _post(self, message: Input) -> None:
         self._engine.post(message)
 
-    def _report(self, message: InstanceInput) -> None:
+    def _report(self, message: Fact) -> None:
         self._actions.report(message)
 
     def _provider(self, _spec: AppSpec) -> Provider:

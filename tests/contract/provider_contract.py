@@ -13,10 +13,10 @@ from typing import Protocol
 
 import pytest
 
-from torpor.core.messages import Exited, Gone, InstanceInput
+from torpor.core.messages import Exited, Gone
 from torpor.core.model import ExitInfo, InstanceId
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
-from torpor.providers.base import Launch, Provider
+from torpor.providers.base import Fact, Launch, Provider
 
 ID = InstanceId("app")
 
@@ -47,10 +47,10 @@ class Facts:
     """Takes a provider's reports and waits for them."""
 
     def __init__(self) -> None:
-        self.all: list[InstanceInput] = []
+        self.all: list[Fact] = []
         self._news = asyncio.Event()
 
-    def __call__(self, fact: InstanceInput) -> None:
+    def __call__(self, fact: Fact) -> None:
         self.all.append(fact)
         self._news.set()
 

@@ -14,13 +14,13 @@ from torpor.core.messages import (
     DropUpstream,
     Effect,
     GrantTicket,
-    InstanceInput,
     Reboot,
     RefuseTicket,
     Remember,
 )
 from torpor.core.model import AppSpec, Event, InstanceId, NotifyProbe, Phase, Readiness, Route
 from torpor.core.upstream import Upstream
+from torpor.providers.base import Fact
 from torpor.providers.fake import FakeProvider
 from torpor.runtime import clock
 from torpor.runtime.actions import Actions
@@ -114,7 +114,7 @@ class House:
             case _:
                 self.actions.perform(effect)
 
-    def _report(self, message: InstanceInput) -> None:
+    def _report(self, message: Fact) -> None:
         self.actions.report(message)
 
     def _shut_down(self, keep_apps: bool) -> None:

@@ -26,6 +26,7 @@ from torpor.core.model import (
 )
 from torpor.core.upstream import Upstream
 from torpor.errors import NotAllowed, UnknownApp
+from torpor.providers.base import HookFailed
 from torpor.providers.fake import Plan
 from torpor.runtime.operator import Verb
 from torpor.runtime.seam import Refused
@@ -371,3 +372,15 @@ async def test_a_program_without_probes_is_ready_when_it_is_started() -> None:
         await home.until(lambda: home.phase() is Phase.DONE)
 
         assert "failed" not in [event.kind for event in home.journal.recent(100)]
+
+
+async def test_a_hook_that_failed_is_an_event_of_its_app() -> None:
+    """Whoever looks at the app finds it; nothing else follows."""
+    async with house() as home:
+        await home.awake()
+
+        home.actions.report(HookFailed(ID, 1, "pre_stop ended with exit code 1"))
+
+        event = await home.event("hook-failed")
+        assert ("app", "pre_stop ended with exit code 1") == (event.app, event.text)
+        assert Phase.READY is home.phase()

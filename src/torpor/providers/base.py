@@ -22,8 +22,19 @@ from typing import Protocol
 from torpor.core.messages import InstanceInput
 from torpor.core.model import AppSpec, Endpoint, InstanceId
 
-Report = Callable[[InstanceInput], None]
-"""Takes a fact: an `Exited` or `Gone`, or what the instance said of itself."""
+
+@dataclass(frozen=True, slots=True)
+class HookFailed:
+    """A command around the life of an instance has failed, and life goes on."""
+
+    id: InstanceId
+    generation: int
+    text: str
+
+
+Fact = InstanceInput | HookFailed
+"""An `Exited` or `Gone`, what the instance said of itself, or what is only to be told."""
+Report = Callable[[Fact], None]
 Unsubscribe = Callable[[], None]
 
 

@@ -23,7 +23,6 @@ from torpor.core.messages import (
     FoundUnhealthy,
     Gone,
     Input,
-    InstanceInput,
     KillInstance,
     ProbeInstance,
     Started,
@@ -35,7 +34,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import AppSpec, InstanceId, Liveness, Readiness
 from torpor.errors import StartFailed, TorporError
-from torpor.providers.base import Launch, Provider, Running, Survivor
+from torpor.providers.base import Fact, HookFailed, Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
 from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhealthy
 
@@ -110,8 +109,12 @@ class Actions:
             changed,
         )
 
-    def report(self, message: InstanceInput) -> None:
+    def report(self, message: Fact) -> None:
         """Take a provider's report."""
+        if isinstance(message, HookFailed):
+            log.warning("%s: %s", message.id, message.text)
+            self._announce(Announce(message.id.app, str(message.id), "hook-failed", message.text))
+            return
         if isinstance(message, Exited | Gone):
             self._end_probe(message.id)
         self._post(message)

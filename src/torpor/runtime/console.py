@@ -16,6 +16,7 @@ TOLD = frozenset(
         "done",
         "exited",
         "failed",
+        "hook-failed",
         "killing",
         "leaving",
         "outdated",

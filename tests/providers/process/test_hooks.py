@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 from pathlib import Path
@@ -23,6 +22,7 @@ from providers.process.world import World
 from torpor.config.settings import Attributes, Hook, Hooks
 from torpor.core.model import ExitInfo
 from torpor.errors import StartFailed
+from torpor.providers.base import HookFailed
 from torpor.providers.process.hooks import end_names
 
 pytestmark = pytest.mark.anyio
@@ -141,18 +141,23 @@ async def test_a_stop_command_that_suffices(subject: World) -> None:
     await stop
 
 
-@pytest.mark.parametrize("hook", [shell("exit 1"), shell("sleep 1000", 0.01), Hook(("nope",))])
-async def test_a_failure_before_a_stop(subject: World, hook: Hook, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said, and the app is stopped all the same."""
+@pytest.mark.parametrize(
+    ("hook", "words"),
+    [
+        (shell("exit 1"), "{} ended with exit code 1: up"),
+        (shell("sleep 1000", 0.01), "{} did not end within 0.01 s: up"),
+        (Hook(("/nope",)), "command not found: /nope"),
+    ],
+)
+async def test_a_failure_before_a_stop(subject: World, hook: Hook, words: str) -> None:
+    """It is told of both commands, and the app is stopped all the same."""
     launch = given(subject.run(STEADY, shell=True), hooks=Hooks(pre_stop=hook), stop_command=hook)
     await subject.provider.start(launch)
     await wait_for_line(subject, "up")
-    with caplog.at_level(logging.WARNING):
-        await subject.provider.stop(ID, 1)
+    await subject.provider.stop(ID, 1)
     assert ExitInfo(signal=signal.SIGTERM) == (await subject.facts.exited()).info
-    assert ["app: pre_stop", "app: stop_command"] == sorted(
-        {text for text in ("app: pre_stop", "app: stop_command") for line in caplog.messages if text in line}
-    ) or "nope" in caplog.text
+    told = [fact.text for fact in subject.facts.all if isinstance(fact, HookFailed)]
+    assert [words.format("pre_stop"), words.format("stop_command")] == told
 
 
 async def test_hooks_end_with_their_generation(subject: World) -> None:
@@ -278,13 +283,13 @@ async def test_a_start_waits_for_the_end_before(subject: World) -> None:
     assert (subject.folder / "lock").exists()
 
 
-async def test_a_failure_after_the_end(subject: World, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said with its last words, and changes nothing."""
+async def test_a_failure_after_the_end(subject: World) -> None:
+    """It is told with its last words, and changes nothing."""
     hook = shell("seq 100000; echo no lock >&2; exit 9")
-    with caplog.at_level(logging.WARNING):
-        await output_of(subject, given(subject.run(("true",)), hooks=Hooks(post_stop=hook)))
-        await subject.provider._entourage.wait_for_earlier(ID)
-    assert ["app: post_stop ended with exit code 9: 99999 / 100000 / no lock"] == caplog.messages
+    await output_of(subject, given(subject.run(("true",)), hooks=Hooks(post_stop=hook)))
+    await subject.provider._entourage.wait_for_earlier(ID)
+    text = "post_stop ended with exit code 9: 99999 / 100000 / no lock"
+    assert HookFailed(ID, 1, text) == subject.facts.all[-1]
 
 
 async def test_the_end_of_the_provider_waits_for_hooks(subject: World) -> None:

@@ -66,7 +66,8 @@ for each in memory:memory.limit_in_bytes cpu:cpu.cfs_quota_us pids:pids.max; do
 done"""
     launch = given(subject.run((text,), shell=True), resources=ALL)
     assert [str(64 << 20), "25000", "20"] == await output_of(subject, launch)
-    assert folders_of(subject) == []
+    while folders_of(subject):  # removed off the loop
+        await asyncio.sleep(0.001)
 
 
 @needs_v1

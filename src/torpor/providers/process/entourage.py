@@ -14,18 +14,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 from collections.abc import Awaitable, Callable, Container, Iterable
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from torpor.config.settings import Hook, ProcessSpec
+from torpor.config.settings import Hook, ProcessSpec, Resources
 from torpor.core.messages import FoundUnhealthy
 from torpor.core.model import ExitInfo, InstanceId
 from torpor.errors import StartFailed
-from torpor.providers.base import Launch, Report
+from torpor.providers.base import HookFailed, Launch, Report
 from torpor.providers.process.adoption import end_tree, left_behind
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.company import Company
@@ -33,12 +33,10 @@ from torpor.providers.process.hooks import Tail, end_names, failure, hook_argume
 from torpor.providers.process.life import wait_for_end
 from torpor.providers.process.names import label
 from torpor.providers.process.procfs import Process
-from torpor.providers.process.resources import Enclosures
+from torpor.providers.process.resources import Enclosure, Enclosures
 from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.terminal import Terminal
 from torpor.providers.process.tree import Mark
-
-logger = logging.getLogger(__name__)
 
 _SAMPLING = 2.0
 """Seconds between two looks at memory that no cgroup holds."""
@@ -72,12 +70,14 @@ class Entourage:
         rss: Callable[[InstanceId], int],
         memory: Callable[[InstanceId], int],
         ours: Container[int],
+        mover: Callable[[], Executor],
         forget: Callable[[InstanceId], None],
     ) -> None:
         """`name`: of our cgroups.
 
         `rss`: the resident bytes of an instance, shared ones as often as they are shared;
-        `memory`, which is asked off the loop: each byte once.  `ours`: pids that are nobody's orphans; `forget` is called once a generation that
+        `memory`, which is asked off the loop: each byte once.  `mover`: the thread that changes
+        cgroups.  `ours`: pids that are nobody's orphans; `forget` is called once a generation that
         had lived is over, its last hook included.
         """
         self._enclosures = Enclosures(name)
@@ -87,6 +87,7 @@ class Entourage:
         self._memory = memory
         self._looks: set[asyncio.Task[None]] = set()
         self._ours = ours
+        self._mover = mover
         self._forget = forget
         self._hurried = False
         self._companies: set[Company] = set()
@@ -102,11 +103,40 @@ class Entourage:
         if (task := self._afterwards.get(id)) is not None:
             await asyncio.wait([task])
 
-    def prepare(self, launch: Launch, where: Surroundings, capture: Capture, mark: Mark) -> Company:
+    async def prepare(self, launch: Launch, where: Surroundings, capture: Capture, mark: Mark) -> Company:
         """Make the cgroups of a generation.  Raises `StartFailed`."""
         workload = launch.spec.workload
         assert isinstance(workload, ProcessSpec)
+        enclosure = Enclosure()
+        if workload.resources != Resources():
+            enclosure = await self._enclose(label(launch, mark), workload.resources)
+        return self._accompany(launch, where, capture, mark, enclosure)
+
+    def resume(self, launch: Launch, where: Surroundings, capture: Capture, mark: Mark) -> Company:
+        """Take over the cgroups of a generation that an earlier daemon started.  Raises `StartFailed`.
+
+        On the loop, because adoption is one step, before anything else is served.
+        """
+        workload = launch.spec.workload
+        assert isinstance(workload, ProcessSpec)
         enclosure = self._enclosures.enclose(label(launch, mark), workload.resources)
+        return self._accompany(launch, where, capture, mark, enclosure)
+
+    async def _enclose(self, name: str, resources: Resources) -> Enclosure:
+        mover = self._mover()
+        making = asyncio.get_running_loop().run_in_executor(mover, self._enclosures.enclose, name, resources)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            with contextlib.suppress(StartFailed):
+                mover.submit((await making).remove)
+            raise
+
+    def _accompany(
+        self, launch: Launch, where: Surroundings, capture: Capture, mark: Mark, enclosure: Enclosure
+    ) -> Company:
+        workload = launch.spec.workload
+        assert isinstance(workload, ProcessSpec)
         where = replace(where, joins=enclosure.joins)
         company = Company(launch, workload, where, mark, capture, enclosure)
         self._companies.add(company)
@@ -156,7 +186,7 @@ class Entourage:
             if hook is not None and not company.over:
                 problem = await self.command(company, name, hook, pid)
                 if problem is not None:
-                    logger.warning("%s: %s", company.launch.id, problem)
+                    self._tell(company, problem)
 
     async def command(self, company: Company, name: str, hook: Hook, pid: int) -> str | None:
         """Run a command for a live generation; what went wrong, if anything did.
@@ -212,6 +242,9 @@ class Entourage:
             if company.terminal is not None:
                 company.terminal.close()
         self._companies.clear()
+
+    def release(self) -> None:
+        """Remove our own cgroups, once nothing changes them any more."""
         self._enclosures.close()
 
     async def _run_or_fail(
@@ -258,7 +291,6 @@ class Entourage:
             self._forget(company.launch.id)
 
     async def _run_afterwards(self, company: Company, hook: Hook, info: ExitInfo) -> None:
-        id = company.launch.id
         tail = Tail()
         try:
             output = tail.open()
@@ -267,20 +299,24 @@ class Entourage:
             finally:
                 os.close(output)
         except (StartFailed, OSError) as error:
-            logger.warning("%s: post_stop cannot be run: %s", id, error)
+            self._tell(company, f"post_stop cannot be run: {error}")
         else:
             said = tail.close()
             if ended is None or not ended.clean:
-                logger.warning("%s: %s", id, failure("post_stop", hook, ended, said))
+                self._tell(company, failure("post_stop", hook, ended, said))
         finally:
             tail.close()
+
+    def _tell(self, company: Company, text: str) -> None:
+        self._report(HookFailed(company.launch.id, company.launch.generation, text))
 
     def _clear_up(self, company: Company) -> None:
         self._companies.discard(company)
         if company.terminal is not None:
             company.terminal.close()
             company.capture.feed = None
-        company.enclosure.remove()
+        if company.enclosure.folders:
+            self._mover().submit(company.enclosure.remove)
 
     def _sample(self) -> None:
         """Tell who uses more memory than it may, where no cgroup sees to it."""

@@ -86,6 +86,7 @@ class ProcessProvider:
             rss=self._rss,
             memory=self._memory,
             ours=self._reaper.ours,
+            mover=lambda: self._trees.mover,
             forget=lambda gone: self._records.remove(file_name(gone)),
         )
         self._undoing = Undoing(self._entourage, self._nursery)
@@ -132,7 +133,7 @@ class ProcessProvider:
         record = new_record(launch, mark, self._boot, cgroup, None if notify is None else str(notify.path))
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
-            company = self._entourage.prepare(launch, where, capture, mark)
+            company = await self._entourage.prepare(launch, where, capture, mark)
             undo.callback(self._entourage.dismiss, company)
             try:
                 if notify is not None:
@@ -192,7 +193,7 @@ class ProcessProvider:
             notify = self._mailboxes.at(launch.id, Path(record.notify))
         where = self._surroundings(launch, workload, record.mark, notify)
         try:
-            company = self._entourage.prepare(launch, where, self.output(launch.id), record.mark)
+            company = self._entourage.resume(launch, where, self.output(launch.id), record.mark)
         except StartFailed as error:
             raise ProviderFailed(f"cannot adopt {launch.id}: {error}") from error
         try:
@@ -339,6 +340,7 @@ class ProcessProvider:
         self._found.close()
         self._compressor.close()
         self._trees.close()
+        self._entourage.release()
         self._mailboxes.close()
 
     def _life(self, id: InstanceId, generation: int) -> Life | None:
@@ -387,7 +389,8 @@ class ProcessProvider:
     ) -> Surroundings:
         where = surroundings(launch, workload, self._environment, mark, notify.path if notify else None)
         if (watchdog := launch.spec.lifecycle.watchdog) is not None:
-            # Without WATCHDOG_PID, which nobody knows before the fork, it means whoever reads it.
+            # Without WATCHDOG_PID it means whoever reads it.  With it, a client below a shell or
+            # a wrapper (`npm start`) would take it for somebody else's, and be ended for its silence.
             where.environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
         return where
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from torpor.core.messages import (
     EndAnnounced,
+    InstanceInput,
     Pinged,
     StatusChanged,
     TimeExtended,
@@ -20,7 +21,6 @@ from torpor.core.messages import (
     WatchdogTriggered,
 )
 from torpor.core.model import InstanceId
-from torpor.providers.base import Report
 
 _LONGEST_STATUS = 200
 _LONGEST_SPAN = 7 * 24 * 3600.0
@@ -56,7 +56,7 @@ class Voice:
         self,
         id: InstanceId,
         generation: int,
-        report: Report,
+        report: Callable[[InstanceInput], None],
         keeper: Keeper,
         *,
         ready: bool = False,
