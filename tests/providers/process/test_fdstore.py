@@ -70,13 +70,12 @@ def test_a_store_is_bounded() -> None:
     store.keep("one", readers[:1])
     store.keep("two", readers)
     assert ["one"] + ["two"] * 63 == names(store)
-    store.remove("two")
+    removed = store.remove("two")
     assert ["one"] == names(store)
-    store.close()
+    removed += store.clear()
     assert [] == names(store)
-    for pipe in pipes:
-        for fd in pipe:
-            os.close(fd)
+    for fd in [*removed, *(fd for pipe in pipes for fd in pipe)]:
+        os.close(fd)
 
 
 def names(store: FdStore) -> list[str]:

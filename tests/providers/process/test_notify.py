@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import os
 import socket
+import struct
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +19,7 @@ from providers.process.world import World
 from torpor.core.model import NotifyProbe, Readiness
 from torpor.errors import StartFailed
 from torpor.providers.process import notify as notify_module
+from torpor.providers.process.fdstore import FdStore
 from torpor.providers.process.notify import NotifySocket
 
 pytestmark = pytest.mark.anyio
@@ -109,6 +112,61 @@ async def test_a_barrier_is_lifted(path: Path, sender: socket.socket) -> None:
     assert os.read(reader, 1) == b""
     os.close(reader)
     notify.close()
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_a_descriptor_that_takes_long_to_close_holds_up_nobody_else(
+    path: Path, sender: socket.socket, *, kept: bool
+) -> None:
+    """The loop goes on, whether it was never kept or is removed; what the app says after it waits for that."""
+    story: list[str] = []
+    news = asyncio.Event()
+
+    def hear(said: Mapping[str, str]) -> None:
+        story.append(said["STATUS"])
+        news.set()
+
+    notify = NotifySocket(path, FdStore())
+    notify.open()
+    notify.listen(lambda _: True, hear)
+    peer, lingering = _lingering()
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [lingering.fileno()]))
+    sender.sendmsg([b"STATUS=gift\nFDNAME=gift\nFDSTORE=%d" % kept], [rights], 0, str(path))
+    lingering.close()
+    if kept:
+        sender.sendto(b"STATUS=removed\nFDNAME=gift\nFDSTOREREMOVE=1", str(path))
+    sender.sendto(b"STATUS=later", str(path))
+    while not story or (kept and "removed" not in story):
+        news.clear()
+        await news.wait()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    story.append("the loop goes on")
+    while await asyncio.to_thread(peer.recv, 1 << 20):
+        pass
+    while "later" not in story:
+        news.clear()
+        await news.wait()
+    gift = ["gift", "removed"] if kept else ["gift"]
+    assert [*gift, "the loop goes on", "later"] == story
+    peer.close()
+    notify.close()
+
+
+def _lingering() -> tuple[socket.socket, socket.socket]:
+    """A connection whose second end takes ten seconds to close, unless somebody reads from the first one."""
+    with socket.socket() as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        door.bind(("127.0.0.1", 0))
+        door.listen(1)
+        lingering = socket.create_connection(door.getsockname())
+        peer, _ = door.accept()
+    lingering.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 10))
+    lingering.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            lingering.send(bytes(1 << 16))
+    return peer, lingering
 
 
 async def test_a_helper_of_the_app_is_believed(subject: World) -> None:

@@ -4,14 +4,15 @@
 2. It is bounded: at most so many of each instance, and each socket or pipe once.
 3. All lie above any number at which a program expects them, so that putting them
    there never overwrites one that is still to be moved.
+4. No file system is asked about them, and none is closed here: either may take for ever.
 """
 
 from __future__ import annotations
 
 import fcntl
 import logging
-import os
-import stat
+
+from torpor.providers.process.disposal import describe
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +47,17 @@ class FdStore:
             if not any(_same(fd, kept) for _, kept in self._kept):
                 self._kept.append((name, high(fd)))
 
-    def remove(self, name: str) -> None:
-        """Close those of this name."""
-        for kept, fd in self._kept:
-            if kept == name:
-                os.close(fd)
+    def remove(self, name: str) -> list[int]:
+        """Keep those of this name no more; the caller closes them."""
+        removed = [fd for kept, fd in self._kept if kept == name]
         self._kept = [(kept, fd) for kept, fd in self._kept if kept != name]
+        return removed
 
-    def close(self) -> None:
-        """Close all."""
-        for _, fd in self._kept:
-            os.close(fd)
+    def clear(self) -> list[int]:
+        """Keep nothing; the caller closes what was."""
+        removed = [fd for _, fd in self._kept]
         self._kept.clear()
+        return removed
 
 
 def high(fd: int) -> int:
@@ -67,9 +67,8 @@ def high(fd: int) -> int:
 
 def _same(one: int, other: int) -> bool:
     # Two descriptors of one file may have positions of their own; of a socket or pipe there is but one.
-    first, second = os.fstat(one), os.fstat(other)
-    unique = stat.S_ISSOCK(first.st_mode) or stat.S_ISFIFO(first.st_mode)
-    return unique and os.path.samestat(first, second)
+    what = describe(one)
+    return what.startswith(("socket:", "pipe:")) and what == describe(other)
 
 
 def _is_name(name: str) -> bool:

@@ -10,6 +10,7 @@ from torpor.core.model import InstanceId, NotifyProbe
 from torpor.errors import StartFailed
 from torpor.logs.names import file_name
 from torpor.providers.base import Launch
+from torpor.providers.process.disposal import close_foreign
 from torpor.providers.process.fdstore import FdStore
 from torpor.providers.process.identity import is_own
 from torpor.providers.process.notify import NotifySocket
@@ -52,7 +53,7 @@ class Mailboxes:
     def close(self) -> None:
         """Let go of what was stored."""
         for store in self._stores.values():
-            store.close()
+            close_foreign(store.clear())
         # Not there, or kept because survivors send to sockets in it.
         with contextlib.suppress(OSError):
             self._shared.rmdir()

@@ -3,7 +3,8 @@
 1. A message counts only if the kernel says that its sender belongs to the instance.
 2. What is taken from a message, its size, and the work of one turn of the loop are bounded.
 3. Descriptors that come along are closed when all before has been dealt with, which is
-   what BARRIER=1 waits for.
+   what BARRIER=1 waits for, and before anything after it is: who sends what takes long
+   to close waits for that alone.
 4. The socket is known by its path alone: the next daemon binds it again, and the app,
    which keeps the path, never knows.  What it says while no daemon listens is lost.
 """
@@ -20,6 +21,7 @@ import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from torpor.providers.process.disposal import close_foreign
 from torpor.providers.process.fdstore import FdStore
 
 logger = logging.getLogger(__name__)
@@ -28,9 +30,10 @@ _CREDENTIALS = struct.Struct("3i")
 _SO_PASSCRED = getattr(socket, "SO_PASSCRED", 16)
 _SCM_CREDENTIALS = getattr(socket, "SCM_CREDENTIALS", 2)
 _LARGEST = 16 * 1024
-_MOST_FDS = 64
+_MOST_FDS = 253
+"""As many as the kernel lets into a message (SCM_MAX_FD): what has no room is closed by it, on the loop."""
 _PER_TURN = 16
-_TURNS_AT_ONCE = 32
+_MOST_AT_ONCE = 512
 _LONGEST_PATH = 107
 
 Hear = Callable[[Mapping[str, str]], None]
@@ -72,14 +75,15 @@ class NotifySocket:
         assert self._socket is not None
         self._belongs = belongs
         self._hear = hear
-        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._read)
+        asyncio.get_running_loop().add_reader(self._socket.fileno(), self._take_some)
 
     def close(self, *, unlink: bool = True) -> None:
         """Stop listening; `unlink` removes the path too."""
         if self._socket is None:
             return
         asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        self._socket.close()
+        # What nobody has read goes with it.
+        close_foreign([self._socket.detach()])
         self._socket = None
         if unlink:
             with contextlib.suppress(FileNotFoundError):
@@ -87,45 +91,67 @@ class NotifySocket:
 
     def catch_up(self) -> None:
         """Take what has been said until now, as far as a sender that goes on can not hold us here."""
-        for _ in range(_TURNS_AT_ONCE):
-            if not self._read():
+        sent: list[int] = []
+        for _ in range(_MOST_AT_ONCE):
+            fds = self._take()
+            sent += fds or ()
+            if fds is None or len(sent) > _MOST_FDS:
+                break
+        close_foreign(sent)
+
+    def _take_some(self) -> None:
+        """Take some messages."""
+        loop = asyncio.get_running_loop()
+        for _ in range(_PER_TURN):
+            fds = self._take()
+            if fds is None:
+                return
+            if not close_foreign(fds, lambda: _tell(loop, self._go_on)) and self._socket is not None:
+                loop.remove_reader(self._socket.fileno())
                 return
 
-    def _read(self) -> bool:
-        """Take some messages; whether there may be more."""
-        for _ in range(_PER_TURN):
-            if self._socket is None:
-                return False
-            space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MOST_FDS)
-            try:
-                data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, space, socket.MSG_CMSG_CLOEXEC)
-            except OSError:
-                return False
-            pid, fds = _take_ancillary(ancillary)
-            try:
-                if self._belongs(pid):
-                    said = _assignments(data)
-                    self._keep(said, fds)
-                    self._hear(said)
-                else:
-                    logger.debug("a message of process %d to %s was ignored: not of that app", pid, self.path)
-            finally:
-                for fd in fds:
-                    os.close(fd)
-        return True
+    def _go_on(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().add_reader(self._socket.fileno(), self._take_some)
 
-    def _keep(self, said: Mapping[str, str], fds: list[int]) -> None:
+    def _take(self) -> list[int] | None:
+        """Take one message; the descriptors that the caller closes, None if there is no message."""
+        if self._socket is None:
+            return None
+        space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MOST_FDS)
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, space, socket.MSG_CMSG_CLOEXEC)
+        except OSError:
+            return None
+        pid, fds = _take_ancillary(ancillary)
+        if not self._belongs(pid):
+            logger.debug("a message of process %d to %s was ignored: not of that app", pid, self.path)
+            return fds
+        said = _assignments(data)
+        fds += self._keep(said, fds)
+        self._hear(said)
+        return fds
+
+    def _keep(self, said: Mapping[str, str], fds: list[int]) -> list[int]:
+        """Keep what is to be kept; the descriptors that are no longer."""
         if self._store is None:
-            return
+            return []
         name = said.get("FDNAME")
         if said.get("FDSTOREREMOVE") == "1":
-            if name is not None:
-                self._store.remove(name)
-        elif said.get("FDSTORE") == "1":
+            return [] if name is None else self._store.remove(name)
+        if said.get("FDSTORE") == "1":
             try:
                 self._store.keep(name, fds)
             except OSError as error:
                 logger.warning("descriptors of %s are not kept: %s", self.path, error.strerror)
+        return []
+
+
+def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Have the loop call it; to be called in another thread."""
+    # It may have ended meanwhile.
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback)
 
 
 def _assignments(data: bytes) -> Mapping[str, str]:
