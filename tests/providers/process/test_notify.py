@@ -58,6 +58,26 @@ async def test_assignments(path: Path, sender: socket.socket) -> None:
     notify.close()
 
 
+async def test_what_is_cut_off_counts_for_nothing(path: Path, sender: socket.socket) -> None:
+    """Of a message that is too long, neither what fits nor what came along: its last key may be half a word."""
+    heard: list[Mapping[str, str]] = []
+    store = FdStore()
+    notify = NotifySocket(path, store)
+    notify.open()
+    notify.listen(lambda _: True, heard.append)
+    reader, writer = os.pipe()
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [reader]))
+    text = b"READY=1\nFDSTORE=1\nSTATUS="
+    sender.sendmsg([text.ljust(notify_module._LARGEST + 1, b"x")], [rights], 0, str(path))
+    sender.sendto(b"STATUS=".ljust(notify_module._LARGEST, b"x"), str(path))
+    notify.catch_up()
+    assert ["STATUS"] == [key for said in heard for key in said]
+    assert () == store.listens
+    os.close(reader)
+    os.close(writer)
+    notify.close()
+
+
 async def test_catching_up_takes_all(
     path: Path, sender: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 1. A message counts only if the kernel says that its sender belongs to the instance.
 2. What is taken from a message, its size, and the work of one turn of the loop are bounded.
+   A message of which a part was cut off counts for nothing.
 3. Descriptors that come along are closed when all before has been dealt with, which is
    what BARRIER=1 waits for, and before anything after it is: who sends what takes long
    to close waits for that alone.
@@ -120,10 +121,13 @@ class NotifySocket:
             return None
         space = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(4 * _MOST_FDS)
         try:
-            data, ancillary, _, _ = self._socket.recvmsg(_LARGEST, space, socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, flags, _ = self._socket.recvmsg(_LARGEST, space, socket.MSG_CMSG_CLOEXEC)
         except OSError:
             return None
         pid, fds = _take_ancillary(ancillary)
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            logger.debug("a message of process %d to %s was ignored: it is cut off", pid, self.path)
+            return fds
         if not self._belongs(pid):
             logger.debug("a message of process %d to %s was ignored: not of that app", pid, self.path)
             return fds
