@@ -59,22 +59,57 @@ async def test_descriptors_outlive_a_restart(subject: World) -> None:
     await subject.facts.exited(2)
 
 
+@pytest.mark.anyio
+async def test_an_app_does_not_fill_the_log(subject: World, caplog: pytest.LogCaptureFixture) -> None:
+    """What is wrong with its words is told once in a generation, with its name."""
+    text = """
+import array, os, socket, time
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.connect(os.environ["NOTIFY_SOCKET"])
+    for number in range(50):
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", os.pipe()))
+        sock.sendmsg([b"FDSTORE=1"], [rights])
+        sock.send(b"MAINPID=1")
+    sock.send(b"READY=1")
+time.sleep(1000)
+"""
+    for generation in (1, 2):
+        argv = (sys.executable, "-S", "-c", text)
+        await subject.provider.start(subject.run(argv, generation, readiness=NOTIFYING))
+        await subject.provider.wait_for_notify(ID, generation)
+        await subject.provider.kill(ID, generation)
+        await subject.facts.exited(generation)
+    told = sorted(record.getMessage() for record in caplog.records)
+    assert ["app: FDSTORE: not kept: there are 64 already (told once in a generation)"] * 2 == told[:2]
+    assert ["app: MAINPID: process 1 is none of its own (told once in a generation)"] * 2 == told[2:]
+
+
 def test_a_store_is_bounded() -> None:
     """It keeps so many at most, each pipe once, and nothing under a name that would break the list."""
     store = FdStore()
     pipes = [os.pipe() for _ in range(70)]
     readers = [reader for reader, _ in pipes]
-    store.keep("a:b", readers[:1])
-    store.keep("x" * 256, readers[:1])
+    assert "'a:b' is no name for them" == store.keep("a:b", readers[:1])
+    assert store.keep("x" * 256, readers[:1]) is not None
     assert [] == names(store)
-    store.keep("one", readers[:1])
-    store.keep("two", readers)
+    assert store.keep("one", readers[:1]) is None
+    assert "there are 64 already" == store.keep("two", readers)
     assert ["one"] + ["two"] * 63 == names(store)
     removed = store.remove("two")
     assert ["one"] == names(store)
     removed += store.clear()
     assert [] == names(store)
     for fd in [*removed, *(fd for pipe in pipes for fd in pipe)]:
+        os.close(fd)
+
+
+def test_both_ends_of_a_pipe_are_kept() -> None:
+    """They are two, each of which is kept once."""
+    store = FdStore()
+    pipe = os.pipe()
+    store.keep("pipe", [*pipe, *pipe])
+    assert 2 == len(names(store))
+    for fd in [*store.clear(), *pipe]:
         os.close(fd)
 
 

@@ -1,7 +1,7 @@
 """Descriptors that an app gives away to get them back after its restart (FDSTORE=1).
 
 1. What is kept outlives generations of the instance, not the daemon.
-2. It is bounded: at most so many of each instance, and each socket or pipe once.
+2. It is bounded: at most so many of each instance, and each socket or end of a pipe once.
 3. All lie above any number at which a program expects them, so that putting them
    there never overwrites one that is still to be moved.
 4. No file system is asked about them, and none is closed here: either may take for ever.
@@ -10,11 +10,9 @@
 from __future__ import annotations
 
 import fcntl
-import logging
+import os
 
 from torpor.providers.process.disposal import describe
-
-logger = logging.getLogger(__name__)
 
 _MOST = 64
 _LOWEST = 3 + _MOST
@@ -34,18 +32,20 @@ class FdStore:
         """Names and descriptors, in the order in which they came."""
         return tuple(self._kept)
 
-    def keep(self, name: str | None, fds: list[int]) -> None:
-        """Keep duplicates of these; the caller closes its own."""
+    def keep(self, name: str | None, fds: list[int]) -> str | None:
+        """Keep duplicates of these; the caller closes its own.  Why some are not kept."""
         name = name or _NAMELESS
         if not _is_name(name):
-            logger.warning("descriptors under the name %.50r are not kept", name)
-            return
+            return f"{name[:50]!r} is no name for them"
         for fd in fds:
             if len(self._kept) >= _MOST:
-                logger.warning("descriptors are not kept: there are %d already", _MOST)
-                return
+                return f"there are {_MOST} already"
             if not any(_same(fd, kept) for _, kept in self._kept):
-                self._kept.append((name, high(fd)))
+                try:
+                    self._kept.append((name, high(fd)))
+                except OSError as error:
+                    return str(error.strerror)
+        return None
 
     def remove(self, name: str) -> list[int]:
         """Keep those of this name no more; the caller closes them."""
@@ -68,7 +68,14 @@ def high(fd: int) -> int:
 def _same(one: int, other: int) -> bool:
     # Two descriptors of one file may have positions of their own; of a socket or pipe there is but one.
     what = describe(one)
-    return what.startswith(("socket:", "pipe:")) and what == describe(other)
+    return (
+        what.startswith(("socket:", "pipe:")) and what == describe(other) and _access(one) == _access(other)
+    )
+
+
+def _access(fd: int) -> int:
+    """For reading, writing or both: what tells the ends of a pipe apart."""
+    return fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
 
 
 def _is_name(name: str) -> bool:

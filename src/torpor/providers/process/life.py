@@ -98,6 +98,7 @@ class Life:
         self._killed = False
         self._retry: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
+        self._objected: set[str] = set()
         self._members: list[Process] = []
         self._members_at = float("-inf")
 
@@ -105,7 +106,9 @@ class Life:
         """Begin to wait for the end of the main process, and to hear its notifications."""
         asyncio.get_running_loop().add_reader(self._main.pidfd, self._main_ended)
         if self._notify is not None:
-            self._notify.listen(self._is_member, self.voice.hear)
+            self._notify.listen(
+                self._is_member, self.voice.hear, lambda why: self._object("FDSTORE", f"not kept: {why}")
+            )
 
     @property
     def main(self) -> Process:
@@ -164,7 +167,7 @@ class Life:
         member = next((process for process in self._tree.members() if process.pid == pid), None)
         pidfd = None if member is None else open_verified(member)
         if member is None or pidfd is None:
-            logger.warning("%s named process %d its main one, which is none of its own", self.id, pid)
+            self._object("MAINPID", f"process {pid} is none of its own")
             return
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._main.pidfd)
@@ -266,6 +269,12 @@ class Life:
         if pid == self.main.pid or (pid and read_tag(pid) == self.mark.number):
             return True
         return any(pid == process.pid for process in self._tree.members())
+
+    def _object(self, word: str, text: str) -> None:
+        # Once: an app must not fill our log.
+        if word not in self._objected:
+            self._objected.add(word)
+            logger.warning("%s: %s: %s (told once in a generation)", self.id, word, text)
 
     def _main_ended(self) -> None:
         if self._notify is not None:

@@ -38,6 +38,7 @@ _MOST_AT_ONCE = 512
 _LONGEST_PATH = 107
 
 Hear = Callable[[Mapping[str, str]], None]
+Object = Callable[[str], None]
 
 
 class NotifySocket:
@@ -49,6 +50,7 @@ class NotifySocket:
         self._store = store
         self._belongs: Callable[[int], bool] = lambda _: False
         self._hear: Hear = lambda _: None
+        self._object: Object = lambda _: None
         self._socket: socket.socket | None = None
 
     def open(self) -> None:
@@ -71,11 +73,15 @@ class NotifySocket:
             raise
         self._socket = sock
 
-    def listen(self, belongs: Callable[[int], bool], hear: Hear) -> None:
-        """Take messages from now on.  `belongs`: whether a pid is one of the instance's processes."""
+    def listen(self, belongs: Callable[[int], bool], hear: Hear, objection: Object = lambda _: None) -> None:
+        """Take messages from now on.  `belongs`: whether a pid is one of the instance's processes.
+
+        `objection` is told each time why descriptors are not kept.
+        """
         assert self._socket is not None
         self._belongs = belongs
         self._hear = hear
+        self._object = objection
         asyncio.get_running_loop().add_reader(self._socket.fileno(), self._take_some)
 
     def close(self, *, unlink: bool = True) -> None:
@@ -144,10 +150,9 @@ class NotifySocket:
         if said.get("FDSTOREREMOVE") == "1":
             return [] if name is None else self._store.remove(name)
         if said.get("FDSTORE") == "1":
-            try:
-                self._store.keep(name, fds)
-            except OSError as error:
-                logger.warning("descriptors of %s are not kept: %s", self.path, error.strerror)
+            objection = self._store.keep(name, fds)
+            if objection is not None:
+                self._object(objection)
         return []
 
 
