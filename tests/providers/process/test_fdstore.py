@@ -31,9 +31,10 @@ def send(text, *fds):
 one, two, three = os.pipe(), os.pipe(), os.pipe()
 for pipe, text in ((one, b"first"), (two, b"second"), (three, b"third")):
     os.write(pipe[1], text)
-send(b"FDSTORE=1\\nFDNAME=door", one[0])
-send(b"FDSTORE=1\\nFDNAME=door", one[0])
-send(b"FDSTORE=1", two[0])
+send(b"FDSTORE=1\\nFDNAME=door\\nFDPOLL=0", one[0])
+send(b"FDSTORE=1\\nFDNAME=door\\nFDPOLL=0", one[0])
+send(b"FDSTORE=1\\nFDPOLL=0", two[0])
+send(b"FDSTORE=1\\nFDNAME=ended", three[0])
 send(b"FDSTORE=1\\nFDNAME=gone", three[0])
 send(b"FDSTOREREMOVE=1\\nFDNAME=gone")
 send(b"READY=1")
@@ -100,6 +101,22 @@ def test_a_store_is_bounded() -> None:
     removed += store.clear()
     assert [] == names(store)
     for fd in [*removed, *(fd for pipe in pipes for fd in pipe)]:
+        os.close(fd)
+
+
+def test_what_hung_up_is_not_kept() -> None:
+    """Unless FDPOLL=0 asked for it; of a file nobody asks, because it may not answer."""
+    store = FdStore()
+    first, second, third = os.pipe(), os.pipe(), os.pipe()
+    file = os.open("/dev/null", os.O_RDONLY)
+    for name, fd, poll in (("a", first[0], True), ("b", second[0], False), ("c", third[0], True)):
+        store.keep(name, [fd], poll=poll)
+    store.keep("d", [file])
+    os.close(first[1])
+    os.close(second[1])
+    removed = store.remove_hung_up()
+    assert ["b", "c", "d"] == names(store)
+    for fd in [*removed, *store.clear(), first[0], second[0], *third, file]:
         os.close(fd)
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
+from collections.abc import Callable
+from typing import NamedTuple
 
 from torpor.providers.process.disposal import describe
 
@@ -21,42 +24,61 @@ _LONGEST_NAME = 255
 _NAMELESS = "stored"
 
 
+class _Kept(NamedTuple):
+    name: str
+    fd: int
+    polled: bool
+
+
 class FdStore:
     """What one instance has given away."""
 
     def __init__(self) -> None:
-        self._kept: list[tuple[str, int]] = []
+        self._kept: list[_Kept] = []
 
     @property
     def listens(self) -> tuple[tuple[str, int], ...]:
         """Names and descriptors, in the order in which they came."""
-        return tuple(self._kept)
+        return tuple((kept.name, kept.fd) for kept in self._kept)
 
-    def keep(self, name: str | None, fds: list[int]) -> str | None:
-        """Keep duplicates of these; the caller closes its own.  Why some are not kept."""
+    def keep(self, name: str | None, fds: list[int], *, poll: bool = True) -> str | None:
+        """Keep duplicates of these; the caller closes its own.  Why some are not kept.
+
+        `poll`: only until the other end hangs up.
+        """
         name = name or _NAMELESS
         if not _is_name(name):
             return f"{name[:50]!r} is no name for them"
         for fd in fds:
             if len(self._kept) >= _MOST:
                 return f"there are {_MOST} already"
-            if not any(_same(fd, kept) for _, kept in self._kept):
+            if not any(_same(fd, kept.fd) for kept in self._kept):
                 try:
-                    self._kept.append((name, high(fd)))
+                    self._kept.append(_Kept(name, high(fd), poll and _has_other_end(fd)))
                 except OSError as error:
                     return str(error.strerror)
         return None
 
     def remove(self, name: str) -> list[int]:
         """Keep those of this name no more; the caller closes them."""
-        removed = [fd for kept, fd in self._kept if kept == name]
-        self._kept = [(kept, fd) for kept, fd in self._kept if kept != name]
-        return removed
+        return self._remove(lambda kept: kept.name == name)
+
+    def remove_hung_up(self) -> list[int]:
+        """Keep those no more whose other end has hung up; the caller closes them."""
+        poll = select.poll()
+        for kept in self._kept:
+            if kept.polled:
+                poll.register(kept.fd, 0)
+        ended = {fd for fd, _ in poll.poll(0)}
+        return self._remove(lambda kept: kept.fd in ended)
 
     def clear(self) -> list[int]:
         """Keep nothing; the caller closes what was."""
-        removed = [fd for _, fd in self._kept]
-        self._kept.clear()
+        return self._remove(lambda _: True)
+
+    def _remove(self, which: Callable[[_Kept], bool]) -> list[int]:
+        removed = [kept.fd for kept in self._kept if which(kept)]
+        self._kept = [kept for kept in self._kept if not which(kept)]
         return removed
 
 
@@ -67,10 +89,11 @@ def high(fd: int) -> int:
 
 def _same(one: int, other: int) -> bool:
     # Two descriptors of one file may have positions of their own; of a socket or pipe there is but one.
-    what = describe(one)
-    return (
-        what.startswith(("socket:", "pipe:")) and what == describe(other) and _access(one) == _access(other)
-    )
+    return _has_other_end(one) and describe(one) == describe(other) and _access(one) == _access(other)
+
+
+def _has_other_end(fd: int) -> bool:
+    return describe(fd).startswith(("socket:", "pipe:"))
 
 
 def _access(fd: int) -> int:

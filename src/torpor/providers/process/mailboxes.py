@@ -42,8 +42,10 @@ class Mailboxes:
 
     def stored(self, id: InstanceId) -> tuple[tuple[str, int], ...]:
         """What the instance gave away to get it back: names and descriptors."""
-        store = self._stores.get(id)
-        return () if store is None else store.listens
+        if (store := self._stores.get(id)) is None:
+            return ()
+        close_foreign(store.remove_hung_up())
+        return store.listens
 
     def forget(self, id: InstanceId) -> None:
         """Let go of what an instance has stored."""

@@ -150,9 +150,11 @@ class NotifySocket:
         if said.get("FDSTOREREMOVE") == "1":
             return [] if name is None else self._store.remove(name)
         if said.get("FDSTORE") == "1":
-            objection = self._store.keep(name, fds)
+            ended = self._store.remove_hung_up()
+            objection = self._store.keep(name, fds, poll=said.get("FDPOLL") != "0")
             if objection is not None:
                 self._object(objection)
+            return ended
         return []
 
 
