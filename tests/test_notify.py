@@ -35,6 +35,7 @@ def supervisor(
         (lambda: notify.ready("all is well"), "READY=1\nSTATUS=all is well"),
         (notify.heartbeat, "WATCHDOG=1"),
         (lambda: notify.status("reads\nREADY=1"), "STATUS=reads READY=1"),
+        (lambda: notify.status("caf\udce9"), "STATUS=caf?"),
         (notify.stopping, "STOPPING=1"),
         (lambda: notify.extend_timeout(2.5), "EXTEND_TIMEOUT_USEC=2500000"),
     ],
@@ -52,6 +53,17 @@ def test_a_reload_tells_when(supervisor: socket.socket) -> None:
     first, second = supervisor.recv(1000).decode().split("\n")
     assert "RELOADING=1" == first
     assert before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+
+
+def test_a_supervisor_that_hangs_holds_up_nobody(supervisor: socket.socket) -> None:
+    """Once its socket is full nothing more is said, until it reads again."""
+    said = 0
+    while notify.heartbeat():
+        said += 1
+        assert said < 10_000
+    for _ in range(said):
+        assert b"WATCHDOG=1" == supervisor.recv(1000)
+    assert notify.heartbeat()
 
 
 @pytest.mark.parametrize("address", [None, "", "/nowhere/at/all", "vsock:1:2", "@nobody-listens-here"])

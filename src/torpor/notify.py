@@ -5,13 +5,14 @@
     notify.ready()
 
 Works under Torpor, systemd and anything else that sets NOTIFY_SOCKET, and does nothing
-where nobody listens, so that the same program runs by hand.  Nothing here raises because
-of the supervisor: an app must not fail because it is not heard.  Only the standard library
-is needed; the file may be copied into an app.
+where nobody listens, so that the same program runs by hand.  Nothing here raises or waits because
+of the supervisor: an app must not fail, or stand still, because it is not heard.  Only the
+standard library is needed; the file may be copied into an app.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -26,6 +27,11 @@ __all__ = [
     "stopping",
     "watchdog_interval",
 ]
+
+
+_RETRY = 0.01
+"""Seconds between two attempts to send while earlier messages have not been read."""
+_ATTEMPTS = 3
 
 
 def ready(text: str | None = None) -> bool:
@@ -75,19 +81,33 @@ def watchdog_interval() -> float | None:
 
 
 def send(*assignments: str) -> bool:
-    """Send `KEY=VALUE` assignments in one message; whether there was somebody to tell."""
+    """Send `KEY=VALUE` assignments in one message; whether there was somebody to tell.
+
+    Gives up after a few hundredths of a second if earlier messages have not been read.
+    """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in {"/", "@"}:
         return False
     if address[0] == "@":
         # An abstract name, which begins with a zero byte.
         address = "\0" + address[1:]
+    message = "\n".join(assignments).encode("utf-8", "replace")
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.sendto("\n".join(assignments).encode(), address)
+            return _send(sock, message, address)
     except OSError:
         return False
-    return True
+
+
+def _send(sock: socket.socket, message: bytes, address: str) -> bool:
+    """Whether there was room for it.  Raises `OSError`."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_RETRY)
+        with contextlib.suppress(BlockingIOError):
+            sock.sendto(message, socket.MSG_DONTWAIT, address)
+            return True
+    return False
 
 
 def _status(text: str | None) -> tuple[str, ...]:
