@@ -92,6 +92,44 @@ def test_a_triggered_watchdog_that_is_to_be_ignored_is_only_told(launch: Launch,
     assert "WATCHDOG=trigger" in daemon.cli("events", "speaker").out
 
 
+def test_a_reload_is_awaited(launch: Launch, home: Path) -> None:
+    """`torpor reload` answers when the app has read its configuration again, and says if it ended instead."""
+    program = f"""
+import os, signal, sys
+from torpor import notify
+
+def reload(*_):
+    notify.reloading()
+    if os.path.exists("{home}/broken"):
+        sys.exit(1)
+    notify.ready("reloaded")
+
+signal.signal(signal.SIGHUP, reload)
+notify.ready()
+while True:
+    signal.pause()
+"""
+    daemon = launch(
+        config(
+            app(
+                "speaker",
+                [sys.executable, "-c", program],
+                **QUIET,
+                readiness={"notify": True},
+                reload_signal="HUP",
+                environment={"PYTHONPATH": str(Path(torpor.__file__).parents[1])},
+            )
+        )
+    )
+    daemon.wait_for_state("speaker", "ready")
+    assert 0 == daemon.cli("reload", "speaker").code
+    assert "reloaded" == daemon.apps()["speaker"]["status"]
+    (home / "broken").touch()
+    failed = daemon.cli("reload", "speaker")
+    assert 1 == failed.code
+    assert "speaker ended before it was reloaded" in failed.err
+
+
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_redis(launch: Launch, home: Path) -> None:
     """A real program with nothing but its own option for systemd."""

@@ -194,6 +194,7 @@ class Provider(Protocol):
     async def reload(self, id: InstanceId, generation: int) -> None:
         """Ask it to read its own configuration again, in the way that its app names.
 
+        Returns once it has done so, where it tells (RELOADING=1, READY=1), within its `start_timeout`.
         No error for a generation that is gone already.  Raises `NotAllowed` where the app
         names no way, `ProviderFailed` where it failed.
         """

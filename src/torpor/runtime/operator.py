@@ -69,8 +69,8 @@ class Operator(Protocol):
     async def reload(self, app: str) -> int:
         """Ask each of its instances to read its own configuration again; how many there were.
 
-        Raises `UnknownApp`, `NotAllowed` where nothing of it is alive or the app names no
-        way to reload it, or `ProviderFailed`.
+        Returns once those have done so that tell of it.  Raises `UnknownApp`, `NotAllowed`
+        where nothing of it is alive or the app names no way to reload it, or `ProviderFailed`.
         """
         ...
 

@@ -137,6 +137,11 @@ class Life:
         if ends != (self._record.stop_signal, self._record.stop_timeout):
             self._change(stop_signal=ends[0], stop_timeout=ends[1])
 
+    @property
+    def speaks(self) -> bool:
+        """Whether it was given a notify socket."""
+        return self._notify is not None
+
     def note_ready(self) -> None:
         """It has said READY=1."""
         self._change(ready=True)
@@ -288,6 +293,7 @@ class Life:
         loop.remove_reader(self._main.pidfd)
         self.end = info = self.company.explain(info)
         self._exited = True
+        self.voice.reloads.end()
         self._capture.catch_up()
         try:
             leftovers = bool(self._tree.members()) or self._tree.unsure
@@ -347,6 +353,7 @@ class Life:
             os.close(self._main.pidfd)
 
     def _release(self) -> None:
+        self.voice.reloads.end()
         asyncio.get_running_loop().remove_reader(self._main.pidfd)
         for pidfd in {self._main.pidfd, self._born.pidfd}:
             os.close(pidfd)

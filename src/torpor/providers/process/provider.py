@@ -40,6 +40,7 @@ from torpor.providers.process.nursery import Nursery, bear
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
+from torpor.providers.process.reloads import monotonic_usec
 from torpor.providers.process.spawn import arguments, fill_in, keep_ignored_signals_to_ourselves, surroundings
 from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.survivors import Survivors, endpoint
@@ -241,6 +242,7 @@ class ProcessProvider:
         if life is None:
             return
         hook, number = life.workload.reload_command, life.workload.reload_signal
+        since = monotonic_usec()
         if hook is not None:
             problem = await self._entourage.command(life.company, "reload_command", hook, life.app_pid())
             if problem is not None:
@@ -255,6 +257,10 @@ class ProcessProvider:
                 f"{id.app} has no way to reload it",
                 hint=f"set reload_signal or reload_command, or use `torpor restart {id.app}`",
             )
+        if life.speaks:
+            limit = life.company.launch.spec.lifecycle.start_timeout
+            if (problem := await life.voice.reloads.wait_until_over(since, limit)) is not None:
+                raise ProviderFailed(f"{id} {problem}", hint=f"`torpor logs {id.app}` may tell why")
 
     def adapt(self, id: InstanceId, generation: int, spec: AppSpec) -> None:
         """See `Provider.adapt`."""

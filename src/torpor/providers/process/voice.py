@@ -21,6 +21,7 @@ from torpor.core.messages import (
     WatchdogTriggered,
 )
 from torpor.core.model import InstanceId
+from torpor.providers.process.reloads import Reloads
 
 _LONGEST_STATUS = 200
 _LONGEST_SPAN = 7 * 24 * 3600.0
@@ -73,7 +74,8 @@ class Voice:
         self._keeper = keeper
         self._status = status
         self._shown = status
-        self._reloading = False
+        self.reloads = Reloads()
+        self._told_at: int | None = None
         self._words: tuple[tuple[str, Callable[[str], None]], ...] = (
             ("MAINPID", self._main_pid),
             ("RELOADING", self._reload),
@@ -88,6 +90,7 @@ class Voice:
 
     def hear(self, said: Mapping[str, str]) -> None:
         """Take one message, in an order in which its parts make sense together."""
+        self._told_at = _number(said.get("MONOTONIC_USEC", ""))
         for word, meaning in self._words:
             value = said.get(word)
             if value is not None:
@@ -99,14 +102,14 @@ class Voice:
 
     def _reload(self, value: str) -> None:
         if value == "1":
-            self._reloading = True
+            self.reloads.begin(self._told_at)
             self._show("reloading")
 
     def _become_ready(self, value: str) -> None:
         if value != "1":
             return
-        if self._reloading:
-            self._reloading = False
+        if self.reloads.under_way:
+            self.reloads.finish()
             self._show(self._status)
         if not self.ready.is_set():
             self.ready.set()
