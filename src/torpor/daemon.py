@@ -35,6 +35,7 @@ from torpor.core.messages import (
     Adopted,
     Announce,
     CloseUpgraded,
+    DropStored,
     DropUpstream,
     Effect,
     Forget,
@@ -356,6 +357,8 @@ class Daemon:
                 | KillInstance()
             ):
                 self._actions.perform(effect)
+            case DropStored():
+                self._actions.drop_stored(effect)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
                 self._seam.perform(effect)
             case Announce():

@@ -13,6 +13,7 @@ from torpor.core.messages import (
     ClientLeft,
     CloseUpgraded,
     ConnectRefused,
+    DropStored,
     DropUpstream,
     EndAnnounced,
     Exited,
@@ -1065,3 +1066,28 @@ def test_it_is_watched_from_readiness_on() -> None:
     story.become_ready()
 
     assert [WatchInstance(ID, 1)] == story.all(WatchInstance)
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+def test_what_stays_down_is_forgotten(asleep: bool) -> None:
+    """Nothing is kept for the next generation of what an operator stopped; what only sleeps comes back."""
+    story = Story().awake()
+    if asleep:
+        story.tell(SleepRequested("app"))
+        story.exit(0)
+        assert [] == story.all(DropStored)
+        story.tell(StopRequested("app"))
+    else:
+        story.tell(StopRequested("app"))
+        assert [] == story.all(DropStored)
+        story.exit(0)
+    assert [DropStored(ID)] == story.all(DropStored)
+
+
+def test_a_replica_too_many_is_forgotten() -> None:
+    """What was kept for it would never be given back."""
+    story = Story(replicas=2)
+
+    story.tell(ScaleRequested("app", 1))
+
+    assert [DropStored(InstanceId("app", 1))] == story.all(DropStored)

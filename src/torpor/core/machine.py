@@ -55,7 +55,7 @@ TABLE: Mapping[Phase, Mapping[type, Move]] = {
         WakeRequested: moves.wake,
         SleepRequested: moves.ignore,
         StartRequested: moves.start_fresh,
-        StopRequested: moves.ignore,
+        StopRequested: moves.stay_down,
         RestartRequested: moves.start_fresh,
         DependenciesMet: moves.ignore,
         DependencyLost: moves.ignore,

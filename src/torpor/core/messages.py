@@ -409,6 +409,13 @@ class KillInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class DropStored:
+    """It is to stay down: give up what was kept for its next generation."""
+
+    id: InstanceId
+
+
+@dataclass(frozen=True, slots=True)
 class CloseUpgraded:
     """Say good-bye (1001) on the upgraded connections of this upstream; each one repays itself."""
 
@@ -473,6 +480,7 @@ Effect = (
     | Reboot
     | StopInstance
     | KillInstance
+    | DropStored
     | CloseUpgraded
     | DropUpstream
     | GrantTicket

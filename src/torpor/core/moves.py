@@ -15,6 +15,7 @@ from torpor.core.messages import (
     DependenciesMet,
     DependencyAwaited,
     DependencyLost,
+    DropStored,
     EndAnnounced,
     EndRemembered,
     Exited,
@@ -65,6 +66,11 @@ def wake(it: Instance, message: WakeRequested) -> None:
     it.woken_at = it.now
     it.say("waking", f"woken by {message.by}", by=message.by)
     transitions.start(it)
+
+
+def stay_down(it: Instance, _message: StopRequested) -> None:
+    """It is asleep, and no request is to wake it any more."""
+    it.out.append(DropStored(it.id))
 
 
 def start_fresh(it: Instance, _message: object) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from torpor.core import policy
 from torpor.core.endings import Ending, Sequel, sequel
 from torpor.core.instance import Instance
-from torpor.core.messages import DropUpstream, Exited, Reboot, StartInstance, StopInstance
+from torpor.core.messages import DropStored, DropUpstream, Exited, Reboot, StartInstance, StopInstance
 from torpor.core.model import Cause, ExitInfo, OnWatchdog, Phase, Reason, Refusal, Want
 from torpor.core.outcomes import OpenGate, RefuseWaiting
 from torpor.core.upstream import Upstream
@@ -241,3 +241,5 @@ def sleep(it: Instance) -> None:
     it.woken_at = None
     it.enter(Phase.ASLEEP, None)
     it.say("asleep", f"asleep: {it.reason}" if it.reason else "asleep")
+    if it.want is Want.DOWN:
+        it.out.append(DropStored(it.id))

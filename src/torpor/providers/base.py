@@ -231,6 +231,10 @@ class Provider(Protocol):
         """Whether `command`, run in the instance's surroundings, exits 0 within `timeout` seconds."""
         ...
 
+    def drop_stored(self, id: InstanceId) -> None:
+        """Give up what is kept for its next generation: nothing of it is alive, and that is to stay so."""
+        ...
+
     def stats(self, id: InstanceId) -> Stats | None:
         """What it uses now; None while nothing of it is alive."""
         ...

@@ -125,6 +125,9 @@ class FakeProvider:
         self.adapted: list[tuple[InstanceId, int]] = []
         """Every instance that went on by other settings."""
         self.forgotten: list[InstanceId] = []
+        """Every instance whose app was removed."""
+        self.dropped: list[InstanceId] = []
+        """Every instance that is to stay down."""
         self.probe_answer = True
         """What `run_probe` finds."""
         self._report = report
@@ -251,6 +254,10 @@ class FakeProvider:
         """See `Provider.run_probe`."""
         await asyncio.sleep(0)
         return self.probe_answer and self._life(launch.id, launch.generation) is not None
+
+    def drop_stored(self, id: InstanceId) -> None:
+        """See `Provider.drop_stored`."""
+        self.dropped.append(id)
 
     def stats(self, id: InstanceId) -> Stats | None:
         """See `Provider.stats`."""

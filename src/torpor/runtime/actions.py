@@ -18,6 +18,7 @@ from torpor.core.messages import (
     Adopted,
     Announce,
     BecameReady,
+    DropStored,
     Exited,
     Forget,
     FoundUnhealthy,
@@ -86,6 +87,11 @@ class Actions:
                 self._spawn(self._stop(id, generation, kill=False))
             case KillInstance():
                 self._spawn(self._stop(id, generation, kill=True))
+
+    def drop_stored(self, effect: DropStored) -> None:
+        """Carry it out."""
+        if (launched := self._launched.get(effect.id)) is not None:
+            self._provider(launched[0].spec).drop_stored(effect.id)
 
     def adopt(self, survivor: Survivor) -> Adopted:
         """Take on what an earlier daemon left alive; the result is for the engine.  Raises `TorporError`."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -58,6 +61,40 @@ async def test_descriptors_outlive_a_restart(subject: World) -> None:
     assert ["door first True", "stored second True", "extra []", "up"] == subject.provider.output(ID).tail(5)
     await subject.provider.kill(ID, 2)
     await subject.facts.exited(2)
+
+
+@pytest.mark.anyio
+async def test_what_stays_down_keeps_nothing(subject: World) -> None:
+    """A port that it listened on is free, and its next generation finds nothing."""
+    text = """
+import array, os, socket, time
+print(os.environ.get("LISTEN_FDS"))
+with socket.socket() as door, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    door.bind(("127.0.0.1", 0))
+    door.listen()
+    print(door.getsockname()[1], flush=True)
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [door.fileno()]))
+    sock.sendmsg([b"FDSTORE=1\\nREADY=1"], [rights], 0, os.environ["NOTIFY_SOCKET"])
+time.sleep(1000)
+"""
+    launch = subject.run((sys.executable, "-S", "-c", text), readiness=NOTIFYING)
+    await subject.provider.start(launch)
+    await subject.provider.wait_for_notify(ID, 1)
+    port = int(subject.provider.output(ID).tail(1)[0])
+    await subject.provider.kill(ID, 1)
+    await subject.facts.exited()
+    socket.create_connection(("127.0.0.1", port)).close()
+    subject.provider.drop_stored(ID)
+    while _is_open(port):
+        await asyncio.sleep(0.01)
+    await subject.provider.start(replace(launch, generation=2))
+    await subject.provider.wait_for_notify(ID, 2)
+    assert "None" == subject.provider.output(ID).tail(2)[0]
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as sock:
+        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.mark.anyio

@@ -48,9 +48,9 @@ class Mailboxes:
         return store.listens
 
     def forget(self, id: InstanceId) -> None:
-        """Let go of what an instance has stored."""
+        """Let go of what the instance gave away: it is not to come back."""
         if (store := self._stores.pop(id, None)) is not None:
-            store.close()
+            close_foreign(store.clear())
 
     def close(self) -> None:
         """Let go of what was stored."""

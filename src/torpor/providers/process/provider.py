@@ -315,6 +315,10 @@ class ProcessProvider:
             return False
         return info is not None and info.clean
 
+    def drop_stored(self, id: InstanceId) -> None:
+        """See `Provider.drop_stored`."""
+        self._mailboxes.forget(id)
+
     def stats(self, id: InstanceId) -> Stats | None:
         """See `Provider.stats`."""
         life = self._lives.get(id)
