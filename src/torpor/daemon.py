@@ -12,7 +12,6 @@ import contextlib
 import logging
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -69,6 +68,7 @@ from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.journal import Journal
 from torpor.runtime.ownlog import bounded
+from torpor.runtime.reboot import Rebooter
 from torpor.runtime.running_set import RunningSet
 from torpor.runtime.standin import HANDED_ON, StandIn
 from torpor.runtime.state import StateFile
@@ -162,6 +162,7 @@ class Daemon:
         self._state = StateFile(state, read_boot())
         self._journal = Journal()
         self._started = time.time()
+        self._rebooter = Rebooter()
         self._asked_to_end = 0
         self._keep_apps = False
         self._ending = asyncio.Event()
@@ -371,18 +372,7 @@ class Daemon:
                 self._journal.forget(app)
                 self._state.remember(app)
             case Reboot(app=app, text=text):
-                self._reboot(app, text)
-
-    def _reboot(self, app: str, text: str) -> None:
-        command = self._set.settings.reboot_command
-        if not self._set.settings.allow_reboot:
-            log.error("%s: %s; a reboot is asked for, but `allow_reboot` is not set", app, text)
-            return
-        log.critical("%s: %s; rebooting: %s", app, text, " ".join(command))
-        try:
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
-        except OSError as error:
-            log.error("cannot run the reboot command: %s", error)
+                self._rebooter.reboot(self._set.settings, app, text)
 
     def _take_signals(self, stack: contextlib.ExitStack) -> None:
         """Hear signals until `stack` is closed."""

@@ -906,7 +906,7 @@ def test_the_watchdog_may_only_report() -> None:
     [
         (OnWatchdog.RESTART, Phase.STOPPING),
         (OnWatchdog.IGNORE, Phase.READY),
-        (OnWatchdog.REBOOT, Phase.READY),
+        (OnWatchdog.REBOOT, Phase.STOPPING),
     ],
 )
 def test_an_app_may_trigger_its_own_watchdog(on_watchdog: OnWatchdog, phase: Phase) -> None:

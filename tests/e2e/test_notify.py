@@ -92,6 +92,30 @@ def test_a_triggered_watchdog_that_is_to_be_ignored_is_only_told(launch: Launch,
     assert "WATCHDOG=trigger" in daemon.cli("events", "speaker").out
 
 
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_reboot_is_asked_for_once(launch: Launch, home: Path, code: int) -> None:
+    """However many apps ask, and however often: one command, which is reaped; the apps are started again."""
+    script = home / "reboot.sh"
+    script.write_text(f"#!/bin/sh\necho $$ >> {home}/reboots\nexit {code}\n", encoding="utf-8")
+    script.chmod(0o755)
+    start = dict(QUIET, readiness={"notify": True}, on_start_timeout="reboot", start_timeout="100ms")
+    silent = speaking(":ready:", watchdog="100ms", on_watchdog="reboot", restart="always")
+    settings = f"allow_reboot: true\nreboot_command: {script}\n"
+    daemon = launch(settings + config(silent, app("never", "sleep 1000", **start)))
+    daemon.wait_for_output(f"the reboot command ended with code {code}")
+    wait_for("both are started again", lambda: min(a["restarts"] for a in daemon.apps().values()) >= 2)
+    (pid,) = (home / "reboots").read_text(encoding="ascii").split()
+    assert not Path("/proc", pid).exists()
+
+
+def test_a_reboot_command_that_cannot_be_run_is_told(launch: Launch) -> None:
+    """The daemon goes on, and the app is started again."""
+    silent = speaking(":ready:", watchdog="100ms", on_watchdog="reboot")
+    daemon = launch("allow_reboot: true\nreboot_command: /nowhere/at/all\n" + config(silent))
+    daemon.wait_for_output("cannot run the reboot command: .*/nowhere/at/all")
+    wait_for("it is started again", lambda: daemon.apps()["speaker"]["restarts"] >= 1)
+
+
 def test_a_reload_is_awaited(launch: Launch, home: Path) -> None:
     """`torpor reload` answers when the app has read its configuration again, and says if it ended instead."""
     program = f"""

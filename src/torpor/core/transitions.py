@@ -126,14 +126,14 @@ def watchdog_acts(it: Instance, text: str) -> None:
     match it.lifecycle.on_watchdog:
         case OnWatchdog.RESTART:
             end_unhealthy(it, text)
-            return
         case OnWatchdog.IGNORE:
             it.say("unhealthy", text)
+            it.watch()
+            it.deadline = it.ready_deadline()
         case OnWatchdog.REBOOT:
-            it.say("unhealthy", text)
             it.out.append(Reboot(it.id.app, text))
-    it.watch()
-    it.deadline = it.ready_deadline()
+            # If the machine does not go down, a fresh start is the best that is left.
+            end_unhealthy(it, text)
 
 
 def end_unhealthy(it: Instance, text: str) -> None:
