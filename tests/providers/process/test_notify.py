@@ -18,9 +18,11 @@ from contract.provider_contract import ID
 from providers.process.world import World
 from torpor.core.model import NotifyProbe, Readiness
 from torpor.errors import StartFailed
+from torpor.providers.process import life as life_module
 from torpor.providers.process import notify as notify_module
 from torpor.providers.process.fdstore import FdStore
 from torpor.providers.process.notify import NotifySocket
+from torpor.providers.process.procfs import Process
 
 pytestmark = pytest.mark.anyio
 
@@ -224,6 +226,30 @@ async def test_a_forger_is_not_believed(subject: World) -> None:
     await asyncio.sleep(0)
     assert not ready.done()
     ready.cancel()
+
+
+async def test_a_stranger_costs_one_look(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much a process says that is none of the app's: the tree is not searched for it each time."""
+    monkeypatch.setattr(life_module, "_REFUSED_FOR", float("inf"))
+    await subject.provider.start(subject.run(("sleep", "1000"), readiness=Readiness((NotifyProbe(),))))
+    life = subject.provider._lives[ID]
+    assert life._notify is not None
+    tree = life._tree
+    looks: list[int] = []
+    members = tree.members
+
+    def look() -> list[Process]:
+        looks.append(1)
+        return members()
+
+    monkeypatch.setattr(tree, "members", look)
+    (path,) = (subject.folder / "state" / "run").glob("*.notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        for _ in range(5):
+            stranger.sendto(b"STATUS=forged", str(path))
+        life._notify.catch_up()
+    assert 1 == len(looks)
+    assert [] == subject.facts.all
 
 
 async def test_only_who_asks_gets_a_socket(subject: World) -> None:

@@ -49,6 +49,11 @@ _STATS_AGE = 1.0
 """Seconds for which the list of a tree's processes is good enough for statistics."""
 
 
+_REFUSED_FOR = 1.0
+"""Seconds for which a process that is none of its own is taken to stay so."""
+_MOST_STRANGERS = 64
+
+
 class Child(NamedTuple):
     """A process that was just born.  Whoever holds it closes the pidfd."""
 
@@ -98,6 +103,8 @@ class Life:
         self._killed = False
         self._retry: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
+        self._strangers: dict[int, tuple[int, float]] = {}
+        """Processes that are none of its own: start time, and until when that need not be looked at again."""
         self._objected: set[str] = set()
         self._members: list[Process] = []
         self._members_at = float("-inf")
@@ -273,7 +280,21 @@ class Life:
     def _is_member(self, pid: int) -> bool:
         if pid == self.main.pid or (pid and read_tag(pid) == self.mark.number):
             return True
-        return any(pid == process.pid for process in self._tree.members())
+        process = read_process(pid) if pid else None
+        if process is None:
+            return False
+        # To look at the whole tree is dear, and a stranger may have a lot to say.
+        now = asyncio.get_running_loop().time()
+        started, until = self._strangers.get(pid, (0, 0.0))
+        if started == process.started and now < until:
+            return False
+        if any(pid == member.pid for member in self._tree.members()):
+            return True
+        if not self._tree.unsure:
+            if len(self._strangers) >= _MOST_STRANGERS:
+                self._strangers.clear()
+            self._strangers[pid] = process.started, now + _REFUSED_FOR
+        return False
 
     def _object(self, word: str, text: str) -> None:
         # Once: an app must not fill our log.
