@@ -74,6 +74,10 @@ ONE_PROBLEM = {
         APP + "    idle-timeout: 5m\n",
         "t.yaml:4:5: apps.a.idle-timeout: unknown key 'idle-timeout' (did you mean 'idle_timeout'?)",
     ),
+    "a word of pm_tiny": (
+        APP + "    failure_action: skip\n",
+        "t.yaml:4:5: apps.a.failure_action: unknown key 'failure_action' (did you mean 'on_start_timeout'?)",
+    ),
     "nothing alike": (APP + "    zzz: 5m\n", "t.yaml:4:5: apps.a.zzz: unknown key 'zzz'"),
     "x- below the top": (APP + "    x-a: 1\n", "t.yaml:4:5: apps.a.x-a: unknown key 'x-a'"),
     "missing key": (

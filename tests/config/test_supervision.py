@@ -131,6 +131,11 @@ def test_liveness_has_a_short_form(text: str, expected: Liveness) -> None:
     assert expected == settings_of(APP + f"    liveness: {text}\n").apps[0].liveness
 
 
+def test_a_start_may_take_for_ever() -> None:
+    """`never` is no limit."""
+    assert settings_of(APP + "    start_timeout: never\n").apps[0].lifecycle.start_timeout is None
+
+
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
@@ -235,6 +240,10 @@ ONE_PROBLEM = {
         "t.yaml:4:17: apps.a.exit_codes: is empty: no end would ever be a success",
     ),
     "jitter": (APP + "    backoff: {jitter: 2}\n", "t.yaml:4:23: apps.a.backoff.jitter: 2 is above 1"),
+    "what never happens": (
+        APP + "    start_timeout: never\n    on_start_timeout: accept\n",
+        "t.yaml:5:23: apps.a.on_start_timeout: has no effect with `start_timeout: never`",
+    ),
     "reboot at a start": (
         APP + "    on_start_timeout: reboot\n",
         (

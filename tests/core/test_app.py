@@ -1091,3 +1091,15 @@ def test_a_replica_too_many_is_forgotten() -> None:
     story.tell(ScaleRequested("app", 1))
 
     assert [DropStored(InstanceId("app", 1))] == story.all(DropStored)
+
+
+def test_a_start_without_limit_is_waited_for() -> None:
+    """It has no deadline, and does not mind being asked for more time."""
+    story = Story(Lifecycle(start_timeout=None))
+    story.arrive(1)
+    story.come_alive()
+    story.tell(TimeExtended(ID, 1, 5.0))
+    story.wait(1e9)
+    assert Phase.STARTING is story.phase()
+    story.tell(BecameReady(ID, 1))
+    assert Phase.READY is story.phase()

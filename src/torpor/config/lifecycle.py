@@ -27,10 +27,13 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
     idle, watchdog = keys.get("idle_timeout", None), keys.get("watchdog", None)
     if own.on_watchdog is not UNSET and (watchdog is None or watchdog.limit is None):
         keys.report("on_watchdog", "has no effect without `watchdog`; say how often the app must speak")
+    start = keys.get("start_timeout", None)
+    if own.on_start_timeout is not UNSET and start is not None and start.limit is None:
+        keys.report("on_start_timeout", "has no effect with `start_timeout: never`")
     return Lifecycle(
         idle_timeout=default.idle_timeout if idle is None else idle.limit,
         wake_timeout=float(keys.get("wake_timeout", default.wake_timeout)),
-        start_timeout=float(keys.get("start_timeout", default.start_timeout)),
+        start_timeout=default.start_timeout if start is None else start.limit,
         drain_timeout=float(keys.get("drain_timeout", default.drain_timeout)),
         stop_timeout=float(keys.get("stop_timeout", default.stop_timeout)),
         always_on=always_on,

@@ -3,7 +3,8 @@
 Laws of this file:
 
 - Only `machine.step` changes an instance, by the moves that its table names.
-- Every phase that waits for the world owns a deadline, set on entry (`enter`).
+- Every phase that waits for the world owns a deadline, set on entry (`enter`), unless the
+  configuration lets a start take for ever.
 
 `want` is what the app is asked to be, `phase` what the instance is: there is no
 phase for each wish.  `demand` is the wish of the moment: somebody knocked, or the

@@ -233,8 +233,8 @@ class Lifecycle:
     """None: never sleeps because of idleness."""
     wake_timeout: float = 30.0
     """How long one request is held."""
-    start_timeout: float = 120.0
-    """From the start attempt to ready; longer is a failed attempt."""
+    start_timeout: float | None = 120.0
+    """From the start attempt to ready; longer is a failed attempt.  None: it may take for ever."""
     drain_timeout: float = 30.0
     """How long in-flight requests may hold up a sleep, stop or restart."""
     stop_timeout: float = 10.0

@@ -225,8 +225,8 @@ def note_status(it: Instance, message: StatusChanged) -> None:
 
 def extend(it: Instance, message: TimeExtended) -> None:
     """It is alive and needs longer."""
-    assert it.deadline is not None
-    it.deadline = max(it.deadline, it.now + message.seconds)
+    if it.deadline is not None:
+        it.deadline = max(it.deadline, it.now + message.seconds)
 
 
 def let_end(it: Instance, _message: EndAnnounced) -> None:
@@ -425,6 +425,7 @@ def start_exited(it: Instance, message: Exited) -> None:
 
 def start_late(it: Instance, _message: DeadlineReached) -> None:
     """Not ready in time: what the configuration says, as a rule a failed attempt."""
+    assert it.lifecycle.start_timeout is not None
     text = f"not ready within {policy.span(it.lifecycle.start_timeout)}"
     then = it.lifecycle.on_start_timeout
     if then is OnStartTimeout.ACCEPT and it.started:

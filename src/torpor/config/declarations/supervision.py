@@ -219,9 +219,11 @@ class Supervision(Requests, frozen=True):
     ) = UNSET
     start_timeout: (
         Annotated[
-            PositiveDuration,
+            Patience,
             about(
-                "A start that is not ready by then has failed.", "5m", duration_text(_LIFECYCLE.start_timeout)
+                "A start that is not ready by then has failed; `never`: it may take for ever.",
+                "5m",
+                duration_text(_LIFECYCLE.start_timeout),
             ),
         ]
         | UnsetType

@@ -43,10 +43,11 @@ class Reloads:
         self._ended = True
         self._news.set()
 
-    async def wait_until_over(self, since: int, limit: float) -> str | None:
+    async def wait_until_over(self, since: int, limit: float | None) -> str | None:
         """Wait for the end of the reload that was asked for at `since` (see `monotonic_usec`).
 
-        Returns what is wrong with it: it takes longer than `limit` seconds, or the program ended.
+        Returns what is wrong with it: it takes longer than `limit` seconds (None: it may), or
+        the program ended.
         None at once for who says nothing of reloads.
         """
         try:
@@ -58,6 +59,7 @@ class Reloads:
             async with asyncio.timeout(limit):
                 await self._until(lambda: not self.under_way)
         except TimeoutError:
+            assert limit is not None
             return f"still reloads after {span(limit)}"
         return "ended before it was reloaded" if self._ended else None
 
