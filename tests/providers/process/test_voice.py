@@ -70,6 +70,7 @@ def needs(program: str) -> pytest.MarkDecorator:
         ({"WATCHDOG": "trigger"}, [WatchdogTriggered(ID, 3)]),
         ({"WATCHDOG": "2"}, []),
         ({"WATCHDOG_USEC": "2500000"}, [WatchdogChanged(ID, 3, 2.5)]),
+        ({"WATCHDOG_USEC": "1"}, [WatchdogChanged(ID, 3, 0.1)]),
         ({"WATCHDOG_USEC": "0"}, []),
         ({"WATCHDOG_USEC": "-1"}, []),
         ({"EXTEND_TIMEOUT_USEC": "1500000"}, [TimeExtended(ID, 3, 1.5)]),

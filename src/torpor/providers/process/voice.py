@@ -26,6 +26,8 @@ from torpor.providers.process.reloads import Reloads
 _LONGEST_STATUS = 200
 _LONGEST_SPAN = 7 * 24 * 3600.0
 """Seconds that an app may ask for at once."""
+_SHORTEST_WATCH = 0.1
+"""Seconds.  A shorter watchdog interval, which only an app itself can want, would keep the daemon busy."""
 _MOST_DIGITS = 20
 _LARGEST_ERRNO = 4095
 
@@ -134,8 +136,9 @@ class Voice:
     def _set_watchdog(self, value: str) -> None:
         # Zero would switch off what the operator has configured.
         if (seconds := _seconds(value)) is not None:
-            self._keeper.note_watchdog(seconds)
-            self._report(WatchdogChanged(self._id, self._generation, seconds))
+            interval = max(seconds, _SHORTEST_WATCH)
+            self._keeper.note_watchdog(interval)
+            self._report(WatchdogChanged(self._id, self._generation, interval))
 
     def _ping(self, value: str) -> None:
         if value == "1":
