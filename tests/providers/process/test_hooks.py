@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from providers.process.launches import (
 )
 from providers.process.world import World
 from torpor.config.settings import Attributes, Hook, Hooks
-from torpor.core.model import ExitInfo
+from torpor.core.messages import StatusChanged
+from torpor.core.model import ExitInfo, NotifyProbe, Readiness
 from torpor.errors import StartFailed
 from torpor.providers.base import HookFailed
 from torpor.providers.process.hooks import end_names
@@ -94,6 +96,29 @@ async def test_after_a_start(subject: World) -> None:
     hook = Hook(("/bin/sh", "-c", "echo $MAINPID = $1 = $TORPOR_PID > told", "sh", "$MAINPID"))
     running = await subject.provider.start(given(subject.run(STEADY, shell=True), hooks=Hooks(None, hook)))
     assert f"{running.pid} = {running.pid} = {running.pid}\n" == (subject.folder / "told").read_text()
+    await end(subject)
+
+
+async def test_an_app_is_heard_beside_its_hook(subject: World) -> None:
+    """One that waits until its READY=1 was heard goes on while `post_start` runs; it is told after the start."""
+    text = """
+import array, os, socket, time
+reader, writer = os.pipe()
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    sock.connect(os.environ["NOTIFY_SOCKET"])
+    sock.send(b"READY=1\\nSTATUS=fine")
+    sock.sendmsg([b"BARRIER=1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [writer]))])
+os.close(writer)
+os.read(reader, 1)
+open("heard", "w").close()
+time.sleep(1000)
+"""
+    hook = shell("until test -e heard; do sleep 0.01; done")
+    launch = subject.run((sys.executable, "-S", "-c", text), readiness=Readiness((NotifyProbe(),)))
+    await subject.provider.start(given(launch, hooks=Hooks(None, hook)))
+    assert [] == subject.facts.all
+    await subject.provider.wait_for_notify(ID, 1)
+    assert [StatusChanged(ID, 1, "fine")] == subject.facts.all
     await end(subject)
 
 

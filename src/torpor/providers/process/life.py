@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -52,6 +52,8 @@ _STATS_AGE = 1.0
 _REFUSED_FOR = 1.0
 """Seconds for which a process that is none of its own is taken to stay so."""
 _MOST_STRANGERS = 64
+_MOST_UNREPORTED = 256
+"""Messages of a program that is not watched yet: a hook still runs beside it."""
 
 
 class Child(NamedTuple):
@@ -103,19 +105,27 @@ class Life:
         self._killed = False
         self._retry: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
+        self._unreported: list[Mapping[str, str]] | None = []
+        """What it said before anybody watched it."""
         self._strangers: dict[int, tuple[int, float]] = {}
         """Processes that are none of its own: start time, and until when that need not be looked at again."""
         self._objected: set[str] = set()
         self._members: list[Process] = []
         self._members_at = float("-inf")
 
-    def watch(self) -> None:
-        """Begin to wait for the end of the main process, and to hear its notifications."""
-        asyncio.get_running_loop().add_reader(self._main.pidfd, self._main_ended)
+    def listen(self) -> None:
+        """Begin to hear its notifications, and keep them until `watch`: who waits until it was heard gets on."""
         if self._notify is not None:
             self._notify.listen(
-                self._is_member, self.voice.hear, lambda why: self._object("FDSTORE", f"not kept: {why}")
+                self._is_member, self._hear, lambda why: self._object("FDSTORE", f"not kept: {why}")
             )
+
+    def watch(self) -> None:
+        """Begin to wait for the end of the main process, and to report what it says."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._main.pidfd, self._main_ended)
+        # Not before whoever started it has told that it runs.
+        loop.call_soon(self._pass_on)
 
     @property
     def main(self) -> Process:
@@ -296,6 +306,18 @@ class Life:
             self._strangers[pid] = process.started, now + _REFUSED_FOR
         return False
 
+    def _hear(self, said: Mapping[str, str]) -> None:
+        if self._unreported is None:
+            self.voice.hear(said)
+        elif len(self._unreported) < _MOST_UNREPORTED:
+            self._unreported.append(said)
+
+    def _pass_on(self) -> None:
+        """Report what it has said since it was born, and whatever it says from now on."""
+        unreported, self._unreported = self._unreported or (), None
+        for said in unreported:
+            self.voice.hear(said)
+
     def _object(self, word: str, text: str) -> None:
         # Once: an app must not fill our log.
         if word not in self._objected:
@@ -306,6 +328,7 @@ class Life:
         if self._notify is not None:
             # Its last words may have named another main process.
             self._notify.catch_up()
+        self._pass_on()
         # Only looked at, not reaped: the zombie keeps the number from being given away.
         info = wait_for_exit_nowait(self._main.pidfd, os.WNOWAIT)
         if info is None:
@@ -374,6 +397,7 @@ class Life:
             os.close(self._main.pidfd)
 
     def _release(self) -> None:
+        self._unreported = None
         self.voice.reloads.end()
         asyncio.get_running_loop().remove_reader(self._main.pidfd)
         for pidfd in {self._main.pidfd, self._born.pidfd}:

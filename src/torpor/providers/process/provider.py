@@ -165,6 +165,10 @@ class ProcessProvider:
                 lambda: self._bear_on_record(record, lambda: bear(argv, main, writer, mark)), mark
             )
             tree = self._trees.newborn(record, child)
+            life = self._life_of(
+                company, record=record.of(child.process), child=child, tree=tree, notify=notify
+            )
+            life.listen()
             try:
                 await self._entourage.follow_up(company, child.process, writer)
             except BaseException:
@@ -173,7 +177,7 @@ class ProcessProvider:
             undo.pop_all()
             for pipe in pipes:
                 os.close(pipe)
-        self._live(company, record=record.of(child.process), child=child, tree=tree, notify=notify)
+        self._watch(life)
         return Running(endpoint(launch.port), child.process.pid)
 
     async def survivors(self) -> list[Survivor]:
@@ -209,7 +213,9 @@ class ProcessProvider:
         self._found.claim(launch.id)
         self._reaper.ours.add(child.process.pid)
         tree = self._trees.survivor(record, child)
-        self._live(company, record=record, child=child, tree=tree, notify=notify)
+        life = self._life_of(company, record=record, child=child, tree=tree, notify=notify)
+        life.listen()
+        self._watch(life)
         return differs(record.settings, launch.spec) if record.settings else ()
 
     async def discard(self, id: InstanceId, generation: int) -> None:
@@ -369,7 +375,7 @@ class ProcessProvider:
         life = self._lives.get(id)
         return 0 if life is None else life.memory()
 
-    def _live(
+    def _life_of(
         self,
         company: Company,
         *,
@@ -377,10 +383,10 @@ class ProcessProvider:
         child: Child,
         tree: Tree,
         notify: NotifySocket | None,
-    ) -> None:
-        """Watch over a generation from now on."""
+    ) -> Life:
+        """A generation that was just born, or survived."""
         launch = company.launch
-        life = Life(
+        return Life(
             company,
             child=child,
             tree=tree,
@@ -391,7 +397,10 @@ class ProcessProvider:
             report=self._report,
             over=self._forget,
         )
-        self._lives[launch.id] = life
+
+    def _watch(self, life: Life) -> None:
+        """Watch over a generation from now on."""
+        self._lives[life.id] = life
         life.watch()
 
     def _surroundings(
