@@ -21,7 +21,7 @@ from providers.process.world import World
 from torpor.config.settings import Attributes, Resources
 from torpor.core.messages import FoundUnhealthy
 from torpor.errors import StartFailed
-from torpor.providers.process import cgroup, entourage, resources
+from torpor.providers.process import cgroup, entourage, life, resources
 from torpor.providers.process.cgroup import LEAF, find_cgroup_root
 from torpor.providers.process.resources import Enclosure, Enclosures
 
@@ -134,6 +134,8 @@ async def test_memory_is_sampled_without_a_cgroup(subject: World, monkeypatch: p
     """Without a cgroup somebody looks, and what takes more than it may is unhealthy; others are not."""
     monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
     monkeypatch.setattr(entourage, "_SAMPLING", 0.005)
+    # Its list of processes may be older than the one that is to be found.
+    monkeypatch.setattr(life, "_STATS_AGE", 0.0)
     # Each character that tail keeps is one of a line without an end.
     text = "head -c 50000000 /dev/zero | { tail -n 1; sleep 1000; } & wait"
     await subject.provider.start(given(subject.run((text,), shell=True), resources=Resources(30 << 20)))
