@@ -53,7 +53,7 @@ def test_the_classic_list(tmp_path: Path) -> None:
     )  # fmt: skip
     assert "readiness" not in vision
     assert (["sensors"], ["sensors", "vision"]) == (vision["depends_on"], web["depends_on"])
-    assert ("3650d", "30s", "restart") == (web["start_timeout"], web["watchdog"], web["on_watchdog"])
+    assert ("never", "30s", "restart") == (web["start_timeout"], web["watchdog"], web["on_watchdog"])
     assert "sd_notify" in result.comments
 
 

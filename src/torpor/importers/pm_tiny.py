@@ -25,8 +25,6 @@ INTRO = (
     ),
     STAY_AWAKE,
 )
-FOREVER = "3650d"
-"""Torpor wants a limit for each start; nobody waits for ten years."""
 MOST_MS = 10**12
 """Thirty years: a pause that is longer is a mistake."""
 DEFAULT_LONGEST_MS = 30_000
@@ -200,7 +198,7 @@ def _carry_start(claims: Claims) -> None:
         "the app has to send READY=1 to $NOTIFY_SOCKET, which pm_tiny's SDK does not",
     )
     if limit < 0:
-        app.put("start_timeout", FOREVER, f"start_timeout: {limit} waited forever")
+        app.put("start_timeout", "never", f"start_timeout: {limit} waited forever")
         return
     app.put("start_timeout", amounts.duration_of(limit))
     action = _action(claims)
