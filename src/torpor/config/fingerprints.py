@@ -8,11 +8,10 @@ settings of its own time only, can tell what has changed, and no secret is writt
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import msgspec
 
 from torpor.config.changes import SETTINGS, Takes
 from torpor.core.model import AppSpec
@@ -31,9 +30,9 @@ def fingerprints(app: AppSpec) -> dict[str, str]:
     """A digest of each setting that only a new process can take over, but for what is not set."""
     found = {}
     for name, value in _BORN_WITH.items():
-        content = _ENCODER.encode(value(app))
-        if content not in {b"null", b"false", b"{}", b"[]"}:
-            found[name] = hashlib.blake2s(content, digest_size=_SIZE).hexdigest()
+        content = json.dumps(value(app), default=_plain, sort_keys=True)
+        if content not in {"null", "false", "{}", "[]"}:
+            found[name] = hashlib.blake2s(content.encode(), digest_size=_SIZE).hexdigest()
     return found
 
 
@@ -49,6 +48,3 @@ def _plain(value: object) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"no digest of {type(value)}")
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")

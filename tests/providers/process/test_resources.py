@@ -136,8 +136,7 @@ async def test_memory_is_sampled_without_a_cgroup(subject: World, monkeypatch: p
     monkeypatch.setattr(entourage, "_SAMPLING", 0.005)
     # Its list of processes may be older than the one that is to be found.
     monkeypatch.setattr(life, "_STATS_AGE", 0.0)
-    # Each character that tail keeps is one of a line without an end.
-    text = "head -c 50000000 /dev/zero | { tail -n 1; sleep 1000; } & wait"
+    text = f"{sys.executable} -S -c 'import time; x = bytearray(1) * (50 << 20); time.sleep(1000)' & wait"
     await subject.provider.start(given(subject.run((text,), shell=True), resources=Resources(30 << 20)))
     while not (found := [fact for fact in subject.facts.all if isinstance(fact, FoundUnhealthy)]):
         await asyncio.sleep(0.005)

@@ -16,7 +16,8 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Container
 
-from torpor.providers.process.life import UNSURE, Child, wait_for_end
+from torpor.providers.process.children import Child, wait_for_end
+from torpor.providers.process.life import UNSURE
 from torpor.providers.process.procfs import (
     Process,
     environment_value,

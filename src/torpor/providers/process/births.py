@@ -11,9 +11,9 @@ from torpor.config.settings import ProcessSpec
 from torpor.errors import StartFailed
 from torpor.providers.base import Launch
 from torpor.providers.process.adoption import end_tree
+from torpor.providers.process.children import Child
 from torpor.providers.process.company import Company
 from torpor.providers.process.entourage import Entourage
-from torpor.providers.process.life import Child
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.nursery import Nursery
 from torpor.providers.process.record import Record

@@ -28,9 +28,9 @@ from torpor.errors import StartFailed
 from torpor.providers.base import HookFailed, Launch, Report
 from torpor.providers.process.adoption import end_tree, left_behind
 from torpor.providers.process.capture import Capture
+from torpor.providers.process.children import wait_for_end
 from torpor.providers.process.company import Company
 from torpor.providers.process.hooks import Tail, end_names, failure, hook_arguments, main_names
-from torpor.providers.process.life import wait_for_end
 from torpor.providers.process.names import label
 from torpor.providers.process.procfs import Process
 from torpor.providers.process.resources import Enclosure, Enclosures

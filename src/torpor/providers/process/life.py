@@ -9,13 +9,13 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.messages import Exited, Gone
 from torpor.core.model import AppSpec, ExitInfo
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Report, Stats
+from torpor.providers.process.children import Child, wait_for_end
 from torpor.providers.process.company import Company
 from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.notify import NotifySocket
@@ -54,13 +54,6 @@ _REFUSED_FOR = 1.0
 _MOST_STRANGERS = 64
 _MOST_UNREPORTED = 256
 """Messages of a program that is not watched yet: a hook still runs beside it."""
-
-
-class Child(NamedTuple):
-    """A process that was just born.  Whoever holds it closes the pidfd."""
-
-    process: Process
-    pidfd: int
 
 
 class Life:
@@ -404,33 +397,6 @@ class Life:
             os.close(pidfd)
         if self._notify is not None:
             self._notify.close(unlink=False)
-
-
-async def wait_for_end(processes: list[Process]) -> None:
-    """Return when all of them have ended.  Raises `OSError` if there are no descriptors left."""
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    fds: set[int] = set()
-
-    def one_ended(fd: int) -> None:
-        loop.remove_reader(fd)
-        fds.discard(fd)
-        os.close(fd)
-        if not fds:
-            ended.set()
-
-    try:
-        for process in processes:
-            fd = open_verified(process)
-            if fd is not None:
-                fds.add(fd)
-                loop.add_reader(fd, one_ended, fd)
-        if fds:
-            await ended.wait()
-    finally:
-        for fd in fds:
-            loop.remove_reader(fd)
-            os.close(fd)
 
 
 def _digest(fact: str) -> str:

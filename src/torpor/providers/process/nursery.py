@@ -17,9 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from torpor.core.model import ExitInfo
 from torpor.errors import ProviderFailed, StartFailed
 from torpor.providers.process import files
+from torpor.providers.process.children import Child
 from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.explanations import explain
-from torpor.providers.process.life import Child
 from torpor.providers.process.procfs import read_process, tag
 from torpor.providers.process.reaper import Reaper
 from torpor.providers.process.spawn import spawn

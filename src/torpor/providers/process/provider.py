@@ -22,21 +22,21 @@ from torpor.config.fingerprints import differs
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import AppSpec, InstanceId
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
-from torpor.logs.compress import Compressor
 from torpor.logs.names import file_name
-from torpor.logs.segments import Folder
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_tree, orphans
 from torpor.providers.process.births import Undoing, hand_over, new_record
 from torpor.providers.process.capture import Capture
+from torpor.providers.process.children import Child
 from torpor.providers.process.company import Company
 from torpor.providers.process.entourage import Entourage
 from torpor.providers.process.explanations import find_program
-from torpor.providers.process.life import Child, Life
+from torpor.providers.process.life import Life
 from torpor.providers.process.mailboxes import Mailboxes
 from torpor.providers.process.names import label
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.nursery import Nursery, bear
+from torpor.providers.process.outputs import Outputs
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
@@ -75,9 +75,7 @@ class ProcessProvider:
         self._trees = Trees(trees, name, self._reaper.ours)
         self._lives: dict[InstanceId, Life] = {}
         self._found = Survivors(self._records, self._trees, lambda: self._owner)
-        self._outputs: dict[InstanceId, Capture] = {}
-        self._log_folder = Folder(self._logs)
-        self._compressor = Compressor()
+        self._outputs = Outputs(self._run, self._logs)
         self._mailboxes = Mailboxes(self._run, Path("/run", name))
         self._nursery = Nursery(self._reaper)
         self._entourage = Entourage(
@@ -277,20 +275,12 @@ class ProcessProvider:
 
     def forget(self, id: InstanceId) -> None:
         """See `Provider.forget`."""
-        self._outputs.pop(id, None)
+        self._outputs.forget(id)
         self._mailboxes.forget(id)
-        for stream in ("out", "err"):
-            with contextlib.suppress(OSError):
-                (self._run / f"{file_name(id)}.{stream}").unlink()
 
     def erase_output(self, id: InstanceId) -> None:
         """See `Provider.erase_output`."""
-        # A dot never stands in the name itself: all of these are files of this instance.
-        for file in self._logs.glob(f"{file_name(id)}.*"):
-            try:
-                file.unlink(missing_ok=True)
-            except OSError as error:
-                raise ProviderFailed(f"cannot delete {file}: {error.strerror}") from error
+        self._outputs.erase(id)
 
     async def wait_for_notify(self, id: InstanceId, generation: int) -> None:
         """See `Provider.wait_for_notify`."""
@@ -332,12 +322,7 @@ class ProcessProvider:
 
     def output(self, id: InstanceId) -> Capture:
         """See `Provider.output`."""
-        if id not in self._outputs:
-            name = file_name(id)
-            self._outputs[id] = Capture(
-                self._run, self._logs, id, name, folder=self._log_folder, retire=self._compressor.retire
-            )
-        return self._outputs[id]
+        return self._outputs.of(id)
 
     def hurry(self) -> None:
         """Wait for no hook any more, and for no app that is just being ended."""
@@ -354,7 +339,7 @@ class ProcessProvider:
         await self._entourage.close()
         self._nursery.close()
         self._found.close()
-        self._compressor.close()
+        self._outputs.close()
         self._trees.close()
         self._entourage.release()
         self._mailboxes.close()

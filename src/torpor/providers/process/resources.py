@@ -126,7 +126,7 @@ class Enclosures:
                 place.rmdir()
 
     def _try(self, controllers: set[str]) -> None:
-        for controller in self._untried & controllers:
+        for controller in sorted(self._untried & controllers):
             self._untried.discard(controller)
             if self._unified is not None and _enable(self._unified, controller):
                 self._places[controller] = self._unified

@@ -10,7 +10,7 @@ from torpor.errors import ProviderFailed
 from torpor.logs.names import file_name
 from torpor.providers.base import Running, Survivor
 from torpor.providers.process.adoption import end_leftovers, end_tree, end_unrecorded, find_main
-from torpor.providers.process.life import Child
+from torpor.providers.process.children import Child
 from torpor.providers.process.procfs import age
 from torpor.providers.process.record import Record, Records
 from torpor.providers.process.trees import Trees

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torpor.errors import StateUnusable
 from torpor.providers.process.cgroup import CgroupTree, find_cgroup_root, remove_cgroup
-from torpor.providers.process.life import Child
+from torpor.providers.process.children import Child
 from torpor.providers.process.record import Record
 from torpor.providers.process.tree import Descent, Tree, foster_parent
 

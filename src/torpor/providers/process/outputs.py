@@ -1,0 +1,58 @@
+"""The logs of all instances of a state directory."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from torpor.core.model import InstanceId
+from torpor.errors import ProviderFailed
+from torpor.logs.compress import Compressor
+from torpor.logs.names import file_name
+from torpor.logs.segments import Folder
+from torpor.providers.process.capture import Capture
+
+
+class Outputs:
+    """One capture per instance, for as long as the instance is known."""
+
+    def __init__(self, pipes: Path, logs: Path) -> None:
+        """`pipes`: the folder of the pipes that apps write to; `logs`: of what they wrote."""
+        self._pipes = pipes
+        self._logs = logs
+        self._captures: dict[InstanceId, Capture] = {}
+        self._folder = Folder(logs)
+        self._compressor = Compressor()
+
+    def of(self, id: InstanceId) -> Capture:
+        """The log of an instance."""
+        if id not in self._captures:
+            self._captures[id] = Capture(
+                self._pipes,
+                self._logs,
+                id,
+                file_name(id),
+                folder=self._folder,
+                retire=self._compressor.retire,
+            )
+        return self._captures[id]
+
+    def forget(self, id: InstanceId) -> None:
+        """Let go of what is held for an instance of which nothing is alive; its files stay."""
+        self._captures.pop(id, None)
+        for stream in ("out", "err"):
+            with contextlib.suppress(OSError):
+                (self._pipes / f"{file_name(id)}.{stream}").unlink()
+
+    def erase(self, id: InstanceId) -> None:
+        """Delete what an instance wrote.  Raises `ProviderFailed`."""
+        # A dot never stands in the name itself: all of these are files of this instance.
+        for file in self._logs.glob(f"{file_name(id)}.*"):
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise ProviderFailed(f"cannot delete {file}: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Pack no more."""
+        self._compressor.close()
