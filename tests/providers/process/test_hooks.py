@@ -214,12 +214,13 @@ async def test_a_second_stop_runs_no_hook_again(subject: World) -> None:
     await subject.provider.start(launch)
     await wait_for_line(subject, "up")
     first = asyncio.ensure_future(subject.provider.stop(ID, 1))
-    while not (subject.folder / "runs").exists():
+    runs = subject.folder / "runs"
+    while not runs.exists() or not runs.read_text():
         await asyncio.sleep(0.001)
     await subject.provider.stop(ID, 1)
     await subject.facts.exited()
     first.cancel()
-    assert "run\n" == (subject.folder / "runs").read_text()
+    assert "run\n" == runs.read_text()
 
 
 @pytest.mark.parametrize(

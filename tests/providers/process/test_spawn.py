@@ -169,7 +169,7 @@ async def test_out_of_descriptors(subject: World) -> None:
     """However few descriptors are left, a start works or is refused with that reason, and no exit gets lost."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     texts: list[str] = []
-    for generation, left in enumerate(range(12), 1):
+    for generation, left in enumerate(range(24), 1):
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
         taken = take_all_descriptors()
         for fd in taken[:left]:
@@ -187,7 +187,7 @@ async def test_out_of_descriptors(subject: World) -> None:
         if started:
             await subject.facts.exited(generation)
         assert subject.alive() == 0
-    assert 0 < len(texts) < 12
+    assert 0 < len(texts) < 24
     assert all("file" in text for text in texts)
 
 
