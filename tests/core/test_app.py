@@ -56,6 +56,7 @@ from torpor.core.model import (
     StartLimit,
     Want,
 )
+from torpor.core.objections import objection
 
 
 def test_many_requests_cause_one_start() -> None:
@@ -432,9 +433,9 @@ def test_an_always_on_app_neither_idles_nor_sleeps() -> None:
     story.wait(1000.0)
 
     assert Phase.READY is story.phase()
-    objection = story.app.objection(SleepRequested("app"), story.now)
-    assert objection is not None
-    assert "torpor stop app" in objection[1]
+    found = objection(story.app, SleepRequested("app"), story.now)
+    assert found is not None
+    assert "torpor stop app" in found[1]
 
 
 def test_what_is_remembered_counts_on() -> None:
@@ -867,11 +868,11 @@ def test_a_senseless_number_of_replicas_is_objected_to(replicas: int) -> None:
     """The operator learns which numbers make sense, and nothing changes."""
     story = Story().awake()
 
-    objection = story.app.objection(ScaleRequested("app", replicas), story.now)
+    found = objection(story.app, ScaleRequested("app", replicas), story.now)
     story.tell(ScaleRequested("app", replicas))
 
-    assert objection is not None
-    assert "1 to 100" in objection[1]
+    assert found is not None
+    assert "1 to 100" in found[1]
     assert 1 == len(story.app.instances)
 
 

@@ -44,6 +44,7 @@ from torpor.core.model import (
     StartLimit,
     Want,
 )
+from torpor.core.objections import objection
 
 
 class Story:
@@ -217,9 +218,9 @@ def test_sleep_has_no_force_to_offer() -> None:
     story = Story(_app("web", "db", always_on=True), _app("db"))
     story.become_ready("db")
 
-    objection = story.fleet.apps["db"].objection(SleepRequested("db"), story.now)
+    found = objection(story.fleet.apps["db"], SleepRequested("db"), story.now)
 
-    assert ("db is needed by web", "they have to sleep or be stopped first") == objection
+    assert ("db is needed by web", "they have to sleep or be stopped first") == found
 
 
 def test_a_roll_ends_at_what_will_not_come() -> None:
@@ -312,10 +313,10 @@ def test_who_comes_while_it_is_blocked_is_refused_at_once() -> None:
     story = Story(_app("worker", "db", always_on=True), _app("db"), memory=down)
 
     story.knock("worker")
-    objection = story.fleet.apps["worker"].objection(WakeRequested("worker"), story.now)
+    found = objection(story.fleet.apps["worker"], WakeRequested("worker"), story.now)
 
     assert ["needs db: stopped by the operator"] == [str(one.refusal.reason) for one in story.refused()]
-    assert objection == (
+    assert found == (
         "worker will not wake: needs db: stopped by the operator",
         "`torpor start db` first",
     )
@@ -456,9 +457,9 @@ def test_what_others_hold_is_stopped_by_force_only() -> None:
     story.become_ready("db")
     story.become_ready("web")
 
-    objection = story.fleet.apps["db"].objection(StopRequested("db"), story.now)
-    assert objection is not None
-    assert "db is needed by web" == objection[0]
+    found = objection(story.fleet.apps["db"], StopRequested("db"), story.now)
+    assert found is not None
+    assert "db is needed by web" == found[0]
     story.tell(StopRequested("db"))
     assert [] == story.stopped()
     story.tell(StopRequested("db", force=True))

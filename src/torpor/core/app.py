@@ -61,6 +61,7 @@ from torpor.core.model import (
     Want,
 )
 from torpor.core.moves import CHANGED
+from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.rolling import Rolling
 from torpor.core.upstream import Upstream
@@ -79,8 +80,6 @@ USEFULNESS = (
 )
 """Phases by what a visitor gets of them, best first: an app is as good as its best instance."""
 
-MOST_REPLICAS = 100
-
 _TROUBLES = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
 
 _DOWN = Refusal(dependencies.DOWN, None)
@@ -92,7 +91,6 @@ class App:
     """An app and everything that is waiting for it.  Owned by the fleet."""
 
     __slots__ = (
-        "_closing",
         "_memory",
         "_open",
         "_out",
@@ -101,6 +99,7 @@ class App:
         "_standings",
         "_waiting",
         "_wakes",
+        "closing",
         "held_by",
         "instances",
         "leaving",
@@ -127,7 +126,8 @@ class App:
         self._wakes = deque(memory.wakes, policy.REMEMBERED_WAKES)
         self._open: list[Upstream] = []
         self._waiting = WaitingRoom()
-        self._closing = False
+        self.closing = False
+        """Whether the daemon goes down."""
         self._out: list[Effect] = []
         self._rolling = Rolling()
         self.instances: list[Instance] = []
@@ -170,7 +170,7 @@ class App:
         or has lost a race against another wish.
         """
         self._out = []
-        if isinstance(message, Wish) and self.objection(message, now) is not None:
+        if isinstance(message, Wish) and objection(self, message, now) is not None:
             return self._out
         match message:
             case RequestArrived(ticket=ticket, by=by):
@@ -240,7 +240,7 @@ class App:
     def close(self) -> list[Effect]:
         """The daemon goes down: refuse whoever waits and whoever comes."""
         self._out = []
-        self._closing = True
+        self.closing = True
         self._rolling.end(_SHUTDOWN.reason.text)
         self._out += self._waiting.refuse(_SHUTDOWN)
         self._out.append(Remember(self.spec.name))
@@ -249,7 +249,7 @@ class App:
     def shut_down(self, now: float) -> list[Effect]:
         """It was removed, or the daemon goes down: stop all instances; what is wanted stays as it is."""
         self._out = []
-        why = _SHUTDOWN if self._closing else _REMOVED
+        why = _SHUTDOWN if self.closing else _REMOVED
         for instance in self.instances:
             instance.want = Want.DOWN
             self._tell(instance, StopRequested(self.spec.name, why.reason.text), now)
@@ -325,7 +325,7 @@ class App:
         self._spared_by.discard(by)
         if not self.held_by:
             self._tell_all(Released(self.spec.name), now)
-            if (lost := self._lost) is not None:  # it was blocked for their sake, maybe
+            if (lost := self.lost) is not None:  # it was blocked for their sake, maybe
                 self._tell_all(DependencyLost(self.spec.name, lost), now)
         return self._done(now)
 
@@ -335,7 +335,7 @@ class App:
         missing = dependencies.missing(self.spec.depends_on, self._standings)
         if missing is None:
             self._tell_all(DependenciesMet(self.spec.name), now)
-        elif (lost := self._lost) is not None:
+        elif (lost := self.lost) is not None:
             self._tell_all(DependencyLost(self.spec.name, lost), now)
         else:
             self._tell_all(DependencyAwaited(self.spec.name, missing), now)
@@ -345,7 +345,7 @@ class App:
     def waits_in_vain(self) -> bool:
         """Whether an instance waits for what had been lost before it began to wait."""
         waiting = any(instance.phase is Phase.BLOCKED and instance.demand for instance in self.instances)
-        return waiting and self._lost is not None
+        return waiting and self.lost is not None
 
     @property
     def holding(self) -> bool:
@@ -355,7 +355,7 @@ class App:
     @property
     def standing(self) -> Standing:
         """What this app is to those that depend on it."""
-        lost = self._lost if self.phase is Phase.BLOCKED else None
+        lost = self.lost if self.phase is Phase.BLOCKED else None
         return dependencies.standing(
             self.spec.lifecycle, self.want, self.instances, held=bool(self.held_by), lost=lost
         )
@@ -364,7 +364,7 @@ class App:
 
     def refusal(self, now: float) -> Refusal | None:
         """The verdict on a request that came now, if the app will not wake for it."""
-        if self._closing:
+        if self.closing:
             return _SHUTDOWN
         if self.leaving:
             return _REMOVED
@@ -372,38 +372,19 @@ class App:
             return _DOWN
         if all(instance.phase is Phase.FAILED for instance in self.instances):
             return dependencies.first_retry(self.instances).refusal(now)
-        if self.phase is Phase.BLOCKED and (lost := self._lost) is not None:
+        if self.phase is Phase.BLOCKED and (lost := self.lost) is not None:
             return lost.refusal(now)
         return None
 
-    def objection(self, message: Wish, now: float) -> tuple[str, str] | None:
-        """Why an operator's wish cannot be granted, and what to do instead; None if it can."""
-        name = self.spec.name
-        if self._closing:
-            return "the daemon is shutting down", "ask again once it is up"
-        if self.leaving:
-            return f"{name} is being removed", "`torpor apply` brings it back once it is configured again"
-        if isinstance(message, ScaleRequested):
-            return self._objection_to_scale(message.replicas)
-        if isinstance(message, SleepRequested | StopRequested) and (
-            missed_by := self.held_by - self._spared_by
-        ):
-            needed = f"{name} is needed by {', '.join(sorted(missed_by))}"
-            if isinstance(message, SleepRequested):
-                return needed, "they have to sleep or be stopped first"
-            if not message.force:
-                return needed, f"stop them first, or `torpor stop --force {name}`"
-        if isinstance(message, SleepRequested) and self.want is Want.UP:
-            return f"{name} is always on, it does not sleep", f"`torpor stop {name}` stops it"
-        if isinstance(message, WakeRequested) and (refusal := self.refusal(now)) is not None:
-            lost = self._lost if refusal.reason.cause is Cause.DEPENDENCY else None
-            hint = (
-                f"`torpor start {lost.app}` first"
-                if lost
-                else f"`torpor start {name}` starts it all the same"
-            )
-            return f"{name} will not wake: {refusal.reason}", hint
-        return None
+    @property
+    def missed_by(self) -> set[str]:
+        """Apps that would have to stop without this one."""
+        return self.held_by - self._spared_by
+
+    @property
+    def lost(self) -> Loss | None:
+        """What it needs and cannot get for now."""
+        return dependencies.lost(self.spec.depends_on, self._standings)
 
     @property
     def troubled(self) -> Instance:
@@ -438,8 +419,8 @@ class App:
             generation=max([self._memory.generation, *(i.generation for i in self.instances)]),
             restarts=sum(instance.restarts for instance in self.instances),
             wakes=tuple(self._wakes),
-            completed=() if self._closing else tuple(instance.completed for instance in replicas),
-            failures=() if self._closing else tuple(tuple(instance.failures) for instance in replicas),
+            completed=() if self.closing else tuple(instance.completed for instance in replicas),
+            failures=() if self.closing else tuple(tuple(instance.failures) for instance in replicas),
         )
 
     def snapshot(self, now: float) -> AppSnapshot:
@@ -479,25 +460,10 @@ class App:
         retry = min((left for i in self.instances if (left := i.retry_in(now)) is not None), default=1.0)
         return Refusal(Reason(Cause.WAKE_TIMEOUT, text), retry)
 
-    def _objection_to_scale(self, replicas: int) -> tuple[str, str] | None:
-        name = self.spec.name
-        if not 1 <= replicas <= MOST_REPLICAS:
-            return f"{name} cannot have {replicas} replicas", f"ask for 1 to {MOST_REPLICAS}"
-        if replicas > 1 and self.spec.port is not None:
-            return (
-                f"{name} has the fixed port {self.spec.port}, which only one replica can have",
-                "leave `port` out and let the app listen on $PORT",
-            )
-        return None
-
-    @property
-    def _lost(self) -> Loss | None:
-        return dependencies.lost(self.spec.depends_on, self._standings)
-
     @property
     def _wanted(self) -> bool:
         """Whether a replica that sleeps is to be woken, now that it is one of those that are to be there."""
-        if self._closing or self.leaving or self.want is Want.DOWN:
+        if self.closing or self.leaving or self.want is Want.DOWN:
             return False
         needed = bool(self.held_by) and self.holding
         return self.want is Want.UP or needed or any(i.in_use for i in self.instances if not i.leaving)

@@ -18,6 +18,7 @@ from torpor.core.messages import (
     Wish,
 )
 from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId
+from torpor.core.objections import objection
 from torpor.errors import NotAllowed, unknown_app
 from torpor.providers.base import Output, Provider, Stats
 from torpor.runtime import clock
@@ -117,8 +118,8 @@ class Desk:
         self._shut_down(keep_apps)
 
     def _ask(self, message: Wish) -> None:
-        if (objection := self._find(message.app).objection(message, clock.now())) is not None:
-            text, hint = objection
+        if (found := objection(self._find(message.app), message, clock.now())) is not None:
+            text, hint = found
             raise NotAllowed(text, hint=hint)
         self._engine.post(message)
 
