@@ -44,8 +44,8 @@ SUPERVISORD = {
     "directory": "working_dir", "autostart": "always_on command", "autorestart": "restart", "exitcodes": "exit_codes",
     "startsecs": "readiness", "startretries": "start_limit", "stopsignal": "stop_signal", "stopwaitsecs": "stop_timeout",
     "umask": "umask", "environment": "environment", "numprocs": "replicas", "stdout_logfile_maxbytes": "log",
-    "stdout_logfile_backups": "log", "stdout_logfile": "", "stderr_logfile": "", "redirect_stderr": "", "priority": "",
-    "process_name": "", "numprocs_start": "", "stopasgroup": "", "killasgroup": "", "serverurl": "", "stdout_syslog": "",
+    "stdout_logfile_backups": "log", "stdout_logfile": "", "stderr_logfile": "", "redirect_stderr": "log", "priority": "",
+    "process_name": "", "numprocs_start": "", "stopasgroup": "", "killasgroup": "", "serverurl": "", "stdout_syslog": "log",
     "stdout_events_enabled": "", "stderr_capture_maxbytes": "",
 }  # fmt: skip
 PM_TINY = {

@@ -93,6 +93,12 @@ def test_a_typical_file(tmp_path: Path) -> None:
         ({"stopsignal": "SIGINT"}, {"stop_signal": "INT"}),
         ({"umask": "077"}, {"umask": "077"}),
         ({"stdout_logfile_maxbytes": "50MB"}, {"log": {"max_size": "50M"}}),
+        ({"redirect_stderr": "true", "stderr_logfile": "/x"}, {"log": None}),
+        ({"redirect_stderr": "false"}, {"log": {"stderr": "separate"}}),
+        ({"stdout_logfile": "/a", "stderr_logfile": "/b"}, {"log": {"stderr": "separate"}}),
+        ({"stdout_logfile": "/a", "stderr_logfile": "/a"}, {"log": None}),
+        ({"stdout_syslog": "true", "redirect_stderr": "true"}, {"log": {"forward": "syslog"}}),
+        ({"stdout_logfile": "syslog", "stderr_logfile": "syslog"}, {"log": {"forward": "syslog"}}),
         ({"environment": 'A="1,2",B=\'x y\',C=%(program_name)s'}, {"environment": {"A": "1,2", "B": "x y", "C": "x"}}),
         ({"environment": 'P="a%%b"', "command": "run %(ENV_P)s"}, {"command": "run a%b"}),
         ({"command": "run --home=%(ENV_HOME)s"}, {"command": "run --home=${HOME}"}),
@@ -116,11 +122,17 @@ def test_what_a_setting_becomes(tmp_path: Path, settings: dict[str, str], expect
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"stdout_logfile": "/var/log/x.log"}, "stdout_logfile=/var/log/x.log: Torpor writes"),
+        ({"stdout_logfile": "/var/log/x.log"}, "stdout_logfile=/var/log/x.log: Torpor keeps it in logs/"),
         (
             {"stdout_logfile": "/dev/fd/1", "stdout_logfile_maxbytes": "0"},
             "stdout_logfile=/dev/fd/1: Torpor keeps it",
         ),
+        ({"stderr_syslog": "true"}, "it was stderr alone; here both streams are passed on"),
+        (
+            {"stdout_logfile_backups": "3", "stderr_logfile_backups": "5"},
+            "stderr_logfile_backups=5: stderr goes by the same rules",
+        ),
+        ({"stdout_events_enabled": "true"}, "stdout_events_enabled=true: there are no event listeners"),
         ({"stopwaitsecs": "soon"}, "stopwaitsecs=soon: 'soon' is not a duration"),
         ({"environment": "A=b,C"}, "environment=A=b,C: is not"),
         ({"exitcodes": "0,1"}, ""),
@@ -147,10 +159,33 @@ def test_processes_that_differ_become_apps(tmp_path: Path) -> None:
     assert {"w_08": "run 8008", "w_09": "run 8009"} == {
         name: result.app(name)["command"] for name in result.apps
     }
+    # supervisorctl restart x:*
+    assert ["x", "x"] == [result.app(name)["member_of"] for name in result.apps]
+
+
+def test_an_include_that_matches_nothing_is_told(tmp_path: Path) -> None:
+    """As a missing file is: what it was meant to bring along is not there."""
+    result = imported(tmp_path, "supervisord.conf", "[include]\nfiles = conf.d/*.ini gone.conf\n" + program())
+
+    assert f"[include] {tmp_path}/conf.d/*.ini: matches no file here" in result.comments
+    assert f"[include] {tmp_path}/gone.conf: there is no such file" in result.comments
+
+
+def test_a_program_has_its_groups(tmp_path: Path) -> None:
+    """Also two of them, and one whose name Torpor would not take."""
+    groups = "[group:back]\nprograms=x\n[group:My Group]\nprograms=x, y\n"
+    result = imported(tmp_path, "supervisord.conf", program() + "[program:y]\ncommand=y\n" + groups)
+
+    assert (["back", "my-group"], "my-group") == tuple(result.app(name)["member_of"] for name in result.apps)
+    assert "[group:My Group]: names of groups are like those of apps" in result.comments
+    assert {"back": {"x"}, "my-group": {"x", "y"}} == {
+        group: {app.name for app in result.settings.apps if group in app.groups}
+        for group in ("back", "my-group")
+    }
 
 
 def test_groups_and_priorities_are_hints(tmp_path: Path) -> None:
-    """A group is told to its programs, and a priority with what it came after."""
+    """The programs of a group know it; a priority is told with what it came after."""
     text = """
 [program:api]
 command=/bin/true
@@ -166,7 +201,7 @@ priority=5
     )
 
     assert "priority=1000: it was started after api, db; if it needs one of them, say so" in result.comments
-    assert 2 == result.comments.count("[group:back]: Torpor has no such groups")
+    assert ["back", "back", None] == [result.app(name).get("member_of") for name in result.apps]
     assert "[group:back] programs=gone: there is no such program" in result.comments
     assert "[group:back] priority=5" in result.comments
 

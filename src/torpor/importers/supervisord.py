@@ -53,7 +53,7 @@ class _Reader:
         for section in self._sections.values():
             kind, _, name = section.name.partition(":")
             if kind == "program" and name.strip():
-                made = Program(section, name.strip(), groups.get(name.strip()), self._around).apps()
+                made = Program(section, name.strip(), groups.get(name.strip(), []), self._around).apps()
                 for app in made:
                     priorities[app.name] = _priority(section)
                 apps += made
@@ -73,6 +73,8 @@ class _Reader:
         for pattern in self._around.expansion(include).now(claims.text("files")).split():
             full = os.path.join(os.path.dirname(os.path.abspath(self._file)), pattern)
             found = sorted(glob.glob(full)) if glob.has_magic(full) else [full]
+            if not found:
+                self._draft.notes.append(f"[include] {full}: matches no file here")
             for file in found:
                 if not os.path.isfile(file):
                     self._draft.notes.append(f"[include] {file}: there is no such file")
@@ -83,15 +85,16 @@ class _Reader:
         claims.close()
         self._draft.notes += [f"[include] {note}" for note in claims.app.notes]
 
-    def _groups(self) -> dict[str, Section]:
-        """By program, the group that it is in."""
-        found: dict[str, Section] = {}
+    def _groups(self) -> dict[str, list[str]]:
+        """By program, the groups that it is in."""
+        found: dict[str, list[str]] = {}
         for section in self._sections.values():
             if section.name.startswith("group:"):
                 programs = [
                     one.strip() for one in section.settings.get("programs", "").split(",") if one.strip()
                 ]
-                found.update(dict.fromkeys(programs, section))
+                for one in dict.fromkeys(programs):
+                    found.setdefault(one, []).append(section.name.partition(":")[2].strip())
                 others = [f"{name}={value}" for name, value in section.settings.items() if name != "programs"]
                 if others:
                     why = "order of start and stop only; say what needs what with depends_on"
@@ -183,7 +186,7 @@ _DAEMON = {
     "childlogdir": "apps' logs lie in Torpor's state directory ($TORPOR_HOME)",
     "minfds": "an app says what it needs itself: rlimits: {nofile: N}",
     "minprocs": "an app says what it needs itself: rlimits: {nproc: N}",
-    "nocleanup": "Torpor never removes a log that an app has written",
+    "nocleanup": "logs outlive restarts of app and daemon; `log` says how much of them is kept",
     "strip_ansi": "Torpor keeps what apps write, byte for byte",
     "identifier": "Torpor needs no name for itself",
 }

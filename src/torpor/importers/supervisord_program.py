@@ -16,25 +16,16 @@ from torpor.importers.commands import shlex_command
 from torpor.importers.draft import AppDraft, Verbatim
 from torpor.importers.expansion import REPLICA, Expansion
 from torpor.importers.ini import Section
+from torpor.importers.names import fit_name
 from torpor.importers.place import Place
+from torpor.importers.supervisord_log import LOG_WORDS, carry_log
 from torpor.importers.values import number, whether
 
 MOST_COPIES = 100
 """As many instances as Torpor runs of an app; of more processes only these are carried over."""
 
-_OWN_LOG = "Torpor writes an app's output, both streams together, to a log of its own; see `torpor logs`"
 WORDS = {
-    "stdout_logfile": _OWN_LOG,
-    "stderr_logfile": _OWN_LOG,
-    "redirect_stderr": "the streams are always together in Torpor's log, in the order in which they were written",
-    "stderr_logfile_maxbytes": "both streams are in one log, which `log` limits",
-    "stderr_logfile_backups": "both streams are in one log, which `log` limits",
-    "stdout_capture_maxbytes": "Torpor has no capture mode; an app that has something to say uses sd_notify",
-    "stderr_capture_maxbytes": "Torpor has no capture mode; an app that has something to say uses sd_notify",
-    "stdout_events_enabled": "there are no event listeners; `torpor events --json` tells what happens",
-    "stderr_events_enabled": "there are no event listeners; `torpor events --json` tells what happens",
-    "stdout_syslog": "Torpor does not write to syslog; `torpor logs -f --json` can be piped into logger",
-    "stderr_syslog": "Torpor does not write to syslog; `torpor logs -f --json` can be piped into logger",
+    **LOG_WORDS,
     "serverurl": "apps that ask supervisord over XML-RPC have to use `torpor` with --json instead",
 }
 """Settings of a program that are never carried over."""
@@ -64,10 +55,10 @@ class Surroundings:
 class Program:
     """One `[program:x]`, which becomes one app, replicas of one, or several apps."""
 
-    def __init__(self, section: Section, name: str, group: Section | None, around: Surroundings) -> None:
+    def __init__(self, section: Section, name: str, groups: list[str], around: Surroundings) -> None:
         self._section = section
         self._name = name
-        self._group = group
+        self._groups = groups
         self._around = around
 
     def apps(self) -> list[AppDraft]:
@@ -101,6 +92,9 @@ class Program:
             except ValueError:
                 name = f"{self._name}_{num}"
             app = self._app(name, num, count)
+            if not self._groups:
+                # Processes of one program are a group of its name.
+                app.put("member_of", fit_name(self._name))
             if apps:
                 # Said once, above the first of them.
                 app.notes, app.same = [f"what is said above {apps[0].name}"], []
@@ -111,7 +105,7 @@ class Program:
 
     @property
     def _group_name(self) -> str:
-        return self._group.name.partition(":")[2] if self._group is not None else self._name
+        return self._groups[0] if self._groups else self._name
 
     def _count(self, expansion: Expansion, key: str, otherwise: int) -> int:
         text = self._section.settings.get(key)
@@ -138,14 +132,19 @@ class Program:
         claims.carry("user", "user", lambda text: expansion.now(text).strip())
         self._copies(claims, count, replicas=replicas)
         _carry_life(claims, expansion)
-        _carry_log(claims, expansion)
-        if self._group is not None:
-            app.notes.append(
-                f"[{self._group.name}]: Torpor has no such groups; name the apps together, e.g. "
-                "`torpor restart a b`, or by a quoted glob"
-            )
+        carry_log(claims, expansion)
+        self._carry_groups(app)
         claims.close()
         return app
+
+    def _carry_groups(self, app: AppDraft) -> None:
+        names = list(dict.fromkeys(map(fit_name, self._groups)))
+        if names:
+            odd = [group for group in self._groups if fit_name(group) != group]
+            remark = (
+                f"[group:{'], [group:'.join(odd)}]: names of groups are like those of apps" if odd else None
+            )
+            app.put("member_of", names if len(names) > 1 else names[0], remark)
 
     def _working_dir(self, expansion: Expansion, text: str) -> str:
         directory = expansion.text(text)
@@ -276,28 +275,3 @@ def umask(text: str) -> str:
     if not re.fullmatch(r"0?[0-7]{1,3}", text.strip()):
         raise ValueError("is no octal number of up to three digits")
     return text.strip()
-
-
-def _carry_log(claims: Claims, expansion: Expansion) -> None:
-    """Where the output goes, and how much of it is kept."""
-    for stream in ("stdout", "stderr"):
-        target = claims.text(f"{stream}_logfile").strip()
-        if target.upper() == "AUTO":
-            claims.same(f"{stream}_logfile")
-        elif target.startswith(("/dev/std", "/dev/fd/", "/proc/self/fd/")):
-            claims.leave(f"{stream}_logfile", "Torpor keeps it in the app's log; `torpor logs -f` shows it")
-        elif target.upper() in {"NONE", "OFF"}:
-            claims.leave(f"{stream}_logfile", "Torpor always keeps some output; let `log` keep little")
-    if claims.text("redirect_stderr").strip().lower() in {"true", "yes", "1", "on"}:
-        claims.same("redirect_stderr")
-    for stream in ("stdout", "stderr"):
-        for what in ("events_enabled", "syslog"):
-            if claims.text(f"{stream}_{what}").strip().lower() in {"false", "no", "0", "off"}:
-                claims.same(f"{stream}_{what}")
-        if claims.text(f"{stream}_capture_maxbytes").strip() in {"0", "0MB", "0KB"}:
-            claims.same(f"{stream}_capture_maxbytes")
-    largest = claims.text("stdout_logfile_maxbytes").strip()
-    if largest and set(largest.rstrip("KMGBkmgb")) <= {"0"}:
-        claims.leave("stdout_logfile_maxbytes", "Torpor's logs always have a limit; see `log`")
-    claims.carry("stdout_logfile_maxbytes", "log.max_size", lambda one: amounts.size(expansion.now(one)))
-    claims.carry("stdout_logfile_backups", "log.keep", lambda one: number(0, 1000)(expansion.now(one)))
