@@ -72,7 +72,8 @@ SYSTEMD = {
     "KillSignal": "stop_signal", "WorkingDirectory": "working_dir", "Environment": "environment", "EnvironmentFile": "env_file",
     "UMask": "umask", "LimitCORE": "rlimits", "LimitCPU": "rlimits", "MemoryMax": "memory_max", "CPUQuota": "cpus",
     "TasksMax": "pids_max", "PrivateTmp": "private_tmp", "NoNewPrivileges": "no_new_privileges", "ProtectSystem": "read_only",
-    "CapabilityBoundingSet": "capabilities", "Requires": "", "After": "", "Wants": "", "DynamicUser": "", "StandardOutput": "",
+    "CapabilityBoundingSet": "capabilities", "Requires": "", "After": "", "Wants": "", "DynamicUser": "", "StandardOutput": "log",
+    "StandardError": "log", "SyslogIdentifier": "", "PartOf": "member_of",
     "StandardInput": "stdin tty", "Description": "", "WantedBy": "", "RuntimeMaxSec": "", "ConditionPathExists": "",
 }  # fmt: skip
 COMPOSE = {

@@ -113,6 +113,11 @@ def test_a_typical_unit(tmp_path: Path) -> None:
         (("OOMScoreAdjust=500", "Nice=5"), {"oom_score_adj": "500", "nice": "5"}),
         (("TimeoutSec=3min",), {"start_timeout": "3m", "stop_timeout": "3m"}),
         (("StandardInput=file:/dev/null",), {"stdin": "/dev/null"}),
+        (("StandardOutput=journal",), {"log": {"forward": "journald"}}),
+        (("StandardOutput=syslog", "StandardError=inherit", "SyslogIdentifier=x"), {"log": {"forward": "syslog"}}),
+        (("StandardOutput=append:/a", "StandardError=append:/b"), {"log": {"stderr": "separate"}}),
+        (("StandardOutput=append:/a", "StandardError=append:/a"), {"log": None}),
+        (("StandardOutput=null", "StandardError=journal"), {"log": {"forward": "journald"}}),
         (("PassEnvironment=HOME NOT_THERE",), {"environment": {"HOME": None}}),
     ],
 )  # fmt: skip
@@ -137,6 +142,19 @@ def test_what_a_setting_becomes(tmp_path: Path, lines: tuple[str, ...], expected
         (
             ("ExecStopPost=/bin/sh -c 'echo $SERVICE_RESULT'",),
             "$SERVICE_RESULT is systemd's; post_stop finds",
+        ),
+        (
+            ("StandardError=journal", "StandardOutput=null"),
+            "it was stderr alone; here both streams are passed on",
+        ),
+        (("StandardOutput=journal+console",), "StandardOutput=journal+console: to journald it goes"),
+        (("StandardOutput=append:/a",), "StandardOutput=append:/a: Torpor keeps it in logs/"),
+        (("StandardOutput=socket",), "StandardOutput=socket: Torpor keeps output in its log"),
+        (("SyslogIdentifier=y", "StandardOutput=journal"), "SyslogIdentifier=y: lines that"),
+        (("LogRateLimitBurst=9",), "LogRateLimitBurst=9: Torpor keeps every line"),
+        (
+            ("ExecStartPre=/bin/a", "ExecStartPre=+/bin/b", "ExecStartPre=/bin/c"),
+            "ExecStartPre=+/bin/b: `+` and `!` run it",
         ),
         (("KillMode=process",), "KillMode=process: Torpor ends all of an app's processes"),
         (("Nice=",), "Needs no setting: Nice="),
@@ -182,6 +200,45 @@ def test_drop_ins_have_the_last_word(tmp_path: Path) -> None:
     app = imported(tmp_path, "x.service", service("Nice=1")).app("x")
 
     assert ("/bin/echo two", "3") == (app["command"], app["nice"])
+
+
+def test_drop_ins_of_several_units(tmp_path: Path) -> None:
+    """Those for all services and for a common beginning are read too; the nearer one of a name counts."""
+    for folder, name, line in (
+        ("service.d", "10.conf", "Nice=1"),
+        ("a-.service.d", "10.conf", "Nice=2"),
+        ("a-b-.service.d", "20.conf", "UMask=077"),
+        ("a-b.service.d", "30.conf", "UMask=027"),
+        ("service.d", "90.conf", "OOMScoreAdjust=9"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(f"[Service]\n{line}\n")
+    app = imported(tmp_path, "a-b-c.service", service()).app("a-b-c")
+
+    assert ("2", "077", "9") == (app["nice"], app["umask"], app["oom_score_adj"])
+
+
+def test_an_instance_has_the_drop_ins_of_its_template(tmp_path: Path) -> None:
+    """Its own count more."""
+    for folder, line in (
+        ("a-@.service.d", "Nice=1\nUMask=077"),
+        ("a-b@.service.d", "Nice=2\nOOMScoreAdjust=9"),
+        ("a-b@i.service.d", "Nice=3"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.conf").write_text(f"[Service]\n{line}\n")
+    app = imported(tmp_path, "a-b@i.service", service()).app("a-b-i")
+
+    assert ("3", "9", "077") == (app["nice"], app["oom_score_adj"], app["umask"])
+
+
+def test_parts_of_a_target_are_a_group(tmp_path: Path) -> None:
+    """It is a handle on all of them; what is part of a service is told."""
+    result = imported(tmp_path, "x.service", service(unit="PartOf=shop.target"))
+    assert "shop" == result.app("x")["member_of"]
+
+    told = imported(tmp_path, "x.service", service(unit="PartOf=shop.target db.service"))
+    assert "PartOf=shop.target db.service: Torpor knows no such relation" in told.comments
 
 
 def test_templates_need_an_instance(tmp_path: Path) -> None:

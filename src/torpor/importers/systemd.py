@@ -11,12 +11,14 @@ from collections.abc import Callable
 from torpor.config.env_file import parse_env_file
 from torpor.importers import amounts
 from torpor.importers.claims import Claims
-from torpor.importers.draft import STAY_AWAKE, AppDraft, FileDraft, Need
+from torpor.importers.draft import STAY_AWAKE, AppDraft, FileDraft
 from torpor.importers.place import Place, read_text
 from torpor.importers.unit_attributes import carry_attributes
 from torpor.importers.unit_commands import Line, hook, main_command, odd_prefixes, odd_variables, parse_lines
 from torpor.importers.unit_file import Unit, read_unit, specifiers, split_words
 from torpor.importers.unit_life import FOREVER, carry_life
+from torpor.importers.unit_log import carry_output
+from torpor.importers.unit_needs import carry_needs, carry_parts
 from torpor.importers.unit_words import unit_words
 from torpor.importers.values import Said, Value, shown
 
@@ -30,7 +32,6 @@ _HOOKS = {
     "ExecStop": "stop_command",
     "ExecStopPost": "post_stop",
 }
-_NEEDS = ("Requires", "BindsTo", "Requisite", "Wants", "After")
 
 
 def read_units(files: list[str], place: Place, draft: FileDraft) -> list[list[AppDraft]]:
@@ -98,7 +99,9 @@ class _Service:
         self._carry_commands()
         self._carry_environment()
         self._carry_directory()
-        self._carry_needs()
+        carry_needs(claims, self._unit_names, self._known)
+        carry_parts(claims, self._unit_names)
+        carry_output(claims, self._values)
         carry_life(claims, self._unit, self._values, self._one)
         carry_attributes(claims, self._values, self._one)
 
@@ -162,15 +165,19 @@ class _Service:
         self._carry_reload()
 
     def _lines(self, name: str) -> list[Line]:
-        try:
-            lines = parse_lines(self._values(name), self._fill)
-        except ValueError as error:
-            self._claims.leave(name, str(error))
-            return []
-        self.app.notes += [
-            f"{name}={shown(self._values(name)[0])}: {odd}"
-            for odd in [*odd_prefixes(lines), *odd_variables(lines)]
-        ]
+        lines: list[Line] = []
+        notes: list[str] = []
+        for value in self._values(name):
+            try:
+                found = parse_lines(value, self._fill)
+            except ValueError as error:
+                self._claims.leave(name, str(error))
+                return []
+            notes += [
+                f"{name}={shown(value)}: {odd}" for odd in [*odd_prefixes(found), *odd_variables(found)]
+            ]
+            lines += found
+        self.app.notes += notes
         return lines
 
     def _hook_timeout(self, name: str) -> str | None:
@@ -304,38 +311,6 @@ class _Service:
             return text
 
     # --- others ---
-
-    def _carry_needs(self) -> None:
-        named = {kind: self._unit_names(kind) for kind in _NEEDS}
-        strong = {name for kind in ("Requires", "BindsTo", "Requisite") for name in named[kind]}
-        after, wants = set(named["After"]), set(named["Wants"])
-        for kind in _NEEDS:
-            if kind not in self._claims:
-                continue
-            outside = [name for name in named[kind] if self._known(name) is None]
-            if outside:
-                self.app.notes.append(
-                    f"{kind}={' '.join(outside)}: not among the units that are imported; if Torpor runs it, name it in depends_on"
-                )
-            self._claims.settle(kind)
-        for name in dict.fromkeys(name for kind in _NEEDS for name in named[kind]):
-            other = self._known(name)
-            if other is None:
-                continue
-            if name in strong or name in wants:
-                once = other.last("Type") == "oneshot"
-                condition = (
-                    "started" if name not in after else "completed_successfully" if once else "healthy"
-                )
-                optional = name not in strong
-                kinds = " ".join(kind for kind in _NEEDS if name in named[kind])
-                self.app.needs.append(Need(other.name.rstrip("@"), condition, optional, f"{kinds}={name}"))
-                if optional and name in after:
-                    self.app.notes.append(
-                        f"After={name}: what is only wanted is not waited for; without `optional` it would be"
-                    )
-            else:
-                self.app.notes.append(f"After={name}: order only; if it needs it, say so with depends_on")
 
     def _unit_names(self, kind: str) -> list[str]:
         return [self._fill_or(name) for value in self._values(kind) for name in value.split()]

@@ -53,18 +53,17 @@ class Line:
         return " ".join([shlex.quote(first), *map(_shell_word, rest)])
 
 
-def parse_lines(values: list[str], fill: Callable[[str], str]) -> list[Line]:
-    """The commands of a setting; ` ; ` stands between two on one line.  Raises `ValueError`."""
+def parse_lines(value: str, fill: Callable[[str], str]) -> list[Line]:
+    """The commands of a value; ` ; ` stands between two.  Raises `ValueError`."""
     lines: list[Line] = []
-    for value in values:
-        part: list[str] = []
-        for word in [*split_words(value.replace(" \\; ", " '\\\\;' ")), ";"]:
-            if word != ";":
-                part.append(";" if word == "\\;" else word)
-                continue
-            if part:
-                lines.append(_line(part, fill))
-            part = []
+    part: list[str] = []
+    for word in [*split_words(value.replace(" \\; ", " '\\\\;' ")), ";"]:
+        if word != ";":
+            part.append(";" if word == "\\;" else word)
+            continue
+        if part:
+            lines.append(_line(part, fill))
+        part = []
     return lines
 
 

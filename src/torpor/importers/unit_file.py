@@ -62,22 +62,31 @@ class Unit:
 
 
 def read_unit(file: str) -> Unit:
-    """The unit with what `NAME.service.d/*.conf` beside it says.  Raises `CannotImport`."""
+    """The unit with what the drop-ins beside it say.  Raises `CannotImport`."""
     unit = Unit(file)
-    folders = [f"{file}.d"]
-    if unit.instance:
-        folders.insert(0, os.path.join(os.path.dirname(file), f"{unit.prefix}@.service.d"))
     _parse(read_text(file), file, unit)
     found = {
         os.path.basename(each): each
-        for folder in folders
-        for each in sorted(glob.glob(os.path.join(glob.escape(folder), "*.conf")))
+        for folder in _drop_in_folders(unit)
+        for each in glob.glob(os.path.join(glob.escape(os.path.dirname(file)), glob.escape(folder), "*.conf"))
     }
     for name in sorted(found):
         _parse(read_text(found[name]), found[name], unit)
     if "Service" not in unit.sections:
         raise CannotImport(f"{file}: has no [Service] section", hint="Only .service units can be imported.")
     return unit
+
+
+def _drop_in_folders(unit: Unit) -> list[str]:
+    """Where drop-ins lie: those of all services first, those of the unit itself last.
+
+    Of two files of one name the later one counts, as with systemd: `service.d`, then for a-b-c.service `a-.service.d`,
+    `a-b-.service.d` and `a-b-c.service.d`; an instance has those of its template before its own.
+    """
+    *parts, _ = unit.prefix.split("-")
+    prefixes = [*("-".join(parts[: at + 1]) + "-" for at in range(len(parts))), unit.prefix]
+    kinds = [""] if unit.instance is None else ["@", *([f"@{unit.instance}"] if unit.instance else [])]
+    return ["service.d", *(f"{prefix}{kind}.service.d" for prefix in prefixes for kind in kinds)]
 
 
 def _parse(text: str, file: str, unit: Unit) -> None:

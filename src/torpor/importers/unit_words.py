@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from torpor.importers.unit_log import LOG_WORDS
+
 _BOOT = "Torpor's own unit says when Torpor is started; put it there"
 _ORDER = "order only; an app that needs another one says so with depends_on"
 _SANDBOX = "Torpor's sandbox has read_only, private_tmp, no_new_privileges and capabilities only"
 _CGROUP = "Torpor limits memory_max, cpus and pids_max only"
 _DIRECTORY = "Torpor makes no directories; make it yourself, or in pre_start"
-_LOG = "Torpor writes an app's output, both streams together, to a log of its own; see `torpor logs`"
-_JOB = "Torpor knows no such relation; see depends_on"
+_JOB = "Torpor knows no such relation; see depends_on and member_of"
 _CONDITION = "Torpor starts an app whatever the machine is like; test it in pre_start"
 _CREDENTIAL = "Torpor passes no credentials; use env_file with the rights that it needs"
 _SCHEDULING = "Torpor sets `nice` only; put chrt or ionice before the command"
@@ -27,9 +28,7 @@ UNIT_WORDS = {
     "SourcePath": "only a note of who wrote the file",
     **dict.fromkeys(("StartLimitAction", "FailureAction", "SuccessAction", "RebootArgument", "FailureActionExitStatus"),
                     "Torpor reboots by on_start_timeout and on_watchdog only, where allow_reboot is true"),
-    **dict.fromkeys(("StandardOutput", "StandardError", "SyslogIdentifier", "SyslogFacility", "SyslogLevel",
-                     "SyslogLevelPrefix", "LogLevelMax", "LogRateLimitIntervalSec", "LogRateLimitBurst", "LogNamespace",
-                     "LogExtraFields"), _LOG),
+    **LOG_WORDS,
     **dict.fromkeys(("RuntimeDirectory", "StateDirectory", "CacheDirectory", "LogsDirectory", "ConfigurationDirectory",
                      "RuntimeDirectoryMode", "StateDirectoryMode", "CacheDirectoryMode", "LogsDirectoryMode",
                      "ConfigurationDirectoryMode", "RuntimeDirectoryPreserve"), _DIRECTORY),
