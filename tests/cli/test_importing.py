@@ -90,6 +90,17 @@ def test_a_format_can_be_said(tmp_path: Path) -> None:
     assert (0, True) == (result.returncode, result.stdout.endswith("apps: {}\n"))
 
 
+def test_one_of_several_environments_is_chosen(tmp_path: Path) -> None:
+    """As with `pm2 start --env`; one that nobody has is a warning."""
+    file = tmp_path / "ecosystem.json"
+    file.write_text('{"apps": [{"script": "x.js", "env": {"A": "1"}, "env_live": {"A": "2"}}]}')
+    result = torpor(tmp_path / "s", "import", str(file), "--env", "live")
+    other = torpor(tmp_path / "s", "import", str(file), "--env", "gone")
+
+    assert (0, True) == (result.returncode, 'A: "2"' in result.stdout)
+    assert (0, True) == (other.returncode, f"torpor: {file}: no app has env_gone\n" in other.stderr)
+
+
 def test_what_the_machine_lacks_is_told_with_its_line(tmp_path: Path) -> None:
     """The result is there all the same."""
     (tmp_path / "supervisord.conf").write_text("[program:x]\ncommand=x\ndirectory=/not/there\n")

@@ -52,6 +52,7 @@ def imported(
     text: str,
     *more: str,
     format: str | None = None,
+    chosen: str | None = None,
     environ: Mapping[str, str] = HERE,
 ) -> Result:
     """The file `name` with `text` (and files that lie there already), imported; what comes out must be valid."""
@@ -60,7 +61,7 @@ def imported(
     file.write_text(text, encoding="utf-8")
     target = folder / "torpor.yaml"
     files = [str(file), *(str(folder / each) for each in more)]
-    found = import_files(files, str(target), format=format, environ=environ)
+    found = import_files(files, str(target), format=format, chosen=chosen, environ=environ)
     assert [] == found.problems, found.text
     target.write_text(found.text, encoding="utf-8")
     return Result(found.text, load(target, environ), found.warnings, found.left)

@@ -60,8 +60,9 @@ PM2 = {
     "exec_mode": "", "env": "environment", "env_production": "", "autorestart": "restart", "autostart": "always_on command",
     "stop_exit_codes": "exit_codes", "restart_delay": "backoff", "exp_backoff_restart_delay": "backoff",
     "min_uptime": "stable_after", "max_restarts": "start_limit", "max_memory_restart": "memory_max",
-    "kill_timeout": "stop_timeout", "kill_signal": "stop_signal", "instance_var": "environment", "watch": "", "time": "",
-    "cron_restart": "", "wait_ready": "", "listen_timeout": "", "error_file": "", "namespace": "", "treekill": "",
+    "kill_timeout": "stop_timeout", "kill_signal": "stop_signal", "instance_var": "environment", "watch": "", "time": "log",
+    "log_date_format": "log", "out_file": "", "merge_logs": "",
+    "cron_restart": "", "wait_ready": "", "listen_timeout": "", "error_file": "", "namespace": "member_of", "treekill": "",
 }  # fmt: skip
 SYSTEMD = {
     "Type": "readiness restart", "ExecStartPre": "pre_start", "ExecStartPost": "post_start", "ExecStop": "stop_command",

@@ -140,6 +140,12 @@ def test_javascript_without_node_says_what_to_do(tmp_path: Path, monkeypatch: py
         ({"kill_timeout": "1600"}, {"stop_timeout": "1s600ms"}),
         ({"instances": 3}, {"replicas": "3"}),
         ({"uid": "root", "gid": 0}, {"user": "root", "group": "0"}),
+        ({"time": True}, {"log": {"timestamps": "true"}}),
+        ({"log_date_format": "YYYY-MM-DD HH:mm Z"}, {"log": {"timestamps": "true"}}),
+        ({"out_file": "a.log", "error_file": "b.log"}, {"log": {"stderr": "separate"}}),
+        ({"out_file": "a.log", "error_file": "a.log", "merge_logs": True}, {"log": None}),
+        ({"namespace": "Shop"}, {"member_of": "shop"}),
+        ({"namespace": "default"}, {"member_of": None}),
         ({"env": {"A": 1, "B": True}}, {"environment": {"A": "1", "B": "true"}}),
     ],
 )
@@ -148,6 +154,31 @@ def test_what_a_setting_becomes(tmp_path: Path, settings: dict[str, Any], expect
     found = app(tmp_path, **settings)
 
     assert expected == {key: found.get(key) for key in expected}
+
+
+def test_the_environment_of_a_name(tmp_path: Path) -> None:
+    """`--env NAME` takes env_NAME over `env`; of the others only the names are told."""
+    entry = {
+        "script": "x.js",
+        "env": {"A": "1", "B": "1"},
+        "env_production": {"B": "2"},
+        "env_test": {"C": "secret"},
+    }
+    text = json.dumps({"apps": [{"name": "x", **entry}]})
+    result = imported(tmp_path, "ecosystem.json", text, chosen="production")
+
+    assert {"A": "1", "B": "2"} == result.app("x")["environment"]
+    assert "env_test: {C}: `torpor import --env test` takes them" in result.comments
+    assert "secret" not in result.text
+
+
+def test_an_environment_that_nobody_has_is_told(tmp_path: Path) -> None:
+    """As PM2 does; other managers' files have none at all."""
+    result = imported(tmp_path, "ecosystem.json", '{"apps": [{"script": "x.js"}]}', chosen="gone")
+    assert f"{tmp_path}/ecosystem.json: no app has env_gone" in result.warnings
+
+    other = imported(tmp_path, "Procfile", "web: x\n", chosen="gone")
+    assert ["--env gone: only PM2's files have several environments"] == other.warnings
 
 
 @pytest.mark.parametrize(
@@ -172,7 +203,7 @@ def test_the_names_of_the_file_are_told(tmp_path: Path) -> None:
     )
     comments = imported(tmp_path, "ecosystem.json", text).comments
 
-    for told in ("error: a: Torpor writes", "err_file: b:", "max_memory: ?: '?' is not a size"):
+    for told in ("error: a: Torpor keeps it in logs/", "err_file: b:", "max_memory: ?: '?' is not a size"):
         assert told in comments
 
 

@@ -24,9 +24,17 @@ NAMES = ("supervisord", "pm2", "pm_tiny", "procfile", "systemd", "compose")
     metavar="FORMAT",
     help="Whose files they are, where name and content do not tell: supervisord, pm2, pm_tiny, procfile, systemd, compose.",
 )
+@click.option(
+    "--env",
+    "chosen",
+    metavar="NAME",
+    help="Take the variables of `env_NAME` too, as PM2 does with its --env.",
+)
 @click.option("-o", "--output", metavar="FILE", help="Write to this file instead of to stdout.")
 @click.option("--force", is_flag=True, help="Overwrite the file of -o.")
-def import_files(files: tuple[str, ...], format_name: str | None, output: str | None, force: bool) -> int:
+def import_files(
+    files: tuple[str, ...], format_name: str | None, chosen: str | None, output: str | None, force: bool
+) -> int:
     """Turn other managers' files into a torpor.yaml.
 
     Knows supervisord.conf, PM2 ecosystem files, pm_tiny's prog.yaml and prog.cfg, Procfiles, systemd .service units and
@@ -40,7 +48,7 @@ def import_files(files: tuple[str, ...], format_name: str | None, output: str | 
         return FAILED
     from torpor.importers.formats import import_files as convert  # noqa: PLC0415  # with parsers behind it
 
-    found = convert(files, output or "torpor.yaml", format=format_name)
+    found = convert(files, output or "torpor.yaml", format=format_name, chosen=chosen)
     if output is None:
         sys.stdout.write(found.text)
         sys.stdout.flush()

@@ -60,17 +60,24 @@ class Imported:
 
 
 def import_files(
-    files: Sequence[str], target: str, *, format: str | None = None, environ: Mapping[str, str] = os.environ
+    files: Sequence[str],
+    target: str,
+    *,
+    format: str | None = None,
+    chosen: str | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Imported:
-    """The torpor.yaml that says what the files say, to be written to `target`.
+    """The torpor.yaml that says what the files say, to be written to `target`; `chosen` is PM2's `--env`.
 
     Raises `CannotImport` where a file cannot be read or understood.
     """
     draft = FileDraft(single=len(files) == 1)
-    place = Place(os.path.dirname(os.path.abspath(target)), environ)
+    place = Place(os.path.dirname(os.path.abspath(target)), environ, chosen)
     by_format: dict[str, list[str]] = {}
     for file in files:
         by_format.setdefault(format or recognise(file), []).append(file)
+    if chosen is not None and "pm2" not in by_format:
+        draft.warnings.append(f"--env {chosen}: only PM2's files have several environments")
     scopes: list[list[AppDraft]] = []
     for name, named in by_format.items():
         module, _, reader = FORMATS[name].partition(":")

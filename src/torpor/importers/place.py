@@ -20,6 +20,8 @@ class Place:
     base: str
     """The directory of the file that is written; its relative paths begin there."""
     environ: Mapping[str, str]
+    chosen: str | None = None
+    """Which of several environments is meant, where a file has them: PM2's `--env`."""
 
     def path(self, file: str, path: str) -> str:
         """`path`, which `file` names, as the written file has to name it."""

@@ -15,6 +15,7 @@ from torpor.importers.draft import STAY_AWAKE, AppDraft, FileDraft, Verbatim
 from torpor.importers.javascript import from_javascript
 from torpor.importers.names import fit_name
 from torpor.importers.place import Place, read_text
+from torpor.importers.pm2_log import LOG_WORDS, carry_log
 from torpor.importers.values import Map, Value, from_json, from_yaml, number, shown, text, texts, whether
 
 INTRO = (
@@ -33,17 +34,14 @@ _ALIASES = {
 }  # fmt: skip
 """Other names that PM2 takes for a setting."""
 
-_OWN_LOG = "Torpor writes an app's output, both streams together, to a log of its own; see `torpor logs`"
 _NO_WATCH = "Torpor does not watch files; let a tool like watchexec call `torpor restart`"
 WORDS = {
-    **dict.fromkeys(("error_file", "out_file", "log_file", "merge_logs", "disable_logs", "pid_file"), _OWN_LOG),
-    **dict.fromkeys(("log_date_format", "time", "log_type"), "Torpor keeps output byte for byte, and has the times beside it"),
+    **LOG_WORDS,
     **dict.fromkeys(("watch", "watch_delay", "ignore_watch", "watch_options"), _NO_WATCH),
     "cron_restart": "Torpor has no schedule; let cron call `torpor restart`",
     "wait_ready": "process.send('ready') is PM2's; say READY=1 by sd_notify and write readiness: {notify: true}",
     "listen_timeout": "with `readiness`, start_timeout is the limit of a start",
     "shutdown_with_message": "Torpor asks by stop_signal; listen for it instead of process.on('message')",
-    "namespace": "Torpor has no namespaces; give the names of such apps a common beginning, and use a quoted glob",
     "source_map_support": "let node do it: node --enable-source-maps",
     "filter_env": "Torpor hands no environment on but search path and language; list in `environment` what is needed",
     "instance_var": "the number of a replica is in $TORPOR_REPLICA",
@@ -74,6 +72,10 @@ def _read(file: str, place: Place, draft: FileDraft) -> list[AppDraft]:
         if not isinstance(entry, dict):
             raise CannotImport(f"{file}: app {position} is no map, but {shown(entry)!r}")
         apps.append(_App(entry, file, position, place).app)
+    if place.chosen is not None and not any(
+        isinstance(entry, dict) and f"env_{place.chosen}" in entry for entry in entries
+    ):
+        draft.warnings.append(f"{file}: no app has env_{place.chosen}")
     for name, rest in top.items():
         if name != "apps":
             why = "Torpor does not deploy" if name == "deploy" else "Torpor has nothing of the kind"
@@ -120,7 +122,7 @@ class _App:
 
     def _words(self, named: dict[str, Value]) -> dict[str, str]:
         chosen = {
-            name: f"the variables of `--env {name[4:]}`; put those that you want into `environment`"
+            name: f"`torpor import --env {name[4:]}` takes them into `environment`"
             for name in named
             if name.startswith("env_")
         }
@@ -152,22 +154,22 @@ class _App:
         )
         claims.carry("user", "user", text)
         claims.carry("gid", "group", text)
-        claims.carry("log_max_size", "log.max_size", amounts.size)
+        if claims.text("namespace") == "default":
+            claims.same("namespace")
+        claims.carry("namespace", "member_of", lambda one: fit_name(text(one)))
         for name in (
             "watch",
             "wait_ready",
             "vizion",
-            "time",
             "source_map_support",
-            "disable_logs",
             "shutdown_with_message",
             "force",
-            "merge_logs",
             "automation",
             "pmx",
         ):
             if claims.text(name) == "false":
                 claims.same(name)
+        carry_log(claims)
 
     def _carry_command(self) -> None:
         claims = self._claims
@@ -215,26 +217,26 @@ class _App:
         return [f"./{script}" if "/" not in script and os.path.isfile(path) else script]
 
     def _carry_environment(self) -> None:
+        """`env`, and over it `env_NAME` where that NAME was asked for."""
         claims = self._claims
-        for name in ("env", "env_file"):
-            if name == "env_file":
-                claims.carry("env_file", "env_file", lambda one: self._place.path(self._file, text(one)))
-                continue
-            value = claims.get(name)
-            if not isinstance(value, dict):
-                if value is not None:
-                    claims.leave(name, "is no map of variables")
-                continue
-            for variable, content in value.items():
-                if not NAME.fullmatch(variable) or not isinstance(content, str):
-                    self.app.notes.append(
-                        f"env: {shown(variable)}: has no value here"
-                        if content is None
-                        else f"env: {shown(variable)}: is no variable of text"
-                    )
-                else:
-                    self.app.variable(variable, content)
-            claims.settle(name)
+        self._carry_variables("env")
+        if self._place.chosen is not None:
+            self._carry_variables(f"env_{self._place.chosen}")
+        claims.carry("env_file", "env_file", lambda one: self._place.path(self._file, text(one)))
+
+    def _carry_variables(self, name: str) -> None:
+        claims, value = self._claims, self._claims.get(name)
+        if not isinstance(value, dict):
+            if value is not None:
+                claims.leave(name, "is no map of variables")
+            return
+        for variable, content in value.items():
+            if NAME.fullmatch(variable) and isinstance(content, str):
+                self.app.variable(variable, content)
+            else:
+                why = "has no value here" if content is None else "is no variable of text"
+                self.app.notes.append(f"{name}: {shown(variable)}: {why}")
+        claims.settle(name)
 
     def _carry_instances(self) -> None:
         claims, app = self._claims, self.app
