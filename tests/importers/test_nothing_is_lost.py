@@ -51,7 +51,7 @@ SUPERVISORD = {
 PM_TINY = {
     "cwd": "working_dir", "env_vars": "environment", "kill_timeout_s": "stop_timeout", "depends_on": "depends_on",
     "start_timeout": "start_timeout", "failure_action": "on_start_timeout on_watchdog", "daemon": "restart",
-    "heartbeat_timeout": "watchdog", "oom_score_adj": "oom_score_adj", "pty": "tty", "log_mode": "", "log_dir": "",
+    "heartbeat_timeout": "watchdog", "oom_score_adj": "oom_score_adj", "pty": "tty", "log_mode": "log", "log_dir": "",
     "log_max_size_kb": "log", "log_archive_count": "log", "restart_delay_ms": "backoff", "restart_max_delay_ms": "backoff",
     "restart_window_ms": "start_limit", "restart_max_attempts": "start_limit", "restart_reset_after_ms": "stable_after",
 }  # fmt: skip

@@ -79,11 +79,10 @@ def test_the_later_list(tmp_path: Path) -> None:
 
     assert ["./api", "--listen", "0.0.0.0:8080", "a b"] == app["command"]
     assert {"PORT": "8080"} == app["environment"]
-    assert ("true", {"max_size": "4M", "keep": "3"}) == (app["tty"], app["log"])
+    assert ("true", {"stderr": "separate", "max_size": "4M", "keep": "3"}) == (app["tty"], app["log"])
     assert {"initial": "1s", "max": "30s"} == app["backoff"]
     assert {"failures": "1000000", "window": "1m"} == app["start_limit"]
     assert "1m" == app["stable_after"]
-    assert "log_mode: split: both streams are in one log" in result.comments
     assert "PM_TINY_X" in result.comments
 
 
@@ -108,6 +107,7 @@ def test_the_old_format(tmp_path: Path) -> None:
         ("heartbeat_timeout: 9\n  failure_action: skip", {"on_watchdog": "ignore", "watchdog": "9s"}),
         ("oom_score_adj: -100", {"oom_score_adj": "-100"}),
         ("env_vars: A=b=c", {"environment": {"A": "b=c"}}),
+        ("log_mode: combined", {"log": None}),
         ("cwd: sub", {"working_dir": "./sub"}),
     ],
 )

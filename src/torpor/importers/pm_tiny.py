@@ -30,9 +30,9 @@ MOST_MS = 10**12
 DEFAULT_LONGEST_MS = 30_000
 """The longest pause of pm_tiny and of Torpor, where nobody says another one."""
 _WORDS = {
-    "log_mode": "both streams are in one log, in the order in which they were written",
-    "log_dir": "Torpor keeps apps' logs in its state directory; see `torpor logs`",
-    "log_file_name": "Torpor keeps apps' logs in its state directory; see `torpor logs`",
+    "log_mode": "pm_tiny knows split and combined",
+    "log_dir": "Torpor keeps apps' logs in logs/ of its state directory; see `torpor logs`",
+    "log_file_name": "Torpor keeps apps' logs in logs/ of its state directory; see `torpor logs`",
 }
 _CFG = re.compile(r"[^:]*:[^:]*:.*")
 
@@ -122,6 +122,11 @@ def _app(entry: dict[str, Value], source: str, file: str, place: Place) -> AppDr
     if claims.text("pty") in {"false", "False"}:
         claims.same("pty")
     claims.carry("pty", "tty", whether)
+    if claims.text("log_mode") == "combined":
+        claims.same("log_mode")
+    elif claims.text("log_mode") == "split":
+        claims.app.put("log.stderr", "separate")
+        claims.settle("log_mode")
     claims.carry("log_max_size_kb", "log.max_size", lambda one: amounts.size_of(number(1, 2**40)(one) * 1024))
     claims.carry("log_archive_count", "log.keep", number(0, 1000))
     snapshot = os.path.join(os.path.dirname(os.path.abspath(file)), "environ", app.name)
