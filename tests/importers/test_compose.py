@@ -141,6 +141,12 @@ def test_a_typical_file(tmp_path: Path) -> None:
         ("ulimits: {nproc: 5, odd: 1}", {"rlimits": {"nproc": "5"}}),
         ("user: '0:0'", {"user": "0", "group": "0"}),
         ("tty: true", {"tty": "true"}),
+        ("logging: {driver: journald}", {"log": {"forward": "journald"}}),
+        ("logging: {driver: syslog, options: {tag: x}}", {"log": {"forward": "syslog"}}),
+        (
+            "logging: {driver: local, options: {max-size: 1m, max-file: x, compress: 'true'}}",
+            {"log": {"max_size": "1M", "compress": "gzip"}},
+        ),
         ("read_only: true", {"read_only": "true"}),
     ],
 )
@@ -171,6 +177,82 @@ def test_what_must_be_set_stays_a_condition(tmp_path: Path) -> None:
         "environment"
     ]
     assert "environment" not in service(tmp_path, "environment: ['K=${KEY:?why}']")
+
+
+EXTENDING = """
+services:
+  base: &x
+    command: ./base --a
+    environment: [A=1, B=1]
+    env_file: a.env
+    mem_limit: 1g
+    depends_on: [db]
+    healthcheck: {test: [CMD, ./ok], interval: 5s}
+  web:
+    extends: {service: middle}
+    command: ./web
+    environment: {B: 2, C: 3}
+    env_file: [b.env]
+    depends_on: {cache: {condition: service_healthy}}
+    healthcheck: {interval: 9s}
+  middle: {extends: base, mem_limit: 2g}
+  far: {command: ./far, extends: {file: other.yml, service: it}}
+  lost: {command: ./lost, extends: nobody}
+  db: {command: ./db}
+  cache: {command: ./cache}
+"""
+
+
+def test_services_that_extend_others(tmp_path: Path) -> None:
+    """Maps are merged, lists are joined, a command replaces the one before; from elsewhere nothing is taken."""
+    for name in ("a.env", "b.env"):
+        (tmp_path / name).write_text("Z=1\n")
+    result = imported(tmp_path, "compose.yml", EXTENDING)
+    web = result.app("web")
+
+    assert ("./web", {"A": "1", "B": "2", "C": "3"}, ["./a.env", "./b.env"], "2G") == (
+        web["command"], web["environment"], web["env_file"], web["memory_max"],
+    )  # fmt: skip
+    assert {"db": "started", "cache": "healthy"} == web["depends_on"]
+    assert ({"exec": "./ok"}, "27s") == (web["readiness"], web["start_timeout"])
+    assert "./base --a" == result.app("middle")["command"]
+    assert "extends: it of other.yml: stands in another file" in result.comments
+    assert "extends: nobody: there is no such service" in result.comments
+
+
+def test_services_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    """As Compose does."""
+    text = "services: {a: {extends: b}, b: {extends: a}}"
+    with pytest.raises(CannotImport, match="in a circle: a → b → a"):
+        imported(tmp_path, "compose.yml", text)
+
+
+def test_an_override_file_is_laid_upon_its_base(tmp_path: Path) -> None:
+    """Where it is named too; otherwise it is told, for Compose would have read it."""
+    base = "services:\n  x: {command: ./x, environment: {A: 1, B: 1}}\n"
+    (tmp_path / "docker-compose.override.yml").write_text(
+        "services:\n  x: {environment: [B=2]}\n  y: {command: ./y}\n"
+    )
+    alone = imported(tmp_path, "docker-compose.yml", base)
+    both = imported(tmp_path, "docker-compose.yml", base, "docker-compose.override.yml")
+
+    assert (["x"], {"A": "1", "B": "1"}) == (alone.apps, alone.app("x")["environment"])
+    assert "docker-compose.override.yml: Compose reads it too" in alone.comments
+    assert (["x", "y"], {"A": "1", "B": "2"}) == (both.apps, both.app("x")["environment"])
+    assert f"from {tmp_path}/docker-compose.override.yml:3" in both.comments
+
+
+def test_options_of_logs_are_told_one_by_one(tmp_path: Path) -> None:
+    """One that is wrong, or unknown, costs no other."""
+    text = "services: {x: {command: ./x, logging: {driver: gelf, options: {max-file: x, tag: y}}}}"
+    comments = imported(tmp_path, "compose.yml", text).comments
+
+    for told in (
+        "logging.driver: gelf: Torpor writes",
+        "max-file: x: 'x' is not",
+        "logging.options: {tag}: Torpor's `log`",
+    ):
+        assert told in comments
 
 
 def test_files_of_variables(tmp_path: Path) -> None:

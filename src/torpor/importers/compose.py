@@ -15,6 +15,9 @@ from torpor.importers.claims import Claims
 from torpor.importers.commands import command_value
 from torpor.importers.compose_life import carry_life
 from torpor.importers.compose_limits import carry_limits
+from torpor.importers.compose_log import carry_log
+from torpor.importers.compose_merge import extended, forgotten, merged_maps, overridden
+from torpor.importers.compose_ports import carry_port
 from torpor.importers.compose_variables import Variables
 from torpor.importers.compose_words import SERVICE_WORDS, TOP_WORDS
 from torpor.importers.draft import STAY_AWAKE, AppDraft, FileDraft, Need, Verbatim
@@ -48,18 +51,51 @@ def read_compose(files: list[str], place: Place, draft: FileDraft) -> list[list[
     """Add the services of each file; the scopes of their names.  Raises `CannotImport`."""
     draft.say(*INTRO)
     taken = {listen.port for listen in GatewaySpec().listen}
-    return [_read(file, place, draft, taken) for file in files]
+    over = {file: base for file in files if (base := overridden(file, files)) is not None}
+    scopes = []
+    for file in files:
+        if file not in over:
+            source = _Source(file, place, Variables(place.environ, _dotenv(file, place, draft)), taken)
+            upon = [each for each, base in over.items() if base == file]
+            scopes.append(_read(source, upon, draft))
+            for each in forgotten(file, files):
+                draft.notes.append(f"{each}: Compose reads it too; import both together")
+    return scopes
 
 
-def _read(file: str, place: Place, draft: FileDraft, taken: set[int]) -> list[AppDraft]:
+def _read(source: _Source, upon: list[str], draft: FileDraft) -> list[AppDraft]:
+    """Add the services of a file, with what its override files lay upon it."""
+    file = source.file
+    services = _services(file, draft)
+    origin = dict.fromkeys(services, file)
+    for each in upon:
+        more = _services(each, draft)
+        origin = dict.fromkeys(more, each) | origin
+        services = merged_maps(services, more)
+        draft.say(f"{each} is laid upon {file}.")
+    services, complaints = extended(services, file)
+    apps: list[AppDraft] = []
+    for name, service in services.items():
+        line = services.lines.get(name, 0) if isinstance(services, Map) else 0
+        if not isinstance(service, dict):
+            raise CannotImport(f"{file}:{line}: the service {name!r} is no map")
+        apps.append(_Service(name, service, f"{origin[name]}:{line}", source).app)
+        if name in complaints:
+            apps[-1].notes.append(complaints[name])
+    draft.apps += apps
+    return apps
+
+
+def _services(file: str, draft: FileDraft) -> dict[str, Value]:
+    """The services of a file.  Raises `CannotImport`."""
     value = from_yaml(read_text(file), file)
     if not isinstance(value, dict):
         raise CannotImport(f"{file}: is no map", hint="A Compose file has `services:` at its top.")
     # Before version 2 the services stood at the top.
-    services = (
-        value.get("services")
+    services: Value = (
+        value["services"]
         if "services" in value
-        else {k: v for k, v in value.items() if isinstance(v, dict)}
+        else {name: each for name, each in value.items() if isinstance(each, dict)}
     )
     if not isinstance(services, dict) or not services:
         raise CannotImport(f"{file}: has no services")
@@ -72,15 +108,7 @@ def _read(file: str, place: Place, draft: FileDraft, taken: set[int]) -> list[Ap
                     else TOP_WORDS.get(name, "Torpor has nothing of the kind")
                 )
                 draft.notes.append(f"{file}: {name}: {shown(rest)}: {why}")
-    source = _Source(file, place, Variables(place.environ, _dotenv(file, place, draft)), taken)
-    apps: list[AppDraft] = []
-    for name, service in services.items():
-        line = services.lines.get(name, 0) if isinstance(services, Map) else 0
-        if not isinstance(service, dict):
-            raise CannotImport(f"{file}:{line}: the service {name!r} is no map")
-        apps.append(_Service(name, service, line, source).app)
-    draft.apps += apps
-    return apps
+    return services
 
 
 def _dotenv(file: str, place: Place, draft: FileDraft) -> dict[str, str]:
@@ -119,12 +147,12 @@ class _Source:
 class _Service:
     """One service."""
 
-    def __init__(self, name: str, service: dict[str, Value], line: int, source: _Source) -> None:
+    def __init__(self, name: str, service: dict[str, Value], said: str, source: _Source) -> None:
         self._file = source.file
         self._place = source.place
         self._variables = source.variables
         self._taken = source.taken
-        self.app = AppDraft(name, source=f"{source.file}:{line}")
+        self.app = AppDraft(name, source=said)
         self._claims = Claims(self.app, _flat(service), words=SERVICE_WORDS)
         self._carry()
         self._claims.close()
@@ -155,10 +183,11 @@ class _Service:
             app.put("always_on", True)
         self._carry_needs()
         carry_life(claims, self._variables, self._now, self._one)
-        self._carry_ports()
+        carry_port(claims, self._variables.now, self._taken)
         self._one("stop_signal", "stop_signal", lambda one: one.upper().removeprefix("SIG"))
         self._one("stop_grace_period", "stop_timeout", amounts.duration)
         carry_limits(claims, self._variables.now, self._one)
+        carry_log(claims)
         for name in ("init", "stdin_open", "privileged", "oom_kill_disable", "healthcheck.disable", "attach"):
             if self._now(name) == "false":
                 claims.same(name)
@@ -304,46 +333,3 @@ class _Service:
                     self.app.notes.append(f"{said}: {other}: Torpor has no such setting")
         if value is None or isinstance(value, list | dict):
             claims.settle("depends_on")
-
-    def _carry_ports(self) -> None:
-        """The one port that the program listens on becomes `port`, where nobody else has it."""
-        claims, app = self._claims, self.app
-        value = claims.get("ports")
-        if value is None:
-            claims.settle("ports")
-            return
-        inside = {
-            port
-            for item in (value if isinstance(value, list) else [value])
-            if (port := self._container_port(item))
-        }
-        why = "processes share the machine's ports; let the program listen on $PORT, and give it routes"
-        port = next(iter(inside), 0)
-        if len(inside) != 1 or port < 1 or app.settings.get("replicas", 1) != 1 or app.off is not None:
-            claims.leave("ports", why)
-        elif port in self._taken:
-            claims.leave("ports", f"another app, or Torpor's gateway, has {port} already; {why}")
-        elif (named := app.settings.get("environment", {}).get("PORT", str(port))) != str(port):
-            claims.leave(
-                "ports", f"PORT={shown(named)} says otherwise, and Torpor would set it to `port`; {why}"
-            )
-        else:
-            self._taken.add(port)
-            app.put(
-                "port",
-                port,
-                f"ports: {shown(value)}; requests come to it there, or through the gateway by `routes`",
-            )
-            claims.settle("ports")
-
-    def _container_port(self, item: Value) -> int | None:
-        """The port inside of the container; None where there are several, or none of TCP."""
-        if isinstance(item, dict):
-            target, protocol = item.get("target"), item.get("protocol") or "tcp"
-            return int(target) if isinstance(target, str) and target.isdigit() and protocol == "tcp" else -1
-        try:
-            published, _, protocol = self._variables.now(text(item)).partition("/")
-        except ValueError:
-            return -1
-        target = published.rpartition(":")[2]
-        return int(target) if target.isdigit() and 0 < int(target) < 65536 and protocol in {"", "tcp"} else -1

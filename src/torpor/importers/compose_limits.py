@@ -44,8 +44,6 @@ def carry_limits(claims: Claims, now: Callable[[str], str], one: One) -> None:
             claims.app.put("no_new_privileges", True)
             if len(options) == 1:
                 claims.settle("security_opt")
-    if isinstance(options := claims.get("logging.options"), dict):
-        _carry_log(claims, options)
 
 
 def _carry_user(claims: Claims, now: Callable[[str], str]) -> None:
@@ -61,22 +59,6 @@ def _carry_user(claims: Claims, now: Callable[[str], str]) -> None:
     if colon and group:
         claims.app.put("group", group)
     claims.settle("user")
-
-
-def _carry_log(claims: Claims, options: dict[str, Value]) -> None:
-    left = dict(options)
-    try:
-        if "max-size" in left:
-            claims.app.put("log.max_size", amounts.size(left["max-size"]))
-            del left["max-size"]
-        if "max-file" in left:
-            claims.app.put("log.keep", max(number(1, 1001)(left["max-file"]) - 1, 0))
-            del left["max-file"]
-    except ValueError as error:
-        claims.leave("logging.options", str(error))
-    if left:
-        claims.app.notes.append(f"logging.options: {shown(left)}: Torpor's log has max_size and keep only")
-    claims.settle("logging.options")
 
 
 def _cpus(value: str) -> int | float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 _CONTAINER = "a process has no container of its own"
 _NETWORK = "processes of one machine share its network; they find each other at 127.0.0.1"
 _STORAGE = "a process sees the machine's own files; give it their real paths"
-_LOG = "Torpor writes an app's output to a log of its own; `log` limits it"
+_LOG = "Torpor writes an app's output to a log of its own, and passes it on to journald or syslog at most (`log`)"
 _SWARM = "Torpor runs on one machine"
 _CGROUP = "Torpor limits memory_max, cpus and pids_max only"
 
@@ -16,7 +16,7 @@ SERVICE_WORDS = {
         ("container_name", "hostname", "domainname", "platform", "pull_policy", "runtime", "isolation", "ipc", "pid", "uts",
          "userns_mode", "cgroup", "cgroup_parent", "privileged", "devices", "device_cgroup_rules", "gpus", "init", "labels",
          "label_file", "annotations", "attach", "credential_spec", "storage_opt", "sysctls", "provider", "models",
-         "use_api_socket", "post_start", "pre_stop", "extends", "develop"), _CONTAINER),
+         "use_api_socket", "post_start", "pre_stop", "develop"), _CONTAINER),
     **dict.fromkeys(("networks", "network_mode", "links", "external_links", "extra_hosts", "dns", "dns_opt", "dns_search",
                      "mac_address", "expose"), _NETWORK),
     **dict.fromkeys(("volumes", "volumes_from", "tmpfs", "shm_size"), _STORAGE),
@@ -35,7 +35,6 @@ SERVICE_WORDS = {
     "healthcheck.timeout": "a readiness command has 5 s; `liveness` has a timeout to set",
     "healthcheck.retries": "Compose restarts nothing that is unhealthy; `liveness: {exec: …, failures: N}` would",
     "working_dir": "is a path inside of the container; write the real one",
-    "extends": "write into the app what it would inherit",
     "pre_stop": "is run inside of the container; Torpor's pre_stop may serve",
     "post_start": "is run inside of the container; Torpor's post_start may serve",
 }  # fmt: skip
