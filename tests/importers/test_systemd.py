@@ -111,6 +111,7 @@ def test_a_typical_unit(tmp_path: Path) -> None:
         (("ProtectSystem=strict",), {"read_only": "true"}),
         (("ProtectSystem=strict", "StateDirectory=x"), {"read_only": None}),
         (("OOMScoreAdjust=500", "Nice=5"), {"oom_score_adj": "500", "nice": "5"}),
+        (("TimeoutStartSec=infinity", "TimeoutStopSec=0"), {"start_timeout": "never", "stop_timeout": "3650d"}),
         (("TimeoutSec=3min",), {"start_timeout": "3m", "stop_timeout": "3m"}),
         (("StandardInput=file:/dev/null",), {"stdin": "/dev/null"}),
         (("StandardOutput=journal",), {"log": {"forward": "journald"}}),

@@ -21,7 +21,7 @@ _EXITS = {
 }  # fmt: skip
 """The exit codes of sysexits.h, which systemd knows by name."""
 FOREVER = "3650d"
-"""Torpor wants a limit for what systemd lets go on for ever."""
+"""Torpor wants a limit for a stop, and for the commands around an app, that systemd lets go on for ever."""
 _NO_LIMIT = 1_000_000
 
 
@@ -33,9 +33,9 @@ def carry_life(claims: Claims, unit: Unit, values: Values, one: One) -> None:
 
 def _carry_times(app: AppDraft, claims: Claims, unit: Unit, one: One) -> None:
     both = unit.last("TimeoutSec")
-    for name, key, default in (
-        ("TimeoutStartSec", "start_timeout", None),
-        ("TimeoutStopSec", "stop_timeout", "1m30s"),
+    for name, key, default, endless in (
+        ("TimeoutStartSec", "start_timeout", None, "never"),
+        ("TimeoutStopSec", "stop_timeout", "1m30s", FOREVER),
     ):
         text = unit.last(name) or both
         if not text:
@@ -45,7 +45,7 @@ def _carry_times(app: AppDraft, claims: Claims, unit: Unit, one: One) -> None:
             continue
         try:
             limit = amounts.seconds(text)
-            app.put(key, FOREVER if limit in {0, math.inf} else amounts.duration_of(limit))
+            app.put(key, endless if limit in {0, math.inf} else amounts.duration_of(limit))
             claims.settle(name)
         except ValueError as error:
             claims.leave(name, str(error))
