@@ -209,3 +209,20 @@ def test_an_addition_that_cannot_be_written_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(StateUnusable, match="cannot write"):
         Additions(tmp_path / "apps").write("web", b"")
+
+
+@pytest.mark.parametrize("shape", ["../mine", "a/b", "{}/mine", ".hidden", ""])
+def test_only_files_of_additions_are_deleted(tmp_path: Path, shape: str) -> None:
+    """What is no app's name leads to no file, wherever it would lead to."""
+    additions = Additions(tmp_path / "apps")
+    (tmp_path / "apps/a").mkdir(parents=True)
+    theirs = [tmp_path / "mine.yaml", tmp_path / "apps/a/b.yaml", tmp_path / "apps/.hidden.yaml"]
+    theirs += [tmp_path / "apps/.yaml"]
+    for file in theirs:
+        file.write_text("apps: {}\n")
+    name = shape.format(tmp_path)
+
+    assert not additions.remove(name)
+    with pytest.raises(ValueError, match="no name"):
+        additions.path(name)
+    assert all(file.exists() for file in theirs)

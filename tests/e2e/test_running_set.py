@@ -301,6 +301,21 @@ def test_misuse_is_refused_and_changes_nothing(launch: Launch) -> None:
     assert not list((daemon.home / "state/apps").glob("*"))
 
 
+def test_nothing_but_an_app_is_removed(launch: Launch) -> None:
+    """A name that leads elsewhere is the name of no app; the files that it leads to stay."""
+    daemon = launch(config(app("web", SLEEP)))
+    assert 0 == daemon.cli("run", SLEEP, "--name", "job").code
+    mine = daemon.home / "state/mine.yaml"
+    mine.write_text("apps: {}\n")
+
+    for name in ("../mine", f"{daemon.home}/state/mine", "../../" + daemon.config.stem):
+        assert 4 == daemon.cli("rm", name).code
+
+    assert mine.exists()
+    assert daemon.config.exists()
+    assert {"web", "job"} == set(daemon.apps())
+
+
 def test_a_start_that_fails_is_told_and_the_app_stays(launch: Launch) -> None:
     """It has its last words in the news, and is there to be looked at."""
     daemon = launch(config())

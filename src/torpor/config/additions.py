@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from torpor.config.apps import NAME
 from torpor.config.load import load
 from torpor.config.problems import Problem
 from torpor.config.settings import Settings
@@ -31,7 +32,9 @@ class Additions:
         return sorted(self.directory.glob(f"*{SUFFIX}"))
 
     def path(self, app: str) -> Path:
-        """The file of an app, which need not be there.  The name has been checked."""
+        """The file of an app, which need not be there.  Raises `ValueError` for what is no app's name."""
+        if not NAME.fullmatch(app):
+            raise ValueError(f"{app!r} is no name for an app")  # it could lead out of the directory
         return self.directory / f"{app}{SUFFIX}"
 
     def write(self, app: str, text: bytes) -> None:
@@ -54,6 +57,8 @@ class Additions:
 
     def remove(self, app: str) -> bool:
         """Delete an app's file; False if there was none.  Raises `StateUnusable`."""
+        if not NAME.fullmatch(app):
+            return False
         try:
             self.path(app).unlink()
             sync_directory(self.directory)
