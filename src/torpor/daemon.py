@@ -464,6 +464,11 @@ class _Front:
         await self._gateway.change(spec, prepared)
         self.changed()
 
+    def follow(self) -> None:
+        """Let the routes of the apps hold that there are now."""
+        self._seam.follow()
+        self._gateway.reroute()
+
 
 def _urls(gateway: Gateway) -> list[str]:
     listens = zip(gateway.spec.listen, gateway.addresses(), strict=False)

@@ -14,7 +14,15 @@ from runtime.house import House, house
 from torpor.config.additions import Additions
 from torpor.config.load import load
 from torpor.config.settings import GatewaySpec
-from torpor.errors import ConfigInvalid, ListenFailed, NameTaken, NotAllowed, StartFailed, TorporError
+from torpor.errors import (
+    ConfigInvalid,
+    ListenFailed,
+    NameTaken,
+    NotAllowed,
+    StartFailed,
+    StateUnusable,
+    TorporError,
+)
 from torpor.providers.fake import Plan
 from torpor.runtime.running_set import RunningSet
 
@@ -42,6 +50,9 @@ class Gateway:
         assert prepared is None
         await asyncio.sleep(0)
         self.followed.append(spec)
+
+    def follow(self) -> None:
+        """Nothing to note: the routes are not looked at."""
 
 
 @dataclass
@@ -91,6 +102,35 @@ async def test_an_address_that_cannot_be_had_leaves_all_as_it_was(tmp_path: Path
 
         assert ["app"] == setup.apps
         assert before is setup.set.settings
+
+
+async def test_apps_come_and_go_behind_a_gateway_that_could_not_be_opened_anew(tmp_path: Path) -> None:
+    """A certificate that is broken meanwhile is the next `apply`'s matter: nothing is half done for it."""
+    async with running(tmp_path) as setup:
+        await setup.set.add("old", COMMAND)
+        setup.gateway.broken = True
+
+        await setup.set.add("new", COMMAND)
+        await setup.set.remove("old")
+
+        assert ["app", "new"] == setup.apps == [app.name for app in setup.set.settings.apps]
+        assert [setup.additions.path("new")] == setup.additions.files()
+
+
+async def test_a_removal_that_the_disk_refuses_changes_nobody(tmp_path: Path) -> None:
+    """Those that need the app keep their need of it, on the disk too."""
+    async with running(tmp_path) as setup:
+        await setup.set.add("base", COMMAND)
+        await setup.set.add("top", {**COMMAND, "depends_on": ["base"]})
+        before = setup.additions.path("top").read_bytes()
+        setup.additions.path("base").rename(tmp_path / "kept")
+        setup.additions.path("base").mkdir()  # a directory is no file to delete
+
+        with pytest.raises(StateUnusable):
+            await setup.set.remove("base", force=True)
+
+        assert before == setup.additions.path("top").read_bytes()
+        assert ["app", "base", "top"] == setup.apps
 
 
 async def test_adding_an_app_applies_nothing_else(tmp_path: Path) -> None:

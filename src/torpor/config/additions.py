@@ -37,6 +37,14 @@ class Additions:
             raise ValueError(f"{app!r} is no name for an app")  # it could lead out of the directory
         return self.directory / f"{app}{SUFFIX}"
 
+    def read(self, app: str) -> bytes:
+        """What an app's file holds.  Raises `StateUnusable`."""
+        path = self.path(app)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise StateUnusable(f"cannot read {path}: {error.strerror}") from error
+
     def write(self, app: str, text: bytes) -> None:
         """Put an app's file in place.  Raises `StateUnusable`; then all is as before."""
         path = self.path(app)

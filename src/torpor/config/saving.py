@@ -15,7 +15,7 @@ from torpor.config.load import load
 from torpor.config.problems import Problem, Problems
 from torpor.config.settings import Settings
 from torpor.config.writing import app_lines, literal
-from torpor.errors import BadRequest, ConfigInvalid, ConfigUnwritable
+from torpor.errors import BadRequest, ConfigInvalid, ConfigUnwritable, StateUnusable
 
 HEAD = "# Added by `torpor run`: `torpor save` moves it into the configuration, `torpor rm` removes it."
 _APPS = "apps:"
@@ -41,10 +41,26 @@ def in_words(invalid: ConfigInvalid, name: str, file: Path, hint: str) -> Config
     return ConfigInvalid(tuple(own) or invalid.problems, hint=hint)
 
 
-def drop_need(additions: Additions, user: str, needed: str) -> None:
-    """Write an added app anew, without its need of another one.  Raises `StateUnusable`."""
-    path = additions.path(user)
-    document = read_document(str(path), path.read_bytes(), os.environ, Problems())
+def take_out(additions: Additions, name: str, users: Sequence[str]) -> None:
+    """Delete an added app, and write those anew that need it, without that need.
+
+    Raises `StateUnusable`; then all is as before, as far as the disk still takes it.
+    """
+    before: dict[str, bytes] = {}
+    try:
+        for user in users:
+            raw = before[user] = additions.read(user)
+            additions.write(user, _without_need(user, raw, name))
+        additions.remove(name)
+    except StateUnusable:
+        for user, raw in before.items():
+            with contextlib.suppress(StateUnusable):
+                additions.write(user, raw)
+        raise
+
+
+def _without_need(user: str, raw: bytes, needed: str) -> bytes:
+    document = read_document(user, raw, os.environ, Problems())
     assert document is not None, "it was loaded before"
     settings = dict(document.data["apps"][user])
     needs = settings.get("depends_on", [])
@@ -53,7 +69,7 @@ def drop_need(additions: Additions, user: str, needed: str) -> None:
     else:
         names = [needs] if isinstance(needs, str) else needs
         settings["depends_on"] = [name for name in names if name != needed]
-    additions.write(user, addition_text(user, settings))
+    return addition_text(user, settings)
 
 
 def save_into(source: Path, additions: Additions, names: Sequence[str]) -> tuple[Settings, int]:

@@ -25,7 +25,7 @@ from torpor.config.apps import NAME
 from torpor.config.changes import Changes, Takes, differences
 from torpor.config.load import load
 from torpor.config.origin import Origin
-from torpor.config.saving import addition_text, drop_need, in_words, save_into
+from torpor.config.saving import addition_text, in_words, save_into, take_out
 from torpor.config.settings import GatewaySpec, Settings
 from torpor.core.messages import Announce, Applied
 from torpor.core.model import AppSpec
@@ -54,6 +54,10 @@ class Front(Protocol):
 
     async def change(self, spec: GatewaySpec, prepared: object) -> None:
         """Let them hold, and the routes of the apps that there are now."""
+        ...
+
+    def follow(self) -> None:
+        """Let the routes of the apps hold that there are now.  Cannot fail."""
         ...
 
 
@@ -120,8 +124,11 @@ class RunningSet:
             self._check_fit(spec)
             self._provider(spec).check(spec)
             await asyncio.to_thread(self._additions.write, name, text)
+            if self._closed:
+                self._additions.remove(name)
+                self._check_open()
             origins = {**self.settings.origins, name: new.origins[name]}
-            await self._hold((*self.settings.apps, spec), origins)
+            self._hold((*self.settings.apps, spec), origins)
 
     async def remove(self, name: str, *, force: bool = False, logs: bool = False) -> None:
         """Remove an app that was added."""
@@ -138,16 +145,14 @@ class RunningSet:
                         hint="Delete it there, and then `torpor apply`; `torpor stop` only stops it.",
                     )
                 users = self._check_users(name, force=force)
-                for user in users:
-                    drop_need(self._additions, user, name)
-                self._additions.remove(name)
+                take_out(self._additions, name, users)
                 apps = [
                     _without(app, name) if app.name in users else app
                     for app in self.settings.apps
                     if app.name != name
                 ]
                 origins = {app: each for app, each in self.settings.origins.items() if app != name}
-                await self._hold(apps, origins)
+                self._hold(apps, origins)
         await self._gone(name)
         if logs:
             for id in ids:
@@ -196,14 +201,20 @@ class RunningSet:
         # Off the loop: the apps' requests go on while a thousand apps are read.
         return await asyncio.to_thread(load, self.settings.source, additions=files, texts=texts)
 
-    async def _hold(self, apps: Sequence[AppSpec], origins: Mapping[str, Origin]) -> None:
+    def _hold(self, apps: Sequence[AppSpec], origins: Mapping[str, Origin]) -> None:
+        """Let other apps hold behind the gateway as it is.  The disk knows of them: nothing may fail here."""
         new = replace(self.settings, apps=tuple(apps), origins=MappingProxyType(dict(origins)))
-        await self._take(new, differences(self.settings, new))
+        self._begin(new, differences(self.settings, new))
+        self._front.follow()
 
     async def _take(self, new: Settings, changes: Changes) -> None:
         """Let `new` hold.  Raises `ListenFailed`, `NotAllowed`."""
         self._check_open()
         prepared = self._front.prepare(new.gateway)
+        self._begin(new, changes)
+        await self._front.change(new.gateway, prepared)
+
+    def _begin(self, new: Settings, changes: Changes) -> None:
         self.settings = new
         for name in changes.added:
             self._announce(name, "added", "added")
@@ -215,7 +226,6 @@ class RunningSet:
             self._announce(DAEMON, "changed", f"changed: {', '.join(changes.settings)}")
         renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)
         self._engine.post(Applied(new.apps, renewed))
-        await self._front.change(new.gateway, prepared)
 
     def _announce(self, app: str, kind: str, text: str) -> None:
         self._journal.announce(Announce(app, app, kind, text))
