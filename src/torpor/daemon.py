@@ -214,6 +214,7 @@ class Daemon:
                 provider=self._provider,
                 front=front,
             )
+            self._set.forget_spare()
             control = ControlServer(desk, self._control, self._info(gateway), self._set)
             front.changed = lambda: control.inform(self._info(gateway))
             await control.open()

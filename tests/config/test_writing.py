@@ -15,6 +15,7 @@ from torpor.config.document import read_document
 from torpor.config.inserting import insert, replace_file
 from torpor.config.load import load
 from torpor.config.problems import Problems
+from torpor.config.saving import addition_text
 from torpor.config.writing import app_lines, literal
 from torpor.errors import ConfigInvalid, ConfigUnwritable, StateUnusable
 
@@ -226,3 +227,23 @@ def test_only_files_of_additions_are_deleted(tmp_path: Path, shape: str) -> None
     with pytest.raises(ValueError, match="no name"):
         additions.path(name)
     assert all(file.exists() for file in theirs)
+
+
+def test_an_addition_may_say_again_what_the_configuration_says(tmp_path: Path) -> None:
+    """That is what a daemon leaves that dies while it saves; one that says more, or otherwise, is told how to go."""
+    source = _configuration(tmp_path, "  web:\n    command: y\n    working_dir: /\n")
+    additions = Additions(tmp_path / "apps")
+    same = {"command": "y", "working_dir": "/"}
+    additions.write("web", addition_text("web", same))
+
+    settings = load(source, additions=additions.files())
+
+    assert [False] == [settings.origins[app.name].added for app in settings.apps]
+    assert (additions.path("web"),) == settings.spare
+    for text in (
+        addition_text("web", {**same, "always_on": True}),
+        addition_text("web", same) + b"  other: {command: z}\n",
+    ):
+        additions.write("web", text)
+        with pytest.raises(ConfigInvalid, match=r"torpor\.yaml:4:3; `torpor rm web` removes"):
+            load(source, additions=additions.files())

@@ -301,6 +301,22 @@ def test_misuse_is_refused_and_changes_nothing(launch: Launch) -> None:
     assert not list((daemon.home / "state/apps").glob("*"))
 
 
+def test_an_addition_whose_name_was_taken_meanwhile_goes_alone(launch: Launch) -> None:
+    """A daemon that comes up leaves it out; `rm` takes it away, and the app of the file stays."""
+    daemon = launch(config())
+    assert 0 == daemon.cli("run", SLEEP, "--name", "job").code
+    daemon.stop()
+    daemon.write_config(config(app("job", "sleep 99", always_on=True, routes=[])))
+    daemon.start()
+    assert 6 == daemon.cli("apply").code
+
+    removed = daemon.cli("rm", "job")
+
+    assert (0, True) == (removed.code, f"job of {daemon.config}:" in removed.out), removed
+    assert 0 == daemon.cli("apply").code
+    assert "ready" == daemon.wait_for_state("job", "ready")["state"]
+
+
 def test_nothing_but_an_app_is_removed(launch: Launch) -> None:
     """A name that leads elsewhere is the name of no app; the files that it leads to stay."""
     daemon = launch(config(app("web", SLEEP)))

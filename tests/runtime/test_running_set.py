@@ -216,3 +216,34 @@ async def test_what_is_saved_is_known_by_its_new_place(tmp_path: Path) -> None:
         assert origin is not None
         assert (5, 5, False) == (saved.line, origin.line, origin.added)
         assert not await setup.set.apply()
+
+
+async def test_a_save_that_was_cut_off_is_finished_by_the_next_apply(tmp_path: Path) -> None:
+    """The app stands in the file and in its addition: the addition goes, nothing else changes."""
+    async with running(tmp_path) as setup:
+        await setup.set.add("new", COMMAND)
+        left = setup.additions.path("new").read_bytes()
+        await setup.set.save()
+        setup.additions.write("new", left)
+
+        assert not await setup.set.apply()
+
+        assert [] == setup.additions.files()
+        assert ["app", "new"] == setup.apps
+
+
+async def test_an_addition_whose_name_is_taken_can_be_removed(tmp_path: Path) -> None:
+    """The app that stands in the file stays, and can be applied again."""
+    async with running(tmp_path) as setup:
+        setup.additions.write("app", b"apps: {app: {command: sleep 9}}\n")
+        with pytest.raises(ConfigInvalid, match="`torpor rm app` removes"):
+            await setup.set.apply()
+
+        stays = await setup.set.remove("app")
+
+        assert stays is not None
+        assert (str(setup.file), 2) == (stays.file, stays.line)
+        assert not await setup.set.apply()
+        assert ["app"] == setup.apps
+        with pytest.raises(NotAllowed, match="stands in"):
+            await setup.set.remove("app")

@@ -34,13 +34,17 @@ def rm(names: Sequence[str], all_apps: bool, force: bool, logs: bool, as_json: b
     code, documents = 0, []
     for name in _chosen(client, names):
         try:
-            documents.append({**client.delete("apps", name, **params), "error": None})
+            removed = client.delete("apps", name, **params)
+            documents.append({**removed, "error": None})
         except Problem as problem:
             code = code or exit_code(problem)
             documents.append({"verb": "rm", "name": name, "error": problem.document})
             fail(problem.message, problem.hint)
         else:
-            if not as_json:
+            if removed["stays"] is not None and not as_json:
+                stays = printable(f"{name} of {removed['stays']}")
+                sys.stdout.write(f"what `torpor run` kept as {printable(name)} is removed; {stays} stays\n")
+            elif not as_json:
                 kept = "" if logs else "; its log is kept, `torpor rm --logs` would have deleted it"
                 sys.stdout.write(f"{printable(name)} is removed{kept}\n")
     if as_json:

@@ -25,11 +25,13 @@ from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
 from torpor.config.layers import Layer, Layers
+from torpor.config.origin import Origin
 from torpor.config.problems import KeyPath, Problem, Problems
 from torpor.config.scalars import parse_scalar
 from torpor.config.settings import Settings
 from torpor.config.together import check_together
 from torpor.config.written import find_origin
+from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid
 
 MAX_FILES = 1000
@@ -47,7 +49,7 @@ def load(
     """The settings of the configuration at `path`.
 
     `${VAR}` is taken from `environ`.  `additions` are files that count as if the last lines of
-    the file included them; `texts` are contents that stand in for those of files, which need not
+    the file included them, but one may say again what the file says of an app; `texts` are contents that stand in for those of files, which need not
     be there.  Raises `ConfigInvalid` with every problem of every file, in the order of the text.
     """
     loader = _Loader(environ, {os.path.realpath(file): text for file, text in texts.items()})
@@ -73,19 +75,25 @@ class _Loader:
         self._texts = texts
         self._sources: list[_Source] = []
         self._read: set[str] = set()
+        self._added: frozenset[str] = frozenset()
 
     def load(self, path: str, additions: Sequence[str]) -> Settings:
+        self._added = frozenset(map(os.path.abspath, additions))
         self._file(path, (), ())
         defaults = self._sources[0].defaults if self._sources else ()
         for file in additions:
             self._file(file, (path,), defaults)
         settings = self._front(Settings(source=Path(os.path.abspath(path))))
-        keys = self._apps()
+        keys, again = self._apps()
         apps = {name: build_app(each) for name, each in keys.items()}
+        spare = self._spare(again, keys, apps)
         check_together(apps, keys, settings, self._refused_apps())
-        added = frozenset(map(os.path.abspath, additions))
-        origins = {name: find_origin(each, added) for name, each in keys.items()} if not self.problems else {}
-        return replace(settings, apps=tuple(apps.values()), origins=MappingProxyType(origins))
+        origins: dict[str, Origin] = {}
+        if not self.problems:
+            origins = {name: find_origin(each, self._added) for name, each in keys.items()}
+        return replace(
+            settings, apps=tuple(apps.values()), origins=MappingProxyType(origins), spare=tuple(spare)
+        )
 
     def _front(self, settings: Settings) -> Settings:
         """`settings` with what only the main file says."""
@@ -215,23 +223,46 @@ class _Loader:
 
     # --- apps ---
 
-    def _apps(self) -> dict[str, Layers]:
-        """The keys of each app, in the order of the files."""
+    def _apps(self) -> tuple[dict[str, Layers], list[Layers]]:
+        """The keys of each app, in the order of the files; and of added ones that a file of a person names, too."""
         apps: dict[str, Layers] = {}
+        again: list[Layers] = []
         for source in self._sources:
             named = {} if isinstance(source.keys.apps, msgspec.UnsetType) else source.keys.apps
             for name, own in named.items():
                 layer = Layer(source.document, ("apps", name), own)
-                if name in apps:
+                keys = Layers(name, (layer, *source.defaults), self._environ, self.problems)
+                if name in apps and self._is_added(keys) and not self._is_added(apps[name]):
+                    again.append(keys)
+                elif name in apps:
                     first = apps[name].own.document.place(("apps", name))
                     self.problems.add(
                         source.document.problem(
                             layer.path, f"there is an app of this name at {first}", at_key=True
                         )
                     )
-                    continue
-                apps[name] = Layers(name, (layer, *source.defaults), self._environ, self.problems)
-        return apps
+                else:
+                    apps[name] = keys
+        return apps, again
+
+    def _is_added(self, keys: Layers) -> bool:
+        return bool(self._added) and os.path.abspath(keys.own.document.file) in self._added
+
+    def _spare(
+        self, again: Sequence[Layers], keys: Mapping[str, Layers], apps: Mapping[str, AppSpec]
+    ) -> list[Path]:
+        """Files of added apps that say what the configuration says, and nothing else; others are a problem."""
+        spare = []
+        for each in again:
+            own, first = each.own, keys[each.name].own
+            alone = len(own.document.data["apps"]) == 1
+            if alone and build_app(each) == apps[each.name]:
+                spare.append(Path(own.document.file))
+                continue
+            place = first.document.place(first.path)
+            text = f"there is an app of this name at {place}; `torpor rm {each.name}` removes the one here"
+            self.problems.add(own.document.problem(own.path, text, at_key=True))
+        return spare
 
     def _refused_apps(self) -> frozenset[str]:
         """Names of apps that are written, but not as a map."""

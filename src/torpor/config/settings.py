@@ -224,3 +224,5 @@ class Settings:
     apps: tuple[AppSpec, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}), compare=False)
     """Where each app is written."""
+    spare: tuple[Path, ...] = field(default=(), compare=False)
+    """Files of added apps that stand in the configuration by now, with the same meaning: nobody needs these files."""

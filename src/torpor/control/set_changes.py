@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from torpor.config.changes import Changes
+from torpor.config.origin import Origin
 from torpor.config.schema import json_schema
 from torpor.control.query import flag
 from torpor.control.render import json_response
@@ -73,8 +74,9 @@ class SetChanges:
         # A client that leaves ends its own wait, never what it set in motion.
         removal = asyncio.ensure_future(self._keeper.remove(name, force=force, logs=logs))
         removal.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await unless_gone(request.receive, _end_of(removal))
-        return json_response({"verb": "rm", "name": name, "logs": logs})
+        stays = await unless_gone(request.receive, _end_of(removal))
+        place = None if stays is None else f"{stays.file}:{stays.line}"
+        return json_response({"verb": "rm", "name": name, "logs": logs, "stays": place})
 
     async def save(self, request: Request) -> Response:
         """Move added apps, of `?app=` or all, into the configuration file."""
@@ -99,8 +101,8 @@ class SetChanges:
         return json_response({**document, "written": written, "defaults": defaults})
 
 
-async def _end_of(task: asyncio.Future[None]) -> None:
-    await asyncio.shield(task)
+async def _end_of(task: asyncio.Future[Origin | None]) -> Origin | None:
+    return await asyncio.shield(task)
 
 
 def changes_document(changes: Changes, awake: set[str]) -> Mapping[str, object]:

@@ -47,8 +47,11 @@ class Keeper(Protocol):
         """
         ...
 
-    async def remove(self, name: str, *, force: bool = False, logs: bool = False) -> None:
+    async def remove(self, name: str, *, force: bool = False, logs: bool = False) -> Origin | None:
         """Remove an app that was added; returns when nothing of it is alive.
+
+        Where an addition was left out because the configuration has an app of that name, the
+        addition goes and that app stays; its place is returned then.
 
         `force`: also if others need it, of which none may stand in a configuration file: those
         go on without it.  `logs`: delete what it wrote.  Raises `UnknownApp`, `NotAllowed`,

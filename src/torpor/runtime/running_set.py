@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from torpor.errors import (
     ConfigInvalid,
     NameTaken,
     NotAllowed,
+    StateUnusable,
 )
 from torpor.providers.base import Provider
 from torpor.runtime.desk import Desk
@@ -101,7 +103,14 @@ class RunningSet:
             changes = differences(self.settings, new)
             if not dry_run:
                 await self._take(new, changes)
+                self.forget_spare()
             return changes
+
+    def forget_spare(self) -> None:
+        """Delete the files of added apps that stand in the configuration by now, before that is edited again."""
+        for file in self.settings.spare:
+            with contextlib.suppress(StateUnusable):  # it says nothing new, and is met again
+                self._additions.remove(file.stem)
 
     async def add(self, name: str, settings: Mapping[str, object]) -> None:
         """Add an app, for good."""
@@ -130,12 +139,12 @@ class RunningSet:
             origins = {**self.settings.origins, name: new.origins[name]}
             self._hold((*self.settings.apps, spec), origins)
 
-    async def remove(self, name: str, *, force: bool = False, logs: bool = False) -> None:
+    async def remove(self, name: str, *, force: bool = False, logs: bool = False) -> Origin | None:
         """Remove an app that was added."""
         async with self._turn():
             origin = self.origin(name)
-            if origin is None and self._additions.remove(name):
-                return  # it was left out when the daemon came up
+            if self._is_left_out(name) and self._additions.remove(name):
+                return origin
             ids = [one.id for one in self._desk.app(name).instances]
             provider = self._provider(self._desk.app(name).spec)
             if origin is not None:
@@ -157,6 +166,7 @@ class RunningSet:
         if logs:
             for id in ids:
                 provider.erase_output(id)
+        return None
 
     async def save(self, names: Sequence[str] = ()) -> Saved:
         """Move added apps into the configuration file."""
@@ -173,7 +183,8 @@ class RunningSet:
                 return Saved(source, 0, ())
             after, line = await asyncio.to_thread(save_into, source, self._additions, chosen)
             for name in chosen:
-                self._additions.remove(name)
+                with contextlib.suppress(StateUnusable):  # it stands in the file now, and is spare
+                    self._additions.remove(name)
             # The others may stand some lines further down now.
             moved = {
                 app.name: after.origins[app.name]
@@ -269,6 +280,11 @@ class RunningSet:
             for route in spec.routes:
                 if any((route.host, route.path) == (one.host, one.path) for one in app.routes):
                     raise NotAllowed(f"{route} leads to {app.name}", hint=hint)
+
+    def _is_left_out(self, name: str) -> bool:
+        """Whether the file of an added app, if there is one, was of no use when the daemon came up."""
+        files = {origin.file for origin in self.settings.origins.values() if origin.added}
+        return not NAME.fullmatch(name) or os.path.abspath(self._additions.path(name)) not in files
 
     def _check_users(self, name: str, *, force: bool) -> list[str]:
         """Those that need an app that is to be removed.  Raises `NotAllowed` unless they can do without."""
