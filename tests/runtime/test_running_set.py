@@ -247,3 +247,19 @@ async def test_an_addition_whose_name_is_taken_can_be_removed(tmp_path: Path) ->
         assert ["app"] == setup.apps
         with pytest.raises(NotAllowed, match="stands in"):
             await setup.set.remove("app")
+
+
+@pytest.mark.parametrize("blank", ["", "# apps:\n", "---\n", "~\n"])
+async def test_a_file_without_content_ends_no_app(tmp_path: Path, blank: str) -> None:
+    """It was hardly meant: `apps: {}` says so on purpose, and then there is nothing that could end."""
+    async with running(tmp_path) as setup:
+        setup.file.write_text(blank)
+        for dry_run in (True, False):
+            with pytest.raises(ConfigInvalid, match=r"torpor\.yaml:1:1: the file is empty; `apps: {}`"):
+                await setup.set.apply(dry_run=dry_run)
+        assert ["app"] == setup.apps
+
+        setup.file.write_text("apps: {}\n")
+        assert ("app",) == (await setup.set.apply()).removed
+        setup.file.write_text(blank)
+        assert not await setup.set.apply()

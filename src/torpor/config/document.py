@@ -49,6 +49,11 @@ class Document:
         self._environ = environ
         self._members: dict[int, dict[str, tuple[Node, Node]]] = {}
 
+    @property
+    def blank(self) -> bool:
+        """Whether the file says nothing: it is empty, or holds comments alone."""
+        return self._root is None or self._root.kind == "scalar"
+
     def problem(
         self, path: KeyPath, message: str, *, suggestion: str | None = None, at_key: bool = False
     ) -> Problem:

@@ -100,6 +100,7 @@ class _Loader:
         if not self._sources:
             return settings
         main = self._sources[0]
+        settings = replace(settings, blank=main.document.blank)
         if main.keys.gateway is not UNSET:
             gateway = build_gateway(main.keys.gateway, main.document, self.problems)
             settings = replace(settings, gateway=gateway)

@@ -226,3 +226,5 @@ class Settings:
     """Where each app is written."""
     spare: tuple[Path, ...] = field(default=(), compare=False)
     """Files of added apps that stand in the configuration by now, with the same meaning: nobody needs these files."""
+    blank: bool = field(default=False, compare=False)
+    """The file says nothing at all, not even `apps: {}`."""

@@ -26,6 +26,7 @@ from torpor.config.apps import NAME
 from torpor.config.changes import Changes, Takes, differences
 from torpor.config.load import load
 from torpor.config.origin import Origin
+from torpor.config.problems import Problem
 from torpor.config.saving import addition_text, in_words, save_into, take_out
 from torpor.config.settings import GatewaySpec, Settings
 from torpor.core.messages import Announce, Applied
@@ -100,6 +101,7 @@ class RunningSet:
         """Read the configuration again and let it hold."""
         async with self._turn():
             new = await self._load()
+            self._check_meant(new)
             changes = differences(self.settings, new)
             if not dry_run:
                 await self._take(new, changes)
@@ -251,6 +253,13 @@ class RunningSet:
                 await changed.wait()
         finally:
             unsubscribe()
+
+    def _check_meant(self, new: Settings) -> None:
+        """Refuse a file without content where apps stood in it.  Raises `ConfigInvalid`."""
+        if new.blank and not all(origin.added for origin in self.settings.origins.values()):
+            # An editor's crash or a full disk leaves such a file; it would end everything.
+            text = "the file is empty; `apps: {}` says that there is to be no app"
+            raise ConfigInvalid((Problem(str(new.source), 1, 1, "", text),), hint="Nothing was applied.")
 
     def _check_free(self, name: str) -> None:
         app, origin = self._engine.fleet.apps.get(name), self.origin(name)
