@@ -15,7 +15,7 @@ from torpor.config.document import read_document
 from torpor.config.inserting import insert, replace_file
 from torpor.config.load import load
 from torpor.config.problems import Problems
-from torpor.config.saving import addition_text
+from torpor.config.saving import addition_text, save_into
 from torpor.config.writing import app_lines, literal
 from torpor.errors import ConfigInvalid, ConfigUnwritable, StateUnusable
 
@@ -247,3 +247,49 @@ def test_an_addition_may_say_again_what_the_configuration_says(tmp_path: Path) -
         additions.write("web", text)
         with pytest.raises(ConfigInvalid, match=r"torpor\.yaml:4:3; `torpor rm web` removes"):
             load(source, additions=additions.files())
+
+
+TOUCHED = {
+    "a space that nobody sees": ("apps: \n  new:\n    command: sleep 9\n", "  new:\n    command: sleep 9\n"),
+    "further in": ("apps:\n    new:\n      command: sleep 9\n", "  new:\n    command: sleep 9\n"),
+    "less far in": ("apps: # mine\n new:\n  command: sleep 9\n", "  new:\n   command: sleep 9\n"),
+    "comments": (
+        "# why\napps:\n  # what\n  new:\n    command: sleep 9\n\n    nice: 1 # low\n",
+        "  # what\n  new:\n    command: sleep 9\n\n    nice: 1 # low\n",
+    ),
+    "in one line": ("apps: {new: {command: sleep 9}}\n", None),
+    "defaults of its own": ("defaults: {nice: 1}\napps:\n  new:\n    command: sleep 9\n", None),
+}
+
+
+@pytest.mark.parametrize("name", TOUCHED)
+def test_an_addition_that_a_person_touched_is_saved_or_refused(tmp_path: Path, name: str) -> None:
+    """Its lines move as they are; where that cannot be the way to go is told."""
+    text, lines = TOUCHED[name]
+    source, additions = tmp_path / "torpor.yaml", Additions(tmp_path / "apps")
+    before = "defaults:\n  working_dir: /\napps:\n  db:\n    command: x\n"
+    source.write_text(before)
+    additions.write("new", text.encode())
+
+    if lines is None:
+        with pytest.raises(ConfigUnwritable, match="by hand") as refused:
+            save_into(source, additions, ["new"])
+        assert "`torpor rm new`" in str(refused.value.hint)
+        assert before == source.read_text()
+    else:
+        save_into(source, additions, ["new"])
+        assert before + lines == source.read_text()
+
+
+def test_lines_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    """Whoever has the right to write them can do it by hand."""
+    source, additions = _configuration(tmp_path, "  db:\n    command: x\n"), Additions(tmp_path / "apps")
+    additions.write("new", addition_text("new", {"command": "sleep 9", "working_dir": "/"}))
+    real = tmp_path / "a name that leaves no room for another one beside it".ljust(250, "_")
+    source.rename(real)
+    source.symlink_to(real)
+
+    with pytest.raises(ConfigUnwritable, match="cannot write") as refused:
+        save_into(source, additions, ["new"])
+
+    assert "  new:\n    command: sleep 9\n" in str(refused.value.hint)

@@ -12,9 +12,10 @@ from torpor.config.changes import differences
 from torpor.config.document import read_document
 from torpor.config.inserting import insert, replace_file
 from torpor.config.load import load
+from torpor.config.nodes import compose
 from torpor.config.problems import Problem, Problems
 from torpor.config.settings import Settings
-from torpor.config.writing import app_lines, literal
+from torpor.config.writing import STEP, app_lines, literal
 from torpor.errors import BadRequest, ConfigInvalid, ConfigUnwritable, StateUnusable
 
 HEAD = "# Added by `torpor run`: `torpor save` moves it into the configuration, `torpor rm` removes it."
@@ -80,26 +81,50 @@ def save_into(source: Path, additions: Additions, names: Sequence[str]) -> tuple
     """
     rest = [file for file in additions.files() if file.stem not in names]
     before = load(source, additions=additions.files())
-    blocks = []
     try:
         raw = source.read_bytes()
-        for name in names:
-            lines = additions.path(name).read_text(encoding="utf-8").splitlines()
-            blocks.append(lines[lines.index(_APPS) + 1 :])
+        blocks = [_block(additions.path(name), name, source) for name in names]
     except OSError as error:
         raise ConfigUnwritable(f"cannot read {error.filename}: {error.strerror}") from error
     found, after = insert(raw, blocks), None
     if found is not None:
         with contextlib.suppress(ConfigInvalid):
             after = load(source, additions=rest, texts={source: found[0]})
+    text = "\n".join(line for block in blocks for line in block)
+    by_hand = f"`torpor rm {' '.join(names)}`, put this below `apps:`, and `torpor apply`:\n{text}"
     if found is None or after is None or differences(before, after):
-        text = "\n".join(line for block in blocks for line in block)
         raise ConfigUnwritable(
-            f"{source} is written in a way that lines cannot be added to safely",
-            hint=f"`torpor rm {' '.join(names)}`, put this below `apps:`, and `torpor apply`:\n{text}",
+            f"{source} is written in a way that lines cannot be added to safely", hint=by_hand
         )
-    replace_file(source, raw, found[0])
+    try:
+        replace_file(source, raw, found[0])
+    except ConfigUnwritable as refused:
+        if not isinstance(refused.__cause__, OSError):
+            raise
+        hint = f"{refused.hint} Or, by hand: {by_hand}"
+        raise ConfigUnwritable(refused.message, hint=hint) from refused.__cause__
     return after, found[1]
+
+
+def _block(file: Path, name: str, source: Path) -> list[str]:
+    """The lines of an added app, `STEP` spaces in.  Raises `ConfigUnwritable`, `OSError`.
+
+    We wrote the file, but nobody promised that a person would not: its own comments go along.
+    """
+    text = file.read_text(encoding="utf-8-sig")
+    root = compose(text)
+    keys = list(root.pairs()) if root is not None and root.kind == "map" else []
+    apps, inner = keys[0] if len(keys) == 1 else (None, None)
+    if apps is None or inner is None or inner.kind != "map" or not inner.items or inner.line <= apps.line:
+        raise ConfigUnwritable(
+            f"{file} was written by hand, in a way that its lines cannot be moved",
+            hint=f"Write the app into {source}, `torpor rm {name}`, and `torpor apply`.",
+        )
+    lines = text.splitlines()[apps.line :]
+    excess = inner.items[0].column - 1 - STEP
+    if excess < 0:
+        return [" " * -excess + line if line else line for line in lines]
+    return [line[min(excess, len(line) - len(line.lstrip(" "))) :] for line in lines]
 
 
 def _literal(value: object) -> object:
