@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from torpor import __version__, notify
 from torpor.config.additions import Additions, load_all
@@ -225,7 +225,8 @@ class Daemon:
             self._journal.subscribe(self._end_with)
             self._greet(gateway)
             if self._show is not None:
-                self._process.output(InstanceId(self._show)).subscribe(_print_line)
+                mirror = self._process.output(InstanceId(self._show)).mirror
+                mirror(_copy_to(sys.stdout.buffer), _copy_to(sys.stderr.buffer))
             # No await between the two: an end that comes now is told to an engine that knows of it.
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted)
@@ -487,11 +488,15 @@ def _url(base: str, route: Route) -> str:
     return f"{scheme}://{host}:{port}{route.path}"
 
 
-def _print_line(line: str) -> None:
-    """Write a line of an app; a reader that has left does not end it."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+def _copy_to(stream: BinaryIO) -> Callable[[bytes], None]:
+    """Writes what an app has written, to the byte; a reader that has left does not end it."""
+
+    def copy(data: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            stream.write(data)
+            stream.flush()
+
+    return copy
 
 
 def _wants_colour(stream: TextIO) -> bool:

@@ -379,7 +379,9 @@ def test_follow_shows_the_first_words(launch: Launch) -> None:
         daemon.cli("stop", "job")
 
 
-def _alone(home: Path, *arguments: str) -> subprocess.Popen[str]:
+def _alone(
+    home: Path, *arguments: str, stdout: int = subprocess.PIPE, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith(("TORPOR", "XDG_"))},
         "TORPOR_HOME": str(home / "state"),
@@ -389,8 +391,8 @@ def _alone(home: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "torpor", "run", *arguments],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=stdout,
+        stderr=stderr,
         text=True,
         env=environment,
         cwd=home,
@@ -407,6 +409,31 @@ def test_a_program_runs_alone_without_any_configuration(home: Path) -> None:
         out, err = process.communicate(timeout=60)
 
     assert (7, [*lines, "end"]) == (process.returncode, out.splitlines()), err
+
+
+@pytest.mark.skipif(Path("/etc/torpor/torpor.yaml").exists(), reason="this machine has a configuration")
+def test_what_a_program_alone_writes_comes_out_to_the_byte(home: Path) -> None:
+    """No line end is added, changed or taken away, and what is no text stays what it is."""
+    written = b"\r\n\xff\x00 50 %\r100 %" + b"x" * 100_000 + b"\n\r\n" + bytes(range(256))
+    (home / "written").write_bytes(written)
+    out, err = home / "out", home / "err"
+    with (
+        out.open("wb") as stdout,
+        err.open("wb") as stderr,
+        _alone(
+            home,
+            "--set",
+            "log={stderr: separate}",
+            "--shell",
+            "cat written; cat written >&2",
+            stdout=stdout.fileno(),
+            stderr=stderr.fileno(),
+        ) as process,
+    ):
+        assert 0 == process.wait(60)
+
+    assert written == out.read_bytes()
+    assert written in err.read_bytes()
 
 
 @pytest.mark.skipif(Path("/etc/torpor/torpor.yaml").exists(), reason="this machine has a configuration")

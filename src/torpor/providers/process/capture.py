@@ -147,6 +147,10 @@ class Capture:
 
         return unsubscribe
 
+    def mirror(self, out: Callable[[bytes], None], err: Callable[[bytes], None]) -> None:
+        """Hand every byte on from now on; `err` gets those of stderr where that is kept apart."""
+        self._out.mirror, self._err.mirror = out, err
+
     def streams(self) -> Mapping[str, CaptureStream]:
         """See `Output.streams`."""
         return {name: CaptureStream(channel) for name, channel in self._present().items()}

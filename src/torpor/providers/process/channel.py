@@ -52,6 +52,8 @@ class Channel:
         self._listeners: dict[object, Callable[[str], None]] = {}
         self.feed: Callable[[], bool] | None = None
         """Moves output that has not reached the pipe into it; False if there was none."""
+        self.mirror: Callable[[bytes], None] | None = None
+        """Gets every byte as it comes."""
 
     @property
     def is_open(self) -> bool:
@@ -187,7 +189,10 @@ class Channel:
     def _receive(self, most: int) -> int:
         """How many bytes were there."""
         wanted = bool(self._listeners)
-        count, data = self.writer.receive(self._reader, most, wanted=wanted)
+        watched = wanted or self.mirror is not None
+        count, data = self.writer.receive(self._reader, most, wanted=watched)
+        if self.mirror is not None and data:
+            self.mirror(data)
         if wanted and data:
             self._take(data)
         return count
