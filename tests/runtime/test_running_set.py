@@ -263,3 +263,19 @@ async def test_a_file_without_content_ends_no_app(tmp_path: Path, blank: str) ->
         assert ("app",) == (await setup.set.apply()).removed
         setup.file.write_text(blank)
         assert not await setup.set.apply()
+
+
+@pytest.mark.parametrize("need", ["base", ["base"], {"base": {}}])
+async def test_a_need_that_is_gone_is_not_shown_any_more(tmp_path: Path, need: object) -> None:
+    """What is told of an app's settings is what its file says now."""
+    async with running(tmp_path) as setup:
+        await setup.set.add("base", COMMAND)
+        await setup.set.add("top", {**COMMAND, "depends_on": need})
+
+        await setup.set.remove("base", force=True)
+
+        told = setup.set.origin("top")
+        await setup.set.apply()
+        assert told is not None
+        assert told == setup.set.origin("top")
+        assert "base" not in repr(told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torpor.config.additions import Additions
@@ -13,6 +14,7 @@ from torpor.config.document import read_document
 from torpor.config.inserting import insert, replace_file
 from torpor.config.load import load
 from torpor.config.nodes import compose
+from torpor.config.origin import Origin
 from torpor.config.problems import Problem, Problems
 from torpor.config.settings import Settings
 from torpor.config.writing import STEP, app_lines, literal
@@ -42,22 +44,26 @@ def in_words(invalid: ConfigInvalid, name: str, file: Path, hint: str) -> Config
     return ConfigInvalid(tuple(own) or invalid.problems, hint=hint)
 
 
-def take_out(additions: Additions, name: str, users: Sequence[str]) -> None:
-    """Delete an added app, and write those anew that need it, without that need.
+def take_out(additions: Additions, name: str, users: Mapping[str, Origin]) -> Mapping[str, Origin]:
+    """Delete an added app, and write those anew that need it, without that need; where all is written now.
 
     Raises `StateUnusable`; then all is as before, as far as the disk still takes it.
     """
     before: dict[str, bytes] = {}
+    after: dict[str, Origin] = {}
     try:
-        for user in users:
+        for user, origin in users.items():
             raw = before[user] = additions.read(user)
-            additions.write(user, _without_need(user, raw, name))
+            text = _without_need(user, raw, name)
+            additions.write(user, text)
+            after[user] = _place_again(user, text, origin)
         additions.remove(name)
     except StateUnusable:
         for user, raw in before.items():
             with contextlib.suppress(StateUnusable):
                 additions.write(user, raw)
         raise
+    return after
 
 
 def _without_need(user: str, raw: bytes, needed: str) -> bytes:
@@ -71,6 +77,21 @@ def _without_need(user: str, raw: bytes, needed: str) -> bytes:
         names = [needs] if isinstance(needs, str) else needs
         settings["depends_on"] = [name for name in names if name != needed]
     return addition_text(user, settings)
+
+
+def _place_again(user: str, text: bytes, origin: Origin) -> Origin:
+    """Where an app is written once its file, and no other setting than its needs, has changed."""
+    document = read_document(origin.file, text, os.environ, Problems())
+    assert document is not None, "we have written it"
+    written = []
+    for one in origin.written:
+        if not one.shared:
+            line = document.line(("apps", user, *one.setting.split(".", 1)))
+            value = document.data["apps"][user]["depends_on"] if one.setting == "depends_on" else one.value
+            written.append(replace(one, line=line, value=value))
+        else:
+            written.append(one)
+    return replace(origin, line=document.line(("apps", user)), written=tuple(written))
 
 
 def save_into(source: Path, additions: Additions, names: Sequence[str]) -> tuple[Settings, int]:

@@ -156,14 +156,14 @@ class RunningSet:
                         hint="Delete it there, and then `torpor apply`; `torpor stop` only stops it.",
                     )
                 users = self._check_users(name, force=force)
-                take_out(self._additions, name, users)
+                others = {app: each for app, each in self.settings.origins.items() if app != name}
+                moved = take_out(self._additions, name, {user: others[user] for user in users})
                 apps = [
                     _without(app, name) if app.name in users else app
                     for app in self.settings.apps
                     if app.name != name
                 ]
-                origins = {app: each for app, each in self.settings.origins.items() if app != name}
-                self._hold(apps, origins)
+                self._hold(apps, {**others, **moved})
         await self._gone(name)
         if logs:
             for id in ids:
