@@ -351,3 +351,26 @@ def test_any_file_gives_settings_or_problems(home: Path, data: dict[str, object]
     assert [] == [problem for problem in found if not isinstance(problem, Problem) or problem.line < 1]
     # msgspec's own words would mean that the explaining walk overlooked something.
     assert [] == [str(problem) for problem in found if "`$" in str(problem)]
+
+
+@pytest.mark.parametrize(
+    ("expected", "setting"),
+    [
+        (True, "command: run ${A}"),
+        (True, "command: [run, '${A}']"),
+        (True, "command: run ${NOWHERE:-x}"),
+        (True, "liveness: {http: '/${A}'}"),
+        (False, "command: run $${A}"),
+        (False, "command: run $A"),
+        (False, "command: run --port ${PORT} ${TORPOR_APP}"),
+        (False, "command: run"),
+    ],
+)
+def test_it_is_known_what_the_environment_decides(home: Path, expected: bool, setting: str) -> None:
+    """A variable that is looked up; not one that is meant as text, nor one that a start fills in."""
+    text = setting if setting.startswith("command") else f"command: run\n    {setting}"
+    (home / "torpor.yaml").write_text(f"apps:\n  web:\n    {text}\n")
+
+    written = load(home / "torpor.yaml", {"A": "1"}).origins["web"].written
+
+    assert expected == any(one.borrowed for one in written)

@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from torpor.config.interpolate import CannotInterpolate, interpolate
+from torpor.config.interpolate import CannotInterpolate, interpolate, looks_up
 from torpor.config.nodes import CORE, MAX_DEPTH, PLAIN, CannotCompose, Node, compose
 from torpor.config.problems import KeyPath, Problem, Problems, dotted
 
@@ -70,15 +70,23 @@ class Document:
         """The line of the key at `path`, counted from 1."""
         return self._place(path, at_key=True)[0]
 
-    def as_text(self, path: KeyPath) -> str:
-        """The scalar at `path` as it stands in the file, its variables not filled in; empty for what is none."""
+    def borrows(self, path: KeyPath) -> bool:
+        """Whether a variable stands in the value at `path`, or anywhere in it."""
         node = self._root
         for step in self.as_written(path):
             found = self._child(node, step)
             if found is None:
-                return ""
+                return False
             node = found[1]
-        return node.text if node is not None else ""
+        waiting, seen = [node], set()
+        while waiting:
+            if (node := waiting.pop()) is None or id(node) in seen:  # an alias may stand inside of itself
+                continue
+            seen.add(id(node))
+            if "${" in node.text and looks_up(node.text, self._environ):
+                return True
+            waiting += node.items
+        return False
 
     def place(self, path: KeyPath) -> str:
         """`file:line:column` of the key at `path`."""

@@ -8,8 +8,9 @@ what belongs to a shell (`$NAME` without braces) is left as it stands.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 MAX_NESTING = 8
 """How deep a default may contain variables that have defaults."""
@@ -32,9 +33,35 @@ def interpolate(text: str, environ: Mapping[str, str]) -> str:
     return _fill(text, environ, 0) if "$" in text else text
 
 
+def looks_up(text: str, environ: Mapping[str, str]) -> bool:
+    """Whether `text` comes out as it does because of what `environ` holds, or does not hold."""
+    asked = _Asked(environ)
+    with contextlib.suppress(CannotInterpolate):
+        interpolate(text, asked)
+    return asked.ever
+
+
 def left_for_launch(name: str) -> bool:
     """Whether the variable gets its value only when an instance starts."""
     return name == "PORT" or name.startswith("TORPOR_")
+
+
+class _Asked(Mapping[str, str]):
+    """Variables that remember whether they were asked for."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.ever = False
+
+    def __getitem__(self, name: str) -> str:
+        self.ever = True
+        return self._environ[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
 
 
 def _fill(text: str, environ: Mapping[str, str], depth: int) -> str:

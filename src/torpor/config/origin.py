@@ -18,7 +18,7 @@ class Written:
     shared: bool
     """It stands in `defaults`, not with the app."""
     borrowed: bool
-    """All of it or a part was taken from Torpor's own environment."""
+    """Torpor's own environment decided on all of it or a part."""
 
 
 @dataclass(frozen=True, slots=True)

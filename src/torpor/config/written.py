@@ -54,7 +54,7 @@ def _one(keys: Layers, layer: Layer, setting: str, path: KeyPath) -> Written:
     value: Any = document.data
     for step in path:
         value = value[step]
-    borrowed = "${" in document.as_text(path)
+    borrowed = document.borrows(path)
     if setting.startswith("environment."):
         name = setting.partition(".")[2]
         if isinstance(path[-1], int):  # an item `NAME=value` or `NAME` of a list
