@@ -11,21 +11,20 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from torpor import __version__, notify
 from torpor.config.additions import Additions, load_all
 from torpor.config.find import find_config
-from torpor.config.load import load
 from torpor.config.paths import log_path, socket_path, state_dir
-from torpor.config.saving import addition_text, in_words
-from torpor.config.settings import GatewaySpec, Listen, Settings
+from torpor.config.settings import GatewaySpec, Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
 from torpor.core.graph import levels
@@ -51,9 +50,9 @@ from torpor.core.messages import (
     WatchInstance,
 )
 from torpor.core.model import AppSpec, Event, InstanceId, Route
-from torpor.errors import ConfigInvalid, ListenFailed, TorporError, UnknownApp
+from torpor.errors import ConfigInvalid, TorporError, UnknownApp
 from torpor.gateway.gateway import Gateway
-from torpor.gateway.listener import bind, inherited
+from torpor.gateway.listener import inherited
 from torpor.gateway.listeners import Prepared
 from torpor.providers.base import Fact, Provider, Survivor
 from torpor.providers.process import files
@@ -62,7 +61,7 @@ from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
 from torpor.runtime import clock
 from torpor.runtime.actions import Actions
-from torpor.runtime.console import TOLD, Console
+from torpor.runtime.console import Console
 from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
@@ -98,45 +97,23 @@ def main(config: str | None = None, *, exit_with: str | None = None) -> int:
     if exit_with is not None and exit_with not in {app.name for app in settings.apps}:
         raise UnknownApp(f"no app is named {exit_with!r}", hint="`--exit-with` takes the name of an app")
     files.take_all()
-    console = Console(sys.stdout, colour=_wants_colour(sys.stdout))
+    console = Console(sys.stdout, colour=wants_colour(sys.stdout))
     daemon = Daemon(settings, state, socket_path(), console, exit_with=exit_with)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(daemon.run())
 
 
-def main_alone(name: str, app: Mapping[str, object], *, listens: bool) -> int:
-    """Run a daemon in the foreground for one app and as long as that runs; returns its exit code.
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """The app that a daemon is there for, and nothing else."""
 
-    Its settings are those of an app of the configuration.  What it writes goes to stdout, what
-    Torpor has to say to stderr.  `listens`: it has a port, so that a gateway is opened for it on
-    the loopback, at the usual port or another one.  Raises `BadRequest`, `ConfigInvalid` or
-    `StateUnusable`; nothing was started then.
-    """
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    source = Path.cwd() / "torpor run"  # there is no such file: problems of an app are told by its settings
-    try:
-        settings = load(source, texts={source: addition_text(name, app)})
-    except ConfigInvalid as invalid:
-        raise in_words(invalid, name, source, "Nothing was started.") from None
-    settings = replace(settings, gateway=replace(settings.gateway, listen=_free() if listens else ()))
-    files.take_all()
-    # Not the usual directory: what another daemon left alive there is not ours to end.
-    state = Path(state_dir()) / "alone"
-    told = TOLD - {"asleep", "waking", "waiting"}  # of one app that runs, and whose output stands here
-    console = Console(sys.stderr, colour=_wants_colour(sys.stderr), told=told)
-    daemon = Daemon(settings, state, socket_path(), console, exit_with=name, show=name)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(daemon.run())
-
-
-def _free() -> tuple[Listen, ...]:
-    """The gateway's usual address, or another port of the loopback where that is taken."""
-    usual = GatewaySpec().listen[0]
-    try:
-        bind(usual).close()
-    except ListenFailed:
-        return (replace(usual, port=0),)
-    return (usual,)
+    name: str
+    out: Callable[[bytes], None]
+    """Gets what it writes."""
+    err: Callable[[bytes], None]
+    """Gets its stderr, where that is kept apart."""
+    socket: str | None
+    """The control socket, where it is not the usual one."""
 
 
 class Daemon:
@@ -150,10 +127,10 @@ class Daemon:
         console: Console,
         *,
         exit_with: str | None = None,
-        show: str | None = None,
+        alone: Alone | None = None,
     ) -> None:
-        """`exit_with`: the app whose end is the daemon's; `show`: the app whose output goes to stdout."""
-        self._show = show
+        """`exit_with`: the app whose end is the daemon's; `alone`: the only app that it ever has."""
+        self._alone = alone
         self._settings = settings
         self._exit_with = exit_with
         self._exit_code = 0
@@ -213,6 +190,7 @@ class Daemon:
                 journal=self._journal,
                 provider=self._provider,
                 front=front,
+                alone=None if self._alone is None else self._alone.name,
             )
             self._set.forget_spare()
             control = ControlServer(desk, self._control, self._info(gateway), self._set)
@@ -224,9 +202,8 @@ class Daemon:
             self._journal.subscribe(self._console.tell)
             self._journal.subscribe(self._end_with)
             self._greet(gateway)
-            if self._show is not None:
-                mirror = self._process.output(InstanceId(self._show)).mirror
-                mirror(_copy_to(sys.stdout.buffer), _copy_to(sys.stderr.buffer))
+            if (alone := self._alone) is not None:
+                self._process.output(InstanceId(alone.name)).mirror(alone.out, alone.err)
             # No await between the two: an end that comes now is told to an engine that knows of it.
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted)
@@ -315,7 +292,7 @@ class Daemon:
                 log.error("%s", error)
 
     async def _stop_apps(self, gateway: Gateway) -> None:
-        if self._show is None or self._engine.fleet.alive:
+        if self._alone is None or self._engine.fleet.alive:
             self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
         settled = asyncio.Event()
 
@@ -429,10 +406,12 @@ class Daemon:
 
     def _greet(self, gateway: Gateway) -> None:
         say = self._console.say
-        if self._show is None:
+        if self._alone is None:
             say(f"torpor {__version__} runs {self._apps()} of {self._settings.source}")
         else:
-            say(f"torpor {__version__} runs {self._show} alone; Ctrl-C ends both")
+            say(f"torpor {__version__} runs {self._alone.name} alone; Ctrl-C ends both")
+            if self._alone.socket is not None:
+                say(f"  TORPOR_SOCKET={shlex.quote(self._alone.socket)}  for `torpor status` beside it")
         bases = _urls(gateway)
         for app in self._settings.apps if bases else ():
             for route in app.routes:
@@ -488,22 +467,12 @@ def _url(base: str, route: Route) -> str:
     return f"{scheme}://{host}:{port}{route.path}"
 
 
-def _copy_to(stream: BinaryIO) -> Callable[[bytes], None]:
-    """Writes what an app has written, to the byte; a reader that has left does not end it."""
-
-    def copy(data: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            stream.write(data)
-            stream.flush()
-
-    return copy
-
-
-def _wants_colour(stream: TextIO) -> bool:
+def wants_colour(stream: TextIO) -> bool:
+    """Whether a stream is a terminal, and nobody said that it shows no colours."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     """Uvloop where there is one: a third of the CPU of asyncio's own loop per relayed request."""
     try:
         import uvloop  # noqa: PLC0415  # an option of the platform

@@ -108,6 +108,14 @@ class NotAllowed(TorporError):
     status = 409
 
 
+class RunsAlone(TorporError):
+    """A daemon that runs one program alone has no other apps."""
+
+    code = "runs-alone"
+    fault = Fault.CLIENT
+    status = 409
+
+
 class BadRequest(TorporError):
     """A control request that makes no sense; the message says what would."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
@@ -434,6 +435,39 @@ def test_what_a_program_alone_writes_comes_out_to_the_byte(home: Path) -> None:
 
     assert written == out.read_bytes()
     assert written in err.read_bytes()
+
+
+@pytest.mark.skipif(Path("/etc/torpor/torpor.yaml").exists(), reason="this machine has a configuration")
+def test_several_programs_run_alone_at_the_same_time(home: Path) -> None:
+    """Those that start at once, and one that comes while they run; nothing can be added to them."""
+    script = "echo $0; while [ ! -e go ]; do sleep 0.05; done; exit 3"
+    with contextlib.ExitStack() as stack:
+        processes = [
+            stack.enter_context(_alone(home, "--name", name, "--", "sh", "-c", script, name))
+            for name in ("one", "two")
+        ]
+        said: list[str] = []
+        for process in processes:
+            assert process.stdout is not None
+            said.append(process.stdout.readline())
+        processes.append(
+            stack.enter_context(_alone(home, "--name", "three", "--", "sh", "-c", script, "three"))
+        )
+        assert processes[2].stdout is not None
+        said.append(processes[2].stdout.readline())
+        beside = {**os.environ, "TORPOR_SOCKET": str(home / "s"), "TORPOR_HOME": str(home / "state")}
+        apply = subprocess.run(
+            [sys.executable, "-m", "torpor", "apply"], env=beside, capture_output=True, text=True, check=False
+        )
+        (home / "go").touch()
+        told = [process.communicate(timeout=60)[1] for process in processes]
+
+    assert ["one\n", "two\n", "three\n"] == said, told
+    assert [3, 3, 3] == [process.returncode for process in processes]
+    assert 2 == sum("TORPOR_SOCKET=" in text for text in told)
+    assert (1, True) == (apply.returncode, "runs one program alone" in apply.stderr)
+    assert not list(home.glob("s.[0-9]*"))
+    assert ["alone"] == [path.name for path in (home / "state").iterdir() if path.is_dir()]
 
 
 @pytest.mark.skipif(Path("/etc/torpor/torpor.yaml").exists(), reason="this machine has a configuration")

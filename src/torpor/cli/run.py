@@ -16,7 +16,7 @@ from torpor.cli.figures import lapse
 from torpor.cli.terminal import fail, printable
 from torpor.cli.verbs import timeout_option, under_way, wait_option
 from torpor.control.client import Problem
-from torpor.errors import ConfigInvalid, ConfigNotFound, DaemonUnreachable
+from torpor.errors import ConfigInvalid, ConfigNotFound, DaemonUnreachable, RunsAlone
 
 INTERPRETERS = re.compile(r"python[0-9.]*|node|deno|bun|ruby|perl|php|bash|sh|dash|zsh|java|npx|uvx?|env")
 """Programs that run another one, which gives the app its name."""
@@ -102,6 +102,8 @@ def run(
             raise DaemonUnreachable(unreachable.message, hint="`torpor up -d` starts one.") from None
         return _run_alone(name, app)
     except Problem as problem:
+        if problem.document.get("code") == RunsAlone.code and _alone():
+            return _run_alone(name, app)
         if as_json:
             print_json({"verb": "run", "name": name, "done": False, "error": problem.document})
         return _refused(name, problem)
@@ -205,7 +207,7 @@ def _alone() -> bool:
 
 
 def _run_alone(name: str, app: dict[str, Any]) -> int:
-    from torpor.daemon import main_alone  # noqa: PLC0415  # the whole daemon, for this case alone
+    from torpor.alone import main  # noqa: PLC0415  # the whole daemon, for this case alone
 
     text = app["command"] if isinstance(app["command"], str) else " ".join(app["command"])
     listens = bool(app.get("routes") or app.get("port") or _PORT.search(text))
@@ -214,7 +216,7 @@ def _run_alone(name: str, app: dict[str, Any]) -> int:
     app |= {"always_on": True}
     app.setdefault("restart", "no")
     try:
-        return main_alone(name, app, listens=listens)
+        return main(name, app, listens=listens)
     except ConfigInvalid as error:
         fail(error.message, error.hint)
         return exit_code(error)

@@ -28,7 +28,7 @@ class Keeper(Protocol):
     """The operator's side of the running set.
 
     What changes it is done one after the other.  Each of these raises `NotAllowed` once the
-    daemon is going down; whatever is raised, nothing has changed then.
+    daemon is going down, and `RunsAlone` where it is there for one program; whatever is raised, nothing has changed then.
     """
 
     async def apply(self, *, dry_run: bool = False) -> Changes:

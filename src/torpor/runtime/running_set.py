@@ -36,6 +36,7 @@ from torpor.errors import (
     ConfigInvalid,
     NameTaken,
     NotAllowed,
+    RunsAlone,
     StateUnusable,
 )
 from torpor.providers.base import Provider
@@ -77,7 +78,9 @@ class RunningSet:
         journal: Journal,
         provider: Callable[[AppSpec], Provider],
         front: Front,
+        alone: str | None = None,
     ) -> None:
+        """`alone`: the app besides which there are none, ever."""
         self.settings = settings
         """What holds now."""
         self._additions = additions
@@ -86,6 +89,7 @@ class RunningSet:
         self._journal = journal
         self._provider = provider
         self._front = front
+        self._alone = alone
         self._lock = asyncio.Lock()
         self._closed = False
 
@@ -206,6 +210,11 @@ class RunningSet:
             yield
 
     def _check_open(self) -> None:
+        if self._alone is not None:
+            raise RunsAlone(
+                f"this daemon runs one program alone, {self._alone}, and has no configuration",
+                hint="`torpor run -- COMMAND` runs another one beside it; `torpor up` runs what a torpor.yaml names.",
+            )
         if self._closed:
             raise NotAllowed("the daemon is shutting down", hint="Ask again once it is up.")
 
