@@ -18,6 +18,7 @@ from e2e.apps import app, config, web
 from e2e.client import Client
 from e2e.harness import Daemon, Launch, Process, free_port, wait_for
 from e2e.load import Load
+from torpor.control.client import Client as Control
 
 SLEEP = "sleep 1000"
 
@@ -253,6 +254,8 @@ def test_what_others_need_is_not_removed(launch: Launch) -> None:
     assert {"old", "api"} == set(daemon.apps())
 
     assert 0 == daemon.cli("run", SLEEP, "--name", "web", "--depends-on", "api").code
+    added = Control(daemon.socket).get("apps", added="true")
+    assert ["api", "web"] == [one["name"] for one in added]
     assert 0 == daemon.cli("rm", "--all").code
     assert {"old"} == set(daemon.apps())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
@@ -58,6 +57,5 @@ def _chosen(client: Client, names: Sequence[str]) -> list[str]:
     """The apps that are meant, dependents first."""
     if names:
         return [name for wave in waves(client, names) for name in wave]
-    apps: list[dict[str, Any]] = client.get("apps")
-    added = [app["name"] for app in apps if client.get("apps", app["name"], "settings")["added"]]
+    added = [app["name"] for app in client.get("apps", added="true")]
     return [name for wave in waves(client, added) for name in wave] if added else []

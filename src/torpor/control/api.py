@@ -87,6 +87,7 @@ class Api:
         self._operator = operator
         self.info = info
         self._wishes = Wishes(operator)
+        self._keeper = keeper
         self._set = None if keeper is None else SetChanges(keeper, operator, self._wishes)
         self.followers = Followers()
         self.ready = False
@@ -119,14 +120,20 @@ class Api:
 
     # --- facts --------------------------------------------------------------
 
-    async def apps(self, _request: Request) -> Response:
-        """All apps, in the order of the configuration."""
+    async def apps(self, request: Request) -> Response:
+        """All apps, in the order of the configuration; with `added`, those that `torpor run` added."""
         snapshots, documents = self._operator.snapshot(), []
+        if flag(request, "added"):
+            snapshots = [snapshot for snapshot in snapshots if self._was_added(snapshot.name)]
         for start in range(0, len(snapshots), MEASURED_AT_ONCE):
             piece = snapshots[start : start + MEASURED_AT_ONCE]
             documents += [app_document(snapshot, self._operator.stats) for snapshot in piece]
             await asyncio.sleep(0)  # the apps' own requests get their turn
         return json_response(documents)
+
+    def _was_added(self, name: str) -> bool:
+        origin = None if self._keeper is None else self._keeper.origin(name)
+        return origin is not None and origin.added
 
     async def app(self, request: Request) -> Response:
         """One app with all that is known."""

@@ -106,7 +106,7 @@ class RunningSet:
         async with self._turn():
             new = await self._load()
             self._check_meant(new)
-            changes = differences(self.settings, new)
+            changes = await asyncio.to_thread(differences, self.settings, new)
             if not dry_run:
                 await self._take(new, changes)
                 self.forget_spare()
