@@ -83,10 +83,11 @@ def _scalar(text: str) -> str:
 
 def _quoted(text: str) -> str:
     text.encode()  # what is not Unicode has no place in a file
-    return '"' + "".join(map(_character, text)) + '"'
+    return '"' + "".join(map(character, text)) + '"'
 
 
-def _character(char: str) -> str:
+def character(char: str) -> str:
+    """A character as it stands between double quotes."""
     if char in _SHORT:
         return _SHORT[char]
     if char.isprintable():

@@ -13,6 +13,7 @@ from typing import Any
 from torpor import __version__
 from torpor.config.document import plain_value
 from torpor.config.nodes import PLAIN, CannotCompose, compose
+from torpor.config.writing import character
 from torpor.importers.draft import KEYS, AppDraft, FileDraft, Verbatim
 
 WIDTH = 110
@@ -20,7 +21,6 @@ WIDTH = 110
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./~$+@%^-](?:[A-Za-z0-9_./~$+@%^ =:,;*?!()'<>|&#\"\\{}\[\]-]*)")
 _FLOW_UNSAFE = frozenset(",[]{}")
-_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
 
 
 def emit(file: FileDraft) -> str:
@@ -130,7 +130,7 @@ def scalar(value: Any, *, flow: bool = False) -> str:
     fits = not isinstance(value, Verbatim) and (not flow or not _FLOW_UNSAFE.intersection(text))
     if fits and _PLAIN.fullmatch(text) and isinstance(plain_value(text), str) and _reads_back(text):
         return text
-    return '"' + "".join(map(_character, text)) + '"'
+    return '"' + "".join(map(character, text)) + '"'
 
 
 def escaped(text: str) -> str:
@@ -157,12 +157,3 @@ def _literal_block(value: str, indent: str) -> list[str]:
     if odd or not all(line.isprintable() for line in lines):
         return []
     return ["|" if text.endswith("\n") else "|-", *(f"{indent}  {line}" if line else "" for line in lines)]
-
-
-def _character(char: str) -> str:
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    if char.isprintable():
-        return char
-    code = ord(char)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
