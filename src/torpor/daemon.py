@@ -24,7 +24,7 @@ from torpor import __version__, notify
 from torpor.config.additions import Additions, load_all
 from torpor.config.find import find_config
 from torpor.config.paths import log_path, socket_path, state_dir
-from torpor.config.settings import GatewaySpec, Settings
+from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
 from torpor.core.graph import levels
@@ -49,11 +49,11 @@ from torpor.core.messages import (
     StopInstance,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, Event, InstanceId, Route
-from torpor.errors import ConfigInvalid, TorporError, UnknownApp
+from torpor.core.model import AppSpec, Event, InstanceId
+from torpor.errors import TorporError, UnknownApp
+from torpor.front import Front, url, urls
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
-from torpor.gateway.listeners import Prepared
 from torpor.providers.base import Fact, Provider, Survivor
 from torpor.providers.process import files
 from torpor.providers.process.procfs import read_boot
@@ -65,6 +65,7 @@ from torpor.runtime.console import Console
 from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
+from torpor.runtime.hang_up import HangUp
 from torpor.runtime.journal import Journal
 from torpor.runtime.ownlog import bounded
 from torpor.runtime.reboot import Rebooter
@@ -149,7 +150,7 @@ class Daemon:
         self._actions: Actions
         self._seam: LocalSeam
         self._set: RunningSet
-        self._applying: asyncio.Task[None] | None = None
+        self._hang_up: HangUp
         self._folder = state
         self._stand_in: StandIn | None = None
         self._process = ProcessProvider(state, self._report, base_environment(os.environ))
@@ -181,7 +182,7 @@ class Daemon:
             stack.push_async_callback(gateway.close, CUT)
 
             desk = Desk(self._engine, self._journal, self._provider, self.end)
-            front = _Front(self._seam, gateway)
+            front = Front(self._seam, gateway)
             self._set = RunningSet(
                 self._settings,
                 Additions(self._folder / "apps"),
@@ -193,6 +194,7 @@ class Daemon:
                 alone=None if self._alone is None else self._alone.name,
             )
             self._set.forget_spare()
+            self._hang_up = HangUp(self._set, self._tell_supervisor)
             control = ControlServer(desk, self._control, self._info(gateway), self._set)
             front.changed = lambda: control.inform(self._info(gateway))
             await control.open()
@@ -224,7 +226,7 @@ class Daemon:
     @contextlib.contextmanager
     def _supervised(self) -> Iterator[None]:
         """Tell whoever supervises the daemon itself (systemd …) that it is up, alive, and about to end."""
-        notify.ready(f"runs {self._apps()}")
+        self._tell_supervisor()
         interval = notify.watchdog_interval()
         beating = asyncio.create_task(_beat(interval / 2)) if interval is not None else None
         try:
@@ -233,6 +235,10 @@ class Daemon:
             if beating is not None:
                 beating.cancel()
             notify.stopping()
+
+    def _tell_supervisor(self) -> None:
+        if not self._ending.is_set():
+            notify.ready(f"runs {self._apps()}")
 
     def end(self, keep_apps: bool = False) -> None:
         """Begin the orderly end.  Asked twice: cut what is in flight.  Asked again: leave at once.
@@ -361,7 +367,7 @@ class Daemon:
             stack.callback(loop.remove_signal_handler, number)
         # A closed terminal ends what was started in it; a daemon without one has nothing to hang up.
         in_terminal = any(os.isatty(fd) for fd in (0, 1, 2))
-        loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else self._hang_up)
+        loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else self._hang_up.come)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         if self._stand_in is not None:
             for number in HANDED_ON:
@@ -369,34 +375,12 @@ class Daemon:
                     loop.add_signal_handler(number, self._stand_in.hand_on, number)
                     stack.callback(loop.remove_signal_handler, number)
 
-    def _hang_up(self) -> None:
-        """SIGHUP: apply the configuration, once more if that comes while it is being applied."""
-        before = self._applying
-        self._applying = asyncio.get_running_loop().create_task(self._apply_after(before))
-
-    async def _apply_after(self, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            await asyncio.wait([before])
-        notify.reloading("applies the configuration")
-        try:
-            changes = await self._set.apply()
-        except ConfigInvalid as invalid:
-            for problem in invalid.problems:
-                log.error("%s", problem)
-            log.error("SIGHUP: the configuration has problems; nothing was applied")
-        except TorporError as error:
-            log.error("SIGHUP: %s; nothing was applied", error)
-        else:
-            log.info("SIGHUP: applied; %s", "some apps changed" if changes else "nothing has changed")
-        if not self._ending.is_set():
-            notify.ready(f"runs {self._apps()}")
-
     def _info(self, gateway: Gateway) -> DaemonInfo:
         return DaemonInfo(
             version=__version__,
             pid=os.getpid(),
             config=str(self._settings.source),
-            listen=tuple(_urls(gateway)),
+            listen=tuple(urls(gateway)),
             started_at=self._started,
         )
 
@@ -412,10 +396,10 @@ class Daemon:
             say(f"torpor {__version__} runs {self._alone.name} alone; Ctrl-C ends both")
             if self._alone.socket is not None:
                 say(f"  TORPOR_SOCKET={shlex.quote(self._alone.socket)}  for `torpor status` beside it")
-        bases = _urls(gateway)
+        bases = urls(gateway)
         for app in self._settings.apps if bases else ():
             for route in app.routes:
-                say(f"  {app.name:<14}  {_url(bases[0], route)}")
+                say(f"  {app.name:<14}  {url(bases[0], route)}")
         say()
 
 
@@ -424,47 +408,6 @@ async def _beat(pause: float) -> None:
     while True:
         notify.heartbeat()
         await asyncio.sleep(pause)
-
-
-class _Front:
-    """The gateway, as the running set has it follow."""
-
-    def __init__(self, seam: LocalSeam, gateway: Gateway) -> None:
-        self._seam = seam
-        self._gateway = gateway
-        self.changed: Callable[[], None] = lambda: None
-
-    def prepare(self, spec: GatewaySpec) -> Prepared:
-        """Open what these settings need.  Raises `ListenFailed`; nothing has changed then."""
-        return self._gateway.prepare(spec)
-
-    async def change(self, spec: GatewaySpec, prepared: object) -> None:
-        """Let them hold, and the routes of the apps that there are now."""
-        assert isinstance(prepared, Prepared)
-        self._seam.follow()
-        await self._gateway.change(spec, prepared)
-        self.changed()
-
-    def follow(self) -> None:
-        """Let the routes of the apps hold that there are now."""
-        self._seam.follow()
-        self._gateway.reroute()
-
-
-def _urls(gateway: Gateway) -> list[str]:
-    listens = zip(gateway.spec.listen, gateway.addresses(), strict=False)
-    return [
-        f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
-        for listen, (host, port) in listens
-    ]
-
-
-def _url(base: str, route: Route) -> str:
-    scheme, _, address = base.partition("://")
-    host, _, port = address.rpartition(":")
-    if route.host is not None:
-        host = route.host
-    return f"{scheme}://{host}:{port}{route.path}"
 
 
 def wants_colour(stream: TextIO) -> bool:
