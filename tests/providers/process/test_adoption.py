@@ -417,7 +417,7 @@ def test_the_order_of_settings_is_no_difference(tmp_path: Path) -> None:
 
 async def test_who_is_not_wanted_gets_the_time_that_it_was_given(subject: World) -> None:
     """The stop timeout of an app whose configuration is gone was written down."""
-    text = "trap 'touch asked; while [ ! -e go ]; do sleep 0.01; done; touch done; exit' TERM; sleep 1000 & echo up; while :; do wait; done"
+    text = "trap 'touch asked; while [ ! -e go ]; do sleep 0.01; done; touch done; exit' TERM; echo up; while :; do sleep 0.01; done"
     launch = subject.run((text,), shell=True, lifecycle=Lifecycle(stop_timeout=1000.0))
     await subject.provider.start(launch)
     await wait_for_line(subject, "up")

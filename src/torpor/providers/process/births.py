@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable, Mapping
 
 from torpor.config.fingerprints import fingerprints
 from torpor.config.settings import ProcessSpec
 from torpor.errors import StartFailed
+from torpor.logs.names import file_name
 from torpor.providers.base import Launch
 from torpor.providers.process.adoption import end_tree
 from torpor.providers.process.children import Child
@@ -16,7 +18,8 @@ from torpor.providers.process.company import Company
 from torpor.providers.process.entourage import Entourage
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.nursery import Nursery
-from torpor.providers.process.record import Record
+from torpor.providers.process.record import Record, Records
+from torpor.providers.process.spawn import surroundings
 from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.tree import Mark, Tree
 
@@ -81,6 +84,29 @@ def new_record(launch: Launch, mark: Mark, boot: str, cgroup: str | None, notify
         notify=notify,
         settings=fingerprints(launch.spec),
     )
+
+
+def surround(
+    launch: Launch, base: Mapping[str, str], mark: Mark, notify: NotifySocket | None
+) -> Surroundings:
+    """Where the programs of a generation run, before anything is made for it."""
+    workload = launch.spec.workload
+    assert isinstance(workload, ProcessSpec)
+    where = surroundings(launch, workload, base, mark, notify.path if notify else None)
+    if (watchdog := launch.spec.lifecycle.watchdog) is not None:
+        # Without WATCHDOG_PID it means whoever reads it.  With it, a client below a shell or
+        # a wrapper (`npm start`) would take it for somebody else's, and be ended for its silence.
+        where.environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
+    return where
+
+
+def bear_on_record(records: Records, record: Record, bear: Callable[[], Child]) -> Child:
+    """Bear a child that the next daemon will find, whenever this one dies.  Called off the loop."""
+    name = file_name(record.id)
+    records.write(name, record)
+    child = bear()
+    records.write(name, record.of(child.process))
+    return child
 
 
 def hand_over(where: Surroundings, pipes: tuple[int, ...], notify: NotifySocket | None) -> None:

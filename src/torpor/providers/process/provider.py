@@ -14,7 +14,7 @@ import contextlib
 import hashlib
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.names import file_name
 from torpor.providers.base import Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_tree, orphans
-from torpor.providers.process.births import Undoing, hand_over, new_record
+from torpor.providers.process.births import Undoing, bear_on_record, hand_over, new_record, surround
 from torpor.providers.process.capture import Capture
 from torpor.providers.process.children import Child
 from torpor.providers.process.company import Company
@@ -42,7 +42,6 @@ from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
 from torpor.providers.process.reloads import monotonic_usec
 from torpor.providers.process.spawn import arguments, fill_in, keep_ignored_signals_to_ourselves, surroundings
-from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.survivors import Survivors, endpoint
 from torpor.providers.process.tree import Mark, Tree
 from torpor.providers.process.trees import TreeKind, Trees
@@ -127,7 +126,7 @@ class ProcessProvider:
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
         mark = Mark.fresh(self._owner)
         notify = self._mailboxes.for_launch(launch, workload)
-        where = self._surroundings(launch, workload, mark, notify)
+        where = surround(launch, self._environment, mark, notify)
         cgroup = self._trees.path(label(launch, mark))
         record = new_record(launch, mark, self._boot, cgroup, None if notify is None else str(notify.path))
         capture = self.output(launch.id)
@@ -160,7 +159,7 @@ class ProcessProvider:
                 raise
             main = replace(main, stderr=stderr, listens=self._mailboxes.stored(launch.id))
             child = await self._nursery.give_birth(
-                lambda: self._bear_on_record(record, lambda: bear(argv, main, writer, mark)), mark
+                lambda: bear_on_record(self._records, record, lambda: bear(argv, main, writer, mark)), mark
             )
             tree = self._trees.newborn(record, child)
             life = self._life_of(
@@ -194,7 +193,7 @@ class ProcessProvider:
         notify = None
         if record.notify is not None:
             notify = self._mailboxes.at(launch.id, Path(record.notify))
-        where = self._surroundings(launch, workload, record.mark, notify)
+        where = surround(launch, self._environment, record.mark, notify)
         try:
             company = self._entourage.resume(launch, where, self.output(launch.id), record.mark)
         except StartFailed as error:
@@ -387,21 +386,3 @@ class ProcessProvider:
         """Watch over a generation from now on."""
         self._lives[life.id] = life
         life.watch()
-
-    def _surroundings(
-        self, launch: Launch, workload: ProcessSpec, mark: Mark, notify: NotifySocket | None
-    ) -> Surroundings:
-        where = surroundings(launch, workload, self._environment, mark, notify.path if notify else None)
-        if (watchdog := launch.spec.lifecycle.watchdog) is not None:
-            # Without WATCHDOG_PID it means whoever reads it.  With it, a client below a shell or
-            # a wrapper (`npm start`) would take it for somebody else's, and be ended for its silence.
-            where.environment["WATCHDOG_USEC"] = str(int(watchdog * 1e6))
-        return where
-
-    def _bear_on_record(self, record: Record, bear: Callable[[], Child]) -> Child:
-        """Bear a child that the next daemon will find, whenever this one dies.  Called off the loop."""
-        name = file_name(record.id)
-        self._records.write(name, record)
-        child = bear()
-        self._records.write(name, record.of(child.process))
-        return child
