@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,8 @@ EMPTY = Index([])
 PATTERNS = [
     "a", "ab", "A", "a.b", "a[^x]*b", "^a", "b$", "^$", "x*", r"a\s+b", r"\bb", "a|b", "(a)(b)?", r"a\Z", r"\Aa",
     "a(?!b)", "(?<=a)b", "(?s)a.b", "a(?![^b]*b)", "é", "[éx]", "É", "b++a", r"\n", r"[\s\S]b", "a{2}", "",
+    "[^,]*b", "a[^]x]*b", "[^-a]+b", "[^^]b", r"\W+", r"\D+b", r"[\Wx]+", r"[\x00- ]+a", r"a[\s,]*b", r"\x0a", r"\012",
+    r"(a)[^b]*\1", r"\\n", r"[^\W]+b", "(?i)[^B]a", r"\s{1,2}$", "(?#[)a]", r"[^\n]+ ",
 ]  # fmt: skip
 
 
@@ -101,8 +105,32 @@ def test_a_run_ends_a_line() -> None:
     assert [] == list(Search("twothree").hits([block]))
 
 
+ENDLESS = """
+import sys
+from torpor.logs.grep import Search
+from torpor.logs.index import Index
+from torpor.logs.reader import Block
+
+data = b"one two three four five\\n" * 100_000
+assert not list(Search(sys.argv[1]).hits([Block(data, 0, Index([]), ())]))
+"""
+
+
+@pytest.mark.parametrize("pattern", ["[^,]*,ERROR", r"four\D+!", r"[\s\w]+!"])
+def test_no_match_leaves_its_line(pattern: str) -> None:
+    """What matches nearly everything is not tried to the end of the block from each place: it would take hours."""
+    subprocess.run([sys.executable, "-c", ENDLESS, pattern], timeout=60, check=True)
+
+
 @pytest.mark.parametrize("pattern", ["(", "a{2,1}", "[", "(?P<a>b)(?P<a>c)"])
 def test_no_expression(pattern: str) -> None:
     """What does not compile is said in words."""
     with pytest.raises(ValueError, match="is not a regular expression"):
+        Search(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["a\nb", "a.\nb", "\n"])
+def test_several_lines(pattern: str) -> None:
+    """No line can match, which is said instead of finding what is not one."""
+    with pytest.raises(ValueError, match="has a line end in it"):
         Search(pattern)

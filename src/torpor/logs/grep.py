@@ -1,10 +1,10 @@
 """Searches streams for lines, in large blocks instead of line by line.
 
-A literal is looked for as bytes.  A regular expression runs over a whole block; where it finds
-something, that one line is cut out and asked again by itself, so that what matches only across a
-line end is no match.  Expressions for which that would not be the same as asking each line (they
-look around, or at the ends of the text) and those that are about characters instead of bytes do
-ask each line.
+A literal is looked for as bytes.  A regular expression runs over a whole block, with all that
+could match a line end kept from it: `[^,]*` would else run to the end of the block from each of
+its places.  Where it finds something, that one line is cut out and asked again by itself.
+Expressions for which that would not be the same as asking each line (they look around, or at the
+ends of the text) and those that are about characters instead of bytes do ask each line.
 """
 
 from __future__ import annotations
@@ -18,8 +18,14 @@ from torpor.logs.index import Record
 from torpor.logs.reader import Block
 
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
-_BY_LINE = re.compile(r"\(\?[!<>(]|\(\?[a-zA-Z]*[sx-]|\\[AZ]|[*+?}]\+")
+_BY_LINE = re.compile(r"\(\?[!<>(#]|\(\?[a-zA-Z]*[Lsx-]|\\[AZ]|[*+?}]\+")
 """Syntax with which a block does not answer for its lines."""
+_ATOM = re.compile(
+    r"\[\^?\]?(?:\\.|[^]\\])*\] | \\(?:x[0-9a-fA-F]{2} | [0-7]{3} | 0[0-7]? | [1-9][0-9]? | .) | .",
+    re.DOTALL | re.VERBOSE,
+)
+"""What stands for one character, or any other sign."""
+_WITHIN_LINE = {r"\s": r"[ \t\r\f\v]", r"\W": r"[^\w\n]", r"\D": r"[^\d\n]"}
 
 Span = tuple[int, int]
 """Begin and end of a line, without its line end."""
@@ -41,7 +47,10 @@ class Search:
     def __init__(
         self, pattern: str, *, ignore_case: bool = False, invert: bool = False, context: int = 0
     ) -> None:
-        """`context`: so many lines before and after each.  Raises `ValueError` for no regular expression."""
+        """`context`: so many lines before and after each.
+
+        Raises `ValueError` for no regular expression, and for one of several lines.
+        """
         self._invert = invert
         self._context = context
         self._spans = _finder(pattern, ignore_case=ignore_case)
@@ -134,19 +143,37 @@ def _others(data: bytes, found: set[int]) -> Iterator[Span]:
 
 
 def _finder(pattern: str, *, ignore_case: bool) -> Callable[[bytes], Iterator[Span]]:
+    if "\n" in pattern:
+        raise ValueError(f"{pattern!r} has a line end in it, and each line is asked by itself")
     if pattern and _SPECIAL.search(pattern) is None and (pattern.isascii() or not ignore_case):
         return _literal(pattern.encode(), ignore_case=ignore_case)
     flags = re.IGNORECASE if ignore_case else re.NOFLAG
     try:
         re.compile(pattern, flags)
-        whole = re.compile(pattern.encode(), flags | re.MULTILINE) if pattern.isascii() else None
+        by_bytes = re.compile(pattern.encode(), flags) if pattern.isascii() else None
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-    if whole is None:
+    if by_bytes is None:
         return _by_text(re.compile(pattern, flags))
     if _BY_LINE.search(pattern):
-        return _by_line(re.compile(pattern.encode(), flags))
-    return _by_block(whole)
+        return _by_line(by_bytes)
+    within = _ATOM.sub(_within_line, pattern)
+    return _by_block(re.compile(within.encode(), flags | re.MULTILINE), by_bytes)
+
+
+def _within_line(found: re.Match[str]) -> str:
+    """The same for every character but a line end, which it does not match."""
+    atom = found[0]
+    if atom in _WITHIN_LINE:
+        return _WITHIN_LINE[atom]
+    if len(atom) == 1 or (atom[0] == "\\" and atom[1] in "123456789" and len(atom) < 4):
+        return atom  # a sign, or what a group has matched
+    if re.fullmatch(atom.encode(), b"\n") is None:
+        return atom
+    if atom.startswith("[^"):
+        # The first of a class may be one that would mean something else behind another.
+        return r"[^\n" + ("\\" if atom[2] in "]-" else "") + atom[2:]
+    return rf"(?:(?!\n){atom})"
 
 
 def _literal(text: bytes, *, ignore_case: bool) -> Callable[[bytes], Iterator[Span]]:
@@ -164,14 +191,14 @@ def _literal(text: bytes, *, ignore_case: bool) -> Callable[[bytes], Iterator[Sp
     return spans
 
 
-def _by_block(pattern: re.Pattern[bytes]) -> Callable[[bytes], Iterator[Span]]:
+def _by_block(pattern: re.Pattern[bytes], by_line: re.Pattern[bytes]) -> Callable[[bytes], Iterator[Span]]:
     def spans(data: bytes) -> Iterator[Span]:
         position, size = 0, len(data)
         while position < size and (found := pattern.search(data, position)) is not None:
             if found.start() >= size:
                 return  # an empty match behind the last line end
             start, end = _around(data, found.start())
-            if pattern.search(data[start:end]) is not None:
+            if by_line.search(data[start:end]) is not None:
                 yield start, end
             position = end + 1
 
