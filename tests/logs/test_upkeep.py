@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -233,6 +234,23 @@ def test_a_file_that_is_taken_away(tmp_path: Path, opened: list[Log]) -> None:
     log.now += SECOND
     log.say(b"two\n")
     assert (b"one\n", b"two\n") == ((tmp_path / "elsewhere").read_bytes(), log.path.read_bytes())
+
+
+def test_a_directory_that_is_taken_away(tmp_path: Path, opened: list[Log]) -> None:
+    """It is made again within a second, for us alone, and nothing more is lost than was taken away."""
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    log = Log(folder / "web.log", LogSpec(max_size=1000, keep=10))
+    opened.append(log)
+    for _ in range(30):
+        log.say(b"x" * 99 + b"\n")
+    shutil.rmtree(folder)
+    log.now += SECOND
+    for number in range(20):
+        log.say(b"%099d\n" % number)
+    assert (None, 0) == (problem(log), log.writer.lost)
+    assert [b"%099d" % number for number in range(20)] == text_of(log.path)
+    assert 0o700 == folder.stat().st_mode & 0o777
 
 
 def problem(log: Log) -> str | None:

@@ -232,7 +232,14 @@ class Writer:
 
     def _open(self) -> None:
         self.segments.open()
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        try:
+            self._fd = os.open(self.path, flags, 0o600)
+        except FileNotFoundError:
+            # Somebody has cleared up, directory and all; the one above it is not ours to make.
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(os.path.dirname(self.path), 0o700)
+            self._fd = os.open(self.path, flags, 0o600)
         status = os.fstat(self._fd)
         self._file = status.st_dev, status.st_ino
         index = load(index_of(self.path))
