@@ -107,6 +107,19 @@ def test_what_is_missing_is_said(socket: Path, tmp_path: Path) -> None:
         assert "torpor: 77 bytes of job are missing here: its log took none\n" == result.stderr
 
 
+@pytest.mark.parametrize(
+    "line", ["logs web/0 --since 1d", "logs web/0 --grep web", "logs web/0 -n 9 --since 1d"]
+)
+def test_a_damaged_archive_is_said(socket: Path, tmp_path: Path, line: str) -> None:
+    """The rest is shown, and the exit code tells that something is missing."""
+    archive = tmp_path / "home" / "logs" / "web.log.000001.gz"
+    archive.write_bytes(b"no gzip")
+    before = T0 // SECOND - 10
+    said = torpor(socket, *line.replace("1d", str(datetime.fromtimestamp(before, UTC).isoformat())).split())
+    assert (1, "web first\nweb error\nweb last\n") == (said.returncode, said.stdout)
+    assert f"torpor: {archive}: damaged after byte 0\n" == said.stderr
+
+
 def test_runs_are_told_apart_on_a_terminal(socket: Path) -> None:
     """Between two runs stands when the second began."""
     reader, writer = pty.openpty()

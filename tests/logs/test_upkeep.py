@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import resource
 import shutil
@@ -251,6 +252,58 @@ def test_a_directory_that_is_taken_away(tmp_path: Path, opened: list[Log]) -> No
     assert (None, 0) == (problem(log), log.writer.lost)
     assert [b"%099d" % number for number in range(20)] == text_of(log.path)
     assert 0o700 == folder.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("torn", ["gz", "zst"])
+def test_what_is_torn_is_told(tmp_path: Path, torn: str) -> None:
+    """What it still holds is read, and so is what follows; and somebody learns of it."""
+    line = b"".join(b"%d " % number for number in range(2_000_000)) + b"\n"
+    plain = tmp_path / "web.log.000001"
+    plain.write_bytes(b"first\n" + line)
+    tool = ["gzip", "-k"] if torn == "gz" else ["zstd", "-q"]
+    subprocess.run((*tool, plain), check=True)
+    plain.unlink()
+    packed = tmp_path / f"web.log.000001.{torn}"
+    os.truncate(packed, packed.stat().st_size // 2)
+    (tmp_path / "web.log").write_bytes(b"last\n")
+    told: list[str] = []
+    reader = Reader(str(tmp_path / "web.log"), tell=told.append)
+    found = list(all_lines(reader.blocks()))
+    assert [b"first", b"last"] == [found[0].text, found[-1].text]
+    held = len(b"first\n") + len(found[1].text)
+    assert [f"{packed}: damaged after byte {held}"] == told
+    assert (b"first\n" + line).startswith(b"first\n" + found[1].text)
+
+
+def test_gzip_of_several_parts(tmp_path: Path) -> None:
+    """Parts that were put together, and zeros behind them, are one archive; anything else is damage."""
+    packed, told = tmp_path / "web.log.000001.gz", list[str]()
+    reader = Reader(str(tmp_path / "web.log"), tell=told.append)
+    whole = gzip.compress(b"one\n") + gzip.compress(b"two\n") + bytes(600_000)
+    packed.write_bytes(whole)
+    assert [b"one", b"two"] == [line.text for line in all_lines(reader.blocks())]
+    assert not told
+    packed.write_bytes(whole + b"x")
+    assert [b"one", b"two"] == [line.text for line in all_lines(reader.blocks())]
+    assert [f"{packed}: damaged after byte 8"] == told
+
+
+def test_without_zstd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where the command is missing, that is said, by who reads and by who compresses."""
+    (tmp_path / "web.log.000001.zst").write_bytes(b"")
+    (tmp_path / "web.log.000002").write_bytes(b"two\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    told: list[str] = []
+    reader = Reader(str(tmp_path / "web.log"), tell=told.append)
+    assert [b"two"] == [line.text for line in all_lines(reader.blocks())]
+    assert [f"{tmp_path}/web.log.000001.zst: the command zstd, which unpacks it, is not installed"] == told
+    compressor = Compressor()
+    compressor.retire(str(tmp_path / "web.log"), 2, LogSpec(compress=Compression.ZSTD))
+    compressor.finish()
+    assert "web.log.000002: the command zstd is not installed" in caplog.text
+    assert (tmp_path / "web.log.000002").exists()
 
 
 def problem(log: Log) -> str | None:

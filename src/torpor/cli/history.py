@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import heapq
 import os
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torpor.cli.connection import is_glob
+from torpor.cli.terminal import printable
 from torpor.logs.ahead import blocks_ahead
 from torpor.logs.index import Record
 from torpor.logs.reader import START_OF_ALL, Block, Position, Reader, all_lines
@@ -55,6 +57,13 @@ class Wanted:
     search: Search | None = None
     following: bool = False
     """An unfinished last line comes later, whole."""
+    unread: list[str] = field(default_factory=list)
+    """What could not be read of it."""
+
+    def tell(self, words: str) -> None:
+        """Say at once what cannot be read, and keep it in mind."""
+        self.unread.append(words)
+        sys.stderr.write(f"torpor: {printable(words)}\n")
 
     @property
     def one_run(self) -> bool:
@@ -119,14 +128,14 @@ def read(sources: Sequence[Source], wanted: Wanted) -> Iterator[Entry]:
 def read_raw(source: Source, wanted: Wanted) -> Iterator[Block]:
     """All that is wanted of one stream in blocks, for who looks at no line of it.  Raises `OSError`."""
     assert source.path is not None
-    reader = Reader(source.path)
+    reader = Reader(source.path, tell=wanted.tell)
     return blocks_ahead(reader, *_part(reader, source, wanted, START_OF_ALL))
 
 
 def read_one(source: Source, wanted: Wanted, start: Position = START_OF_ALL) -> Iterator[Entry]:
     """What is wanted of one stream from `start` on.  Raises `OSError`."""
     assert source.path is not None
-    reader = Reader(source.path)
+    reader = Reader(source.path, tell=wanted.tell)
     start, end = _part(reader, source, wanted, start)
     if wanted.search is not None:
         hits = wanted.search.hits(blocks_ahead(reader, start, end))

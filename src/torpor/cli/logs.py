@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from torpor.cli.app import FAILED
 from torpor.cli.connection import app_argument, connect, is_glob, json_option, select
 from torpor.cli.history import (
     Entry,
@@ -82,7 +83,7 @@ def logs(
     previous: bool,
     stream: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Show what apps write, and follow it.
 
     Without a name: all apps, each line behind the name of its app. APP/1 is one replica.
@@ -107,7 +108,7 @@ def logs(
     try:
         chosen = _chosen(client, names)
         if chosen is None:
-            return
+            return 0
         sources = _sources(client, chosen, stream)
     except DaemonUnreachable:
         found = [] if follow else sources_at_rest(os.path.join(state_dir(), "logs"), names)
@@ -119,7 +120,7 @@ def logs(
     view.name(sources)
     if not all(source.readable for source in sources):
         _from_daemon(client, chosen, wanted, stream, view)
-        return
+        return 0
     ends = {_key(source): end_of_lines(source) for source in sources} if follow else {}
     if len(sources) == 1 and wanted.lines is None and search is None:
         view.show_blocks(sources[0], read_raw(sources[0], wanted))
@@ -127,6 +128,7 @@ def logs(
         view.show_all(read(sources, wanted))
     if follow:
         _follow(client, chosen, wanted, stream=stream, view=view, ends=ends)
+    return FAILED if wanted.unread else 0
 
 
 def _chosen(client: Client, names: Sequence[str]) -> list[str] | None:
@@ -168,7 +170,8 @@ def _follow(
             start = ends.get(_key(source))
             if source.path is not None and start is not None and start != source.end:
                 # Not the last ones of them: all.
-                view.show_all(read_one(source, Wanted(search=wanted.search, following=True), start))
+                rest = Wanted(search=wanted.search, following=True, unread=wanted.unread)
+                view.show_all(read_one(source, rest, start))
 
 
 def _from_daemon(client: Client, chosen: list[str], wanted: Wanted, stream: str | None, view: View) -> None:

@@ -11,6 +11,7 @@ temporary file.  The plain one counts; the next daemon removes the rest (see `se
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import subprocess
@@ -114,9 +115,13 @@ class Compressor:
 
     def _zstd(self, source: int, target: int) -> bool:
         # In our own session, so that nobody but us reaps it; with the priority of this thread.
-        with subprocess.Popen(
-            ("zstd", "-cq", "-T1"), stdin=source, stdout=target, stderr=subprocess.DEVNULL
-        ) as process:
+        try:
+            process = subprocess.Popen(
+                ("zstd", "-cq", "-T1"), stdin=source, stdout=target, stderr=subprocess.DEVNULL
+            )
+        except FileNotFoundError:
+            raise OSError(errno.ENOPKG, "the command zstd is not installed") from None
+        with process:
             while process.returncode is None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(_GLANCE)

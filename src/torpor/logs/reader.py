@@ -2,7 +2,7 @@
 
 For the daemon, which must be quick and reads plain segments only, and for the command line, which
 reads all.  A segment may be compressed, renamed or given up while it is read: what was opened is
-read to its end, and what is gone is left out.
+read to its end, and what is gone is left out.  What is there and cannot be read is told.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import os
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -73,13 +73,23 @@ class Segment:
         return load(self._index, self.size)
 
 
+def _nobody(_words: str) -> None:
+    """Whom nothing is told."""
+
+
 class Reader:
     """Reads one stream.  Reading raises `OSError` only if its directory cannot be read."""
 
-    def __init__(self, path: str, known: Sequence[int] | None = None) -> None:
-        """`known`: the numbers of its archives, where somebody knows them."""
+    def __init__(
+        self, path: str, known: Sequence[int] | None = None, tell: Callable[[str], None] = _nobody
+    ) -> None:
+        """`known`: the numbers of its archives, where somebody knows them.
+
+        `tell` learns of each segment that is damaged or cannot be read, from any thread.
+        """
         self.path = path
         self._known = known
+        self._tell = tell
 
     def segments(self) -> list[Segment]:
         """All segments, oldest first.  The last one is being written, if there is one.  Raises `OSError`."""
@@ -162,7 +172,7 @@ class Reader:
                     break
                 lines = _last_of(self._forward(segment, low, high), count - len(found))
             else:
-                lines, read = _backwards(segment, low, high or 0, count - len(found), left)
+                lines, read = self._backwards(segment, low, high or 0, count - len(found), left)
                 left = None if left is None else left - read
             found.extendleft(reversed(lines))
             if len(found) >= count or (left is not None and left <= 0) or segment.number < start.number:
@@ -231,7 +241,7 @@ class Reader:
         inside = low > 0 and low not in cuts
         if inside:
             offset = low = low - 1
-        with contextlib.suppress(FileNotFoundError), opened(path, size) as pieces:
+        with self._telling(path), opened(path, size) as pieces:
             for piece in pieces(low):
                 left = len(piece) if high is None else max(0, high - offset - len(rest))
                 data = rest + piece[:left]
@@ -253,6 +263,43 @@ class Reader:
                     break
         if rest:
             yield Block(rest, offset, segment.index, cuts)
+
+    def _backwards(
+        self, segment: Segment, low: int, high: int, count: int, most: int | None
+    ) -> tuple[list[Line], int]:
+        """The last lines of a plain segment, and how many bytes that took."""
+        cuts = segment.index.boundaries()
+        data, offset, read = b"", high, 0
+        pieces: deque[bytes] = deque()
+        found = 0
+        with self._telling(segment.path), open(segment.path, "rb", buffering=0) as file:
+            # One line end more than lines: what stands before it is not wanted any more.
+            while offset > low and found <= count and (most is None or read < most):
+                step = min(BLOCK, offset - low)
+                piece = os.pread(file.fileno(), step, offset - step)
+                if len(piece) < step:
+                    break  # somebody has emptied it
+                offset, read = offset - step, read + step
+                found += piece.count(b"\n") + sum(offset < cut < offset + step for cut in cuts)
+                pieces.appendleft(piece)
+        data = b"".join(pieces)
+        if offset > low and data:
+            # It begins within a line, unless by chance; that one is not whole.
+            first = data.find(b"\n") + 1
+            edge = next((cut - offset for cut in cuts if cut > offset), first)
+            skip = min(edge, first) if first else edge
+            data, offset = data[skip:], offset + skip
+        lines = list(lines_of(Block(data, offset, segment.index, cuts)))
+        return lines[-count:] if count else [], read
+
+    @contextlib.contextmanager
+    def _telling(self, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            pass  # it was given up meanwhile
+        except OSError as error:
+            self._tell(f"{path}: {error.strerror or error}")
 
 
 def all_lines(blocks: Iterable[Block]) -> Iterator[Line]:
@@ -312,30 +359,3 @@ def _last_of(blocks: Iterator[Block], count: int) -> list[Line]:
     for block in blocks:
         kept.extend(lines_of(block))
     return list(kept)
-
-
-def _backwards(segment: Segment, low: int, high: int, count: int, most: int | None) -> tuple[list[Line], int]:
-    """The last lines of a plain segment, and how many bytes that took."""
-    cuts = segment.index.boundaries()
-    data, offset, read = b"", high, 0
-    pieces: deque[bytes] = deque()
-    found = 0
-    with contextlib.suppress(OSError), open(segment.path, "rb", buffering=0) as file:
-        # One line end more than lines: what stands before it is not wanted any more.
-        while offset > low and found <= count and (most is None or read < most):
-            step = min(BLOCK, offset - low)
-            piece = os.pread(file.fileno(), step, offset - step)
-            if len(piece) < step:
-                break  # somebody has emptied it
-            offset, read = offset - step, read + step
-            found += piece.count(b"\n") + sum(offset < cut < offset + step for cut in cuts)
-            pieces.appendleft(piece)
-    data = b"".join(pieces)
-    if offset > low and data:
-        # It begins within a line, unless by chance; that one is not whole.
-        first = data.find(b"\n") + 1
-        edge = next((cut - offset for cut in cuts if cut > offset), first)
-        skip = min(edge, first) if first else edge
-        data, offset = data[skip:], offset + skip
-    lines = list(lines_of(Block(data, offset, segment.index, cuts)))
-    return lines[-count:] if count else [], read
