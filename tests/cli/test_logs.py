@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.harness import environment, torpor
+from cli.harness import Daemon, environment, torpor
 from torpor.cli.moments import parse_moment
 from torpor.logs.index import LOST, START, Record, append
 from torpor.logs.segments import index_of
@@ -118,6 +118,36 @@ def test_a_damaged_archive_is_said(socket: Path, tmp_path: Path, line: str) -> N
     said = torpor(socket, *line.replace("1d", str(datetime.fromtimestamp(before, UTC).isoformat())).split())
     assert (1, "web first\nweb error\nweb last\n") == (said.returncode, said.stdout)
     assert f"torpor: {archive}: damaged after byte 0\n" == said.stderr
+
+
+def test_a_glob_means_thousands(tmp_path: Path) -> None:
+    """Their names need not fit into a request; a glob that means nothing is an error."""
+    with Daemon(tmp_path, 6000) as daemon:
+        daemon.write("app-0003", "hello")
+        said = torpor(daemon.socket, "logs", "app-*", "-n", "1")
+        assert (0, "hello") == (said.returncode, said.stdout.strip().rpartition("| ")[2]), said.stderr
+        said = torpor(daemon.socket, "logs", "ape-*")
+        assert (4, "torpor: no app matches 'ape-*'\n") == (said.returncode, said.stderr)
+
+
+def test_lines_around_what_comes(daemon: Daemon) -> None:
+    """`-C` shows the neighbours of a line that is found while it is followed, too."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "torpor", "logs", "-f", "notes", "--grep", "line 3|hit", "-C", "1"],
+        env=environment(daemon.socket),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as viewer:
+        assert viewer.stdout is not None
+        try:
+            assert ["line 2\n", "line 3\n", "line 4\n"] == [viewer.stdout.readline() for _ in range(3)]
+            for line in ("before", "hit", "after", "far", "hit"):
+                daemon.write("notes", line)
+            expected = ["--\n", "before\n", "hit\n", "after\n", "far\n", "hit\n"]
+            assert expected == [viewer.stdout.readline() for _ in expected]
+        finally:
+            viewer.kill()
 
 
 def test_runs_are_told_apart_on_a_terminal(socket: Path) -> None:

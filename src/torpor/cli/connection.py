@@ -11,13 +11,11 @@ import click
 
 from torpor.config.paths import socket_path
 from torpor.control.client import Client
-from torpor.errors import TorporError, UnknownApp, unknown_app
+from torpor.control.selection import GROUP, meant
+from torpor.errors import TorporError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-GROUP = "group:"
-"""What stands before the name of a group."""
 
 COMPLETION_TIMEOUT = 0.1
 """Seconds that pressing Tab may wait for the daemon."""
@@ -34,40 +32,7 @@ def select(apps: Sequence[dict[str, Any]], names: Sequence[str]) -> list[dict[st
     Raises `UnknownApp` where one of them means nothing.
     """
     by_name = {app["name"]: app for app in apps}
-    chosen: dict[str, dict[str, Any]] = {}
-    for name in names:
-        if name in by_name:
-            chosen[name] = by_name[name]
-            continue
-        if name.startswith(GROUP):
-            chosen.update(_members(apps, name.removeprefix(GROUP)))
-            continue
-        if not is_glob(name):
-            raise unknown_app(name, by_name)
-        from fnmatch import fnmatchcase  # noqa: PLC0415  # plain names do not pay for it
-
-        matching = {known: app for known, app in by_name.items() if fnmatchcase(known, name)}
-        if not matching:
-            raise UnknownApp(f"no app matches {name!r}")
-        chosen.update(matching)
-    return list(chosen.values())
-
-
-def is_glob(name: str) -> bool:
-    """Whether a name may mean several apps: `web-*`, or `group:web`."""
-    return name.startswith(GROUP) or any(char in name for char in "*?[")
-
-
-def _members(apps: Sequence[dict[str, Any]], group: str) -> dict[str, dict[str, Any]]:
-    """The apps of a group (or of those that a glob means).  Raises `UnknownApp` where there are none."""
-    from fnmatch import fnmatchcase  # noqa: PLC0415  # plain names do not pay for it
-
-    found = {app["name"]: app for app in apps if any(fnmatchcase(each, group) for each in app["groups"])}
-    if not found:
-        groups = sorted({each for app in apps for each in app["groups"]})
-        hint = f"There are: {', '.join(groups)}." if groups else "`member_of: NAME` puts an app into one."
-        raise UnknownApp(f"no app is in a group {group!r}", hint=hint)
-    return found
+    return [by_name[name] for name in meant({app["name"]: app["groups"] for app in apps}, names)]
 
 
 def print_json(document: object) -> None:

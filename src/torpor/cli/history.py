@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torpor.cli.connection import is_glob
 from torpor.cli.terminal import printable
+from torpor.control.selection import is_glob
 from torpor.logs.ahead import blocks_ahead
 from torpor.logs.index import Record
 from torpor.logs.reader import START_OF_ALL, Block, Position, Reader, all_lines

@@ -7,18 +7,17 @@ may not read the files, the daemon tells the past as well, but no more than its 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from torpor.cli.app import FAILED
-from torpor.cli.connection import app_argument, connect, is_glob, json_option, select
+from torpor.cli.connection import app_argument, connect, json_option
+from torpor.cli.following import Live, sources_of, told
 from torpor.cli.history import (
-    Entry,
     Source,
     Wanted,
     end_of_lines,
@@ -30,7 +29,7 @@ from torpor.cli.history import (
 )
 from torpor.cli.logview import View, labels
 from torpor.config.paths import state_dir
-from torpor.control.client import Client
+from torpor.control.client import Client, Params
 from torpor.errors import DaemonUnreachable
 
 DEFAULT_LINES = 100
@@ -106,20 +105,18 @@ def logs(
     wanted = Wanted(lines, since, until, previous, search, following=follow)
     client = connect()
     try:
-        chosen = _chosen(client, names)
-        if chosen is None:
-            return 0
-        sources = _sources(client, chosen, stream)
+        found = sources_of(client, names)
     except DaemonUnreachable:
         found = [] if follow else sources_at_rest(os.path.join(state_dir(), "logs"), names)
-        sources = [source for source in found if stream in {None, source.stream}]
-        if not sources:
+        if not any(stream in {None, source.stream} for source in found):
             raise
-        chosen = []
+    if not found:
+        return 0
+    sources = [source for source in found if stream in {None, source.stream}]
     view = View(as_json=as_json, numbered=labels(sources))
     view.name(sources)
     if not all(source.readable for source in sources):
-        _from_daemon(client, chosen, wanted, stream, view)
+        _from_daemon(client, names, wanted, stream, view)
         return 0
     ends = {_key(source): end_of_lines(source) for source in sources} if follow else {}
     if len(sources) == 1 and wanted.lines is None and search is None:
@@ -127,31 +124,13 @@ def logs(
     else:
         view.show_all(read(sources, wanted))
     if follow:
-        _follow(client, chosen, wanted, stream=stream, view=view, ends=ends)
+        _follow(client, names, wanted, stream=stream, view=view, ends=ends)
     return FAILED if wanted.unread else 0
-
-
-def _chosen(client: Client, names: Sequence[str]) -> list[str] | None:
-    """The names to ask for, none: all apps; None: there is none."""
-    if names and not any(map(is_glob, names)):
-        return list(names)
-    known = client.get("apps")
-    if not known:
-        return None
-    # All apps are asked for by naming none: a thousand names would not fit into a request line.
-    return [app["name"] for app in select(known, names)] if names else []
-
-
-def _sources(client: Client, chosen: list[str], stream: str | None) -> list[Source]:
-    params: dict[str, str | int | list[str]] = {"lines": 0, "places": "true", "app": chosen}
-    with client.send("GET", "logs", params=params) as answer:
-        found = [source_of(json.loads(raw)) for raw in answer.lines()]
-    return [source for source in found if stream in {None, source.stream}]
 
 
 def _follow(
     client: Client,
-    chosen: list[str],
+    names: Sequence[str],
     wanted: Wanted,
     *,
     stream: str | None,
@@ -159,12 +138,13 @@ def _follow(
     ends: dict[tuple[str, str], Any],
 ) -> None:
     """Show what comes, and before it what came of each since its past was read."""
-    params: dict[str, str | int | list[str]]
-    params = {"lines": 0, "places": "true", "follow": "true", "app": chosen}
+    live = Live(view, wanted.search)
+    params: Params = {"lines": 0, "places": "true", "follow": "true", "app": list(names)}
     with client.send("GET", "logs", params=params, patience=None, output=sys.stdout.fileno()) as answer:
-        for document in _documents(answer.lines(), stream):
+        for document in told(answer.lines(), stream):
+            if "line" in document:
+                live.show(document)
             if "path" not in document:
-                _show_live(document, wanted, view)
                 continue
             source = source_of(document)
             start = ends.get(_key(source))
@@ -174,42 +154,25 @@ def _follow(
                 view.show_all(read_one(source, rest, start))
 
 
-def _from_daemon(client: Client, chosen: list[str], wanted: Wanted, stream: str | None, view: View) -> None:
+def _from_daemon(
+    client: Client, names: Sequence[str], wanted: Wanted, stream: str | None, view: View
+) -> None:
     """Show the past, and what comes, as far as the daemon tells it."""
     most = MOST_FROM_DAEMON if wanted.lines is None else wanted.lines
     if wanted.lines is None:
         sys.stderr.write(
             f"torpor: this user may not read the log files; the daemon tells the last {most} lines at most\n"
         )
-    follow = wanted.following
-    params: dict[str, str | int | list[str]] = {"lines": most, "app": chosen}
-    params.update({flag: "true" for flag, on in (("follow", follow), ("previous", wanted.previous)) if on})
+    follow, live = wanted.following, Live(view, wanted.search)
+    flags = [flag for flag, on in (("follow", follow), ("previous", wanted.previous)) if on]
+    params: Params = {"lines": most, "app": list(names), **dict.fromkeys(flags, "true")}
     patience, output = (None, sys.stdout.fileno()) if follow else (-1, None)
     with client.send("GET", "logs", params=params, patience=patience, output=output) as answer:
-        for document in _documents(answer.lines(), stream):
+        for document in told(answer.lines(), stream):
             at = document["at"]
             if at is not None and not (wanted.since or 0) <= at * 1e9 <= (wanted.until or float("inf")):
                 continue
-            _show_live(document, wanted, view, flush=follow)
-
-
-def _documents(lines: Iterator[bytes], stream: str | None) -> Iterator[dict[str, Any]]:
-    for raw in lines:
-        document = json.loads(raw)
-        if "dropped" in document:
-            sys.stderr.write(f"torpor: {document['dropped']} lines left out, this reader is too slow\n")
-        elif stream in {None, document["stream"]}:
-            yield document
-
-
-def _show_live(document: dict[str, Any], wanted: Wanted, view: View, *, flush: bool = True) -> None:
-    text = document["line"].encode(errors="replace")
-    if wanted.search is not None and not wanted.search.matches(text):
-        return
-    at = document["at"]
-    view.show(Entry(source_of(document), None if at is None else round(at * 1e9), text))
-    if flush:
-        view.flush()
+            live.show(document, flush=follow)
 
 
 def _key(source: Source) -> tuple[str, str]:

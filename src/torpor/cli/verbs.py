@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from torpor.cli.app import exit_code
-from torpor.cli.connection import app_argument, connect, is_glob, json_option, print_json, select
+from torpor.cli.connection import app_argument, connect, json_option, print_json, select
 from torpor.cli.figures import lapse
 from torpor.cli.terminal import fail, printable
 from torpor.control.client import Answer, Client, Problem
+from torpor.control.selection import is_glob
 
 AT_ONCE = 32
 """Apps that are waited for at the same time; the daemon takes more connections than that."""
@@ -73,7 +74,7 @@ def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command
 
             if as_json:
                 raise click.UsageError("--follow prints what the apps write, and no JSON")
-            return start_and_follow(client, chosen_names(client, names))
+            return start_and_follow(client, names, chosen_names(client, names))
         params = {flag: "true" for flag, given in flags.items() if given}
         chosen = waves(client, names) if name in ENDING else [chosen_names(client, names)]
         found = (

@@ -28,6 +28,7 @@ from torpor.control.lines import (
     Voice,
     json_event,
     json_gap,
+    json_listening,
     plain_gap,
     plain_line,
     sse_event,
@@ -41,6 +42,7 @@ from torpor.control.problems import (
 )
 from torpor.control.query import count, flag
 from torpor.control.render import app_detail, app_document, json_response
+from torpor.control.selection import is_glob, meant
 from torpor.control.set_changes import SetChanges
 from torpor.control.stream import Source, StreamResponse
 from torpor.control.wishes import Wishes
@@ -184,10 +186,12 @@ class Api:
     async def logs(self, request: Request) -> Response:
         """The log of one app, of several (`?app=`), or of all: NDJSON, or plain text if that is accepted.
 
-        `web/1` is one replica.  With `places`, each stream is preceded by where it is kept.
+        `web/1` is one replica; `web-*` and `group:web` are several apps, which the daemon looks up because
+        a thousand names do not fit into a request line.  With `places`, each stream is preceded by where it is
+        kept, and what comes by a notice that all are listened to now.
         """
-        names = [_name(request)] if "name" in request.path_params else request.query_params.getlist("app")
-        names = names or [snapshot.name for snapshot in self._operator.snapshot()]
+        named = [_name(request)] if "name" in request.path_params else request.query_params.getlist("app")
+        names = self._meant(named) or [snapshot.name for snapshot in self._operator.snapshot()]
         outputs = {id: output for name in names for id, output in self._outputs(name).items()}
         lines = count(request, "lines", default=DEFAULT_LINES, limit=MAX_LINES)
         follow, previous = flag(request, "follow"), flag(request, "previous")
@@ -203,12 +207,22 @@ class Api:
             for id, output in outputs.items()
             for name, stream in output.streams().items()
         ]
+        if follow and places:
+            sources.append(Source(json_listening, lambda _: lambda: None))
         return StreamResponse(
             sources,
             media_type="text/plain" if plain else NDJSON,
             followers=self.followers if follow else None,
             marker=marker,
         )
+
+    def _meant(self, names: list[str]) -> list[str]:
+        """The names, with apps in the place of globs and groups.  Raises `UnknownApp`."""
+        if not any(map(is_glob, names)):
+            return names
+        known = {snapshot.name: snapshot.spec.groups for snapshot in self._operator.snapshot()}
+        # What is no glob may be one replica.
+        return [app for name in names for app in (meant(known, [name]) if is_glob(name) else [name])]
 
     def _outputs(self, name: str) -> Mapping[InstanceId, Output]:
         """The logs that a name means: an app, or one replica of it.  Raises `UnknownApp`."""

@@ -29,6 +29,11 @@ class Voice:
         return {"app": self.id.app, "instance": str(self.id), "stream": self.stream}
 
 
+def json_listening() -> bytes:
+    """The notice that from now on nothing of any stream is missed, as NDJSON."""
+    return encode({"listening": True}) + b"\n"
+
+
 def plain_line(line: str) -> bytes:
     """A log line as it was written."""
     return line.encode(errors="replace") + b"\n"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from torpor.logs.index import Record
 from torpor.logs.reader import Block
@@ -27,6 +27,7 @@ _ATOM = re.compile(
 """What stands for one character, or any other sign."""
 _WITHIN_LINE = {r"\s": r"[ \t\r\f\v]", r"\W": r"[^\w\n]", r"\D": r"[^\d\n]"}
 
+T = TypeVar("T")
 Span = tuple[int, int]
 """Begin and end of a line, without its line end."""
 
@@ -52,7 +53,7 @@ class Search:
         Raises `ValueError` for no regular expression, and for one of several lines.
         """
         self._invert = invert
-        self._context = context
+        self.context = context
         self._spans = _finder(pattern, ignore_case=ignore_case)
 
     def matches(self, line: bytes) -> bool:
@@ -62,7 +63,7 @@ class Search:
     def hits(self, blocks: Iterable[Block]) -> Iterator[Hit]:
         """What is found, in order."""
         parts = (part for block in blocks for part in _uncut(block))
-        if self._context:
+        if self.context:
             yield from self._with_neighbours(parts)
             return
         for part in parts:
@@ -77,41 +78,64 @@ class Search:
         return _others(data, {start for start, _ in spans})
 
     def _with_neighbours(self, parts: Iterable[Block]) -> Iterator[Hit]:
-        before: deque[Hit] = deque(maxlen=self._context)
-        after, shown, skipped = 0, False, False
+        near = Near[Hit](self.context)
         for part in parts:
             found = {start for start, _ in self._found(part.data)}
-            if not found and not after:
+            if not found and not near.wants_more:
                 count = part.data.count(b"\n") + (not part.data.endswith(b"\n"))
-                skipped = skipped or len(before) + count > self._context
-                self._remember(before, part)
+                near.pass_over(count, self._last(part))
                 continue
             for start, end in lines(part.data):
                 hit = Hit(part.known.at(part.offset + start), part.data[start:end], start in found)
-                if hit.matches:
-                    if skipped and shown:
-                        yield Hit(None, None, matches=False)
-                    yield from before
-                    before.clear()
-                    yield hit
-                    after, shown, skipped = self._context, True, False
-                elif after:
-                    yield hit
-                    after -= 1
-                else:
-                    skipped = skipped or len(before) == self._context
-                    before.append(hit)
+                for each in near.add(hit, found=hit.matches):
+                    yield Hit(None, None, matches=False) if each is None else each
 
-    def _remember(self, before: deque[Hit], part: Block) -> None:
+    def _last(self, part: Block) -> Iterator[Hit]:
         start = len(part.data.removesuffix(b"\n"))
-        for _ in range(self._context):
+        for _ in range(self.context):
             start = part.data.rfind(b"\n", 0, max(start, 0))
             if start < 0:
                 break
         low = start + 1
         for begin, end in lines(part.data[low:]):
             offset = part.offset + low + begin
-            before.append(Hit(part.known.at(offset), part.data[low + begin : low + end], matches=False))
+            yield Hit(part.known.at(offset), part.data[low + begin : low + end], matches=False)
+
+
+class Near(Generic[T]):
+    """Keeps of a row of items those around each that is found."""
+
+    def __init__(self, context: int) -> None:
+        """`context`: so many before and after each."""
+        self._context = context
+        self._before: deque[T] = deque(maxlen=context)
+        self._after = 0
+        self._shown = False
+        self._skipped = False
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether the next item is near one that was found."""
+        return self._after > 0
+
+    def add(self, item: T, *, found: bool) -> list[T | None]:
+        """Those that turn out to be near; None: others were left out between them and those before."""
+        if found:
+            gap = [None] if self._skipped and self._shown and self._context else []
+            near = [*gap, *self._before, item]
+            self._before.clear()
+            self._after, self._shown, self._skipped = self._context, True, False
+            return near
+        if self._after:
+            self._after -= 1
+            return [item]
+        self.pass_over(1, (item,))
+        return []
+
+    def pass_over(self, count: int, last: Iterable[T]) -> None:
+        """The same for so many of which none was found and none is near, the `last` of which are given."""
+        self._skipped = self._skipped or len(self._before) + count > self._context
+        self._before.extend(last)
 
 
 def lines(data: bytes) -> Iterator[Span]:
