@@ -20,6 +20,7 @@ from torpor.control.client import Answer, Client, Problem
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.model import Cause, Phase, Reason, Want
 from torpor.errors import StateUnusable
+from torpor.providers.base import Stats
 from torpor.runtime.operator import Verb
 
 pytestmark = pytest.mark.anyio
@@ -243,6 +244,27 @@ async def test_the_log_of_the_previous_run(tmp_path: Path) -> None:
             lines = await asyncio.to_thread(list, answer.lines())
     assert [b"old"] == lines
     assert "text/plain; charset=utf-8" == answer.headers["content-type"]
+
+
+async def test_what_a_log_could_not_pass_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that the system's own log did not take are counted, summed over the replicas."""
+    stats = Stats(None, 0, 0.0, log_unforwarded=3)
+    monkeypatch.setattr(FakeOperator, "stats", lambda _self, _id: stats)
+    async with serving(tmp_path, "web") as (operator, client, _):
+        operator.add("many", replicas=2)
+        found = {app["name"]: app["log_unforwarded"] for app in await asyncio.to_thread(client.get, "apps")}
+    assert {"web": 3, "many": 6} == found
+
+
+async def test_globs_are_looked_up(tmp_path: Path) -> None:
+    """The log of several apps, beside one replica; and when all are listened to, that is told."""
+    async with serving(tmp_path, "web-a", "web-b", "job") as (_, client, _server):
+        params: dict[str, str | list[str]] = {"app": ["web-*", "job/0"], "places": "true", "follow": "true"}
+        with client.send("GET", "logs", params=params, patience=20) as answer:
+            lines = answer.lines()
+            told = [json.loads(await asyncio.to_thread(next, lines)) for _ in range(4)]
+    assert ["web-a", "web-b", "job"] == [each["app"] for each in told[:3]]
+    assert {"listening": True} == told[3]
 
 
 async def test_a_log_is_followed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

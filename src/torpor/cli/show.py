@@ -99,6 +99,10 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     ]
     if app.get("log_degraded") or app.get("log_lost"):
         rows.append(("log", log_trouble(app)))
+    if app.get("log_unforwarded"):
+        rows.append(
+            ("forwarded", f"all but {app['log_unforwarded']} lines, which the system's log did not take")
+        )
     if app["groups"]:
         rows.append(("groups", ", ".join(app["groups"])))
     if app["depends_on"]:

@@ -46,6 +46,8 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     log_lost: int
     """Bytes of its output that could not be written, since the daemon began."""
     log_problem: str | None
+    log_unforwarded: int
+    """Lines that journald or syslog did not take, since the daemon began."""
 
 
 class DependencyDocument(msgspec.Struct, frozen=True):
@@ -83,6 +85,7 @@ class AppDocument(msgspec.Struct, frozen=True):
     log_degraded: bool
     log_lost: int
     log_problem: str | None
+    log_unforwarded: int
     depends_on: list[DependencyDocument]
     held_by: list[str]
     """Apps that need it now."""
@@ -154,6 +157,7 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
         log_degraded=stats is not None and stats.log_problem is not None,
         log_lost=stats.log_lost if stats else 0,
         log_problem=stats.log_problem if stats else None,
+        log_unforwarded=stats.log_unforwarded if stats else 0,
     )
 
 
@@ -208,6 +212,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         log_degraded=any(one.log_degraded for one in instances),
         log_lost=sum(one.log_lost for one in instances),
         log_problem=next((one.log_problem for one in instances if one.log_problem), None),
+        log_unforwarded=sum(one.log_unforwarded for one in instances),
         depends_on=[
             DependencyDocument(needed.app, needed.condition.value, needed.optional)
             for needed in snapshot.spec.depends_on
