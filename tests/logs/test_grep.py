@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torpor.logs.grep import Search
+from torpor.logs import grep
+from torpor.logs.grep import Search, needed_text
 from torpor.logs.index import START, Index, Record
 from torpor.logs.reader import Block
 
@@ -74,6 +75,38 @@ def test_it_finds_what_each_line_would(
     assert [line for line in each if search.matches(line)] == wanted
 
 
+NEEDING = {
+    "[^,]*,abx": ",abx", "abx+a": "abx", "(abx)*abA": "abA", "ab{2}xab": "xab", "abx?aab": "aab", r"a\.b\-x": "a.b-x",
+    "abx|b": "", "(?i)abx": "", "x.abA$": "abA", r"\w+abx": "abx", "(?:a|b)abx": "abx", "abx*": "ab", "(?#)abx": "",
+    "a[b]xab*b": "xa", "^abx": "abx", "(?=b)bab": "bab", "abx{": "ab", "abx{0,1}baa": "baa", "ab\\nxab": "xab",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "text"), NEEDING.items())
+def test_what_each_match_has(pattern: str, text: str) -> None:
+    """The longest text that surely stands in each match."""
+    assert text == needed_text(pattern)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.lists(
+        st.lists(st.sampled_from(["abx", "a", ",abA", "xab", "a.b-x", "baa", "x"]), max_size=3), max_size=12
+    ),
+    pattern=st.sampled_from(list(NEEDING)),
+    ignore=st.booleans(),
+)
+def test_who_has_it_is_asked(text: list[list[str]], pattern: str, ignore: bool) -> None:
+    """Only lines with the needed text are asked, and that changes nothing."""
+    data = b"".join("".join(words).encode() + b"\n" for words in text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(grep, "_RARE", 0.001)
+        search = Search(pattern, ignore_case=ignore)
+        found = {hit.text for hit in search.hits(blocks(data, 1000))}
+    wanted = expected(pattern, lines(data), ignore=ignore)
+    assert {line for line, matches in zip(lines(data), wanted, strict=True) if matches} == found
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=25), st.integers(1, 3), st.integers(1, 30))
 def test_neighbours(text: list[str], context: int, size: int) -> None:
@@ -107,7 +140,8 @@ def test_a_run_ends_a_line() -> None:
 
 ENDLESS = """
 import sys
-from torpor.logs.grep import Search
+from torpor.logs import grep
+from torpor.logs.grep import Search, needed_text
 from torpor.logs.index import Index
 from torpor.logs.reader import Block
 

@@ -3,6 +3,8 @@
 A literal is looked for as bytes.  A regular expression runs over a whole block, with all that
 could match a line end kept from it: `[^,]*` would else run to the end of the block from each of
 its places.  Where it finds something, that one line is cut out and asked again by itself.
+Where every match has to contain some text, as `,ERROR` for `[^,]*,ERROR`, and that text is rare,
+only the lines that have it are asked: the expression may take long for each of the others.
 Expressions for which that would not be the same as asking each line (they look around, or at the
 ends of the text) and those that are about characters instead of bytes do ask each line.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Generic, NamedTuple, TypeVar
 
 from torpor.logs.index import Record
@@ -20,6 +23,12 @@ from torpor.logs.reader import Block
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
 _BY_LINE = re.compile(r"\(\?[!<>(#]|\(\?[a-zA-Z]*[Lsx-]|\\[AZ]|[*+?}]\+")
 """Syntax with which a block does not answer for its lines."""
+_FLAGS = re.compile(r"\(\?(?:[a-zA-Z-]+[:)]|#)")
+"""Syntax that changes what the letters in it or behind it mean."""
+_LEAST_NEEDED = 3
+"""Characters that a text has to have to be worth looking for."""
+_RARE = 512
+"""Bytes for each line that has the text, at least, for which asking line by line is the faster way."""
 _ATOM = re.compile(
     r"\[\^?\]?(?:\\.|[^]\\])*\] | \\(?:x[0-9a-fA-F]{2} | [0-7]{3} | 0[0-7]? | [1-9][0-9]? | .) | .",
     re.DOTALL | re.VERBOSE,
@@ -180,9 +189,63 @@ def _finder(pattern: str, *, ignore_case: bool) -> Callable[[bytes], Iterator[Sp
     if by_bytes is None:
         return _by_text(re.compile(pattern, flags))
     if _BY_LINE.search(pattern):
-        return _by_line(by_bytes)
-    within = _ATOM.sub(_within_line, pattern)
-    return _by_block(re.compile(within.encode(), flags | re.MULTILINE), by_bytes)
+        whole = _by_line(by_bytes)
+    else:
+        within = _ATOM.sub(_within_line, pattern)
+        whole = _by_block(re.compile(within.encode(), flags | re.MULTILINE), by_bytes)
+    needed = needed_text(pattern)
+    if len(needed) < _LEAST_NEEDED:
+        return whole
+    return _by_need(_literal(needed.encode(), ignore_case=ignore_case), by_bytes, whole)
+
+
+def needed_text(pattern: str) -> str:
+    """The longest text that each match of an expression contains, as far as is plain to see; else nothing.
+
+    Letters may be of either case if the expression does not mind.
+    """
+    runs, depth, atoms = [""], 0, [found[0] for found in _ATOM.finditer(pattern)]
+    if _FLAGS.search(pattern):
+        return ""
+    while atoms:
+        atom = atoms.pop(0)
+        follows = atoms[0] if atoms else ""
+        literal = atom if _SPECIAL.fullmatch(atom) is None else ""
+        if len(atom) > 1:
+            literal = atom[1] if atom[0] == "\\" and not atom[1].isalnum() and len(atom) == 2 else ""
+        if atom in "()":
+            depth += 1 if atom == "(" else -1
+            runs.append("")
+        elif depth:
+            continue
+        elif atom == "|":
+            return ""
+        elif atom == "{":  # a number of times, or a brace: what is in it is not looked for
+            while atoms and atoms.pop(0) != "}":
+                pass
+            runs.append("")
+        elif not literal or (follows and follows in "*?{"):
+            runs.append("")
+        else:
+            runs[-1] += literal
+    return max(runs, key=len)
+
+
+def _by_need(
+    having: Callable[[bytes], Iterator[Span]],
+    pattern: re.Pattern[bytes],
+    whole: Callable[[bytes], Iterator[Span]],
+) -> Callable[[bytes], Iterator[Span]]:
+    """Ask only the lines `having` what is needed; where many have it, search as if nothing were known."""
+
+    def spans(data: bytes) -> Iterator[Span]:
+        most = int(len(data) / _RARE) + 1
+        candidates = list(islice(having(data), most))
+        if len(candidates) == most:
+            return whole(data)
+        return (span for span in candidates if pattern.search(data[span[0] : span[1]]))
+
+    return spans
 
 
 def _within_line(found: re.Match[str]) -> str:
