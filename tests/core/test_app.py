@@ -939,6 +939,20 @@ def test_what_is_unhealthy_before_it_is_ready_has_failed_to_start(
     assert phase is story.phase()
 
 
+@pytest.mark.parametrize("on_watchdog", list(OnWatchdog))
+def test_what_an_app_triggers_before_it_is_ready(on_watchdog: OnWatchdog) -> None:
+    """`on_watchdog` decides then, too: READY=1 may have been said just before, and not be counted yet."""
+    story = Story(Lifecycle(on_watchdog=on_watchdog))
+    story.arrive(1)
+    story.come_alive()
+
+    story.tell(WatchdogTriggered(ID, 1))
+    ignored = on_watchdog is OnWatchdog.IGNORE
+    assert (Phase.STARTING if ignored else Phase.STOPPING) is story.phase()
+    assert ignored == (not story.refused())
+    assert (on_watchdog is OnWatchdog.REBOOT) == bool(story.all(Reboot))
+
+
 def test_an_app_may_change_its_own_watchdog() -> None:
     """WATCHDOG_USEC counts from the moment in which it came."""
     story = Story(Lifecycle(watchdog=30.0, idle_timeout=None)).awake()

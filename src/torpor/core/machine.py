@@ -135,7 +135,7 @@ TABLE: Mapping[Phase, Mapping[type, Move]] = {
         TimeExtended: moves.extend,
         StatusChanged: moves.note_status,
         EndAnnounced: moves.ignore,
-        WatchdogTriggered: moves.start_unhealthy,
+        WatchdogTriggered: moves.start_triggered,
         FoundUnhealthy: moves.start_unhealthy,
         Exited: moves.start_exited,
         Gone: moves.ignore,

@@ -42,7 +42,7 @@ from torpor.core.messages import (
     WatchdogChanged,
     WatchdogTriggered,
 )
-from torpor.core.model import Cause, OnStartTimeout, Phase, Reason, Refusal, Want
+from torpor.core.model import Cause, OnStartTimeout, OnWatchdog, Phase, Reason, Refusal, Want
 from torpor.core.outcomes import RefuseWaiting
 
 KILL_AGAIN = 2.0
@@ -201,15 +201,19 @@ def triggered(it: Instance, _message: WatchdogTriggered) -> None:
     transitions.watchdog_acts(it, _TRIGGERED)
 
 
-def start_unhealthy(it: Instance, message: FoundUnhealthy | WatchdogTriggered) -> None:
-    """It does not do its work, and is not even ready: a failed attempt."""
-    text = message.text if isinstance(message, FoundUnhealthy) else _TRIGGERED
-    if it.was_ready:  # and was to prove it again
-        transitions.end_unhealthy(it, text)
+def start_triggered(it: Instance, _message: WatchdogTriggered) -> None:
+    """The same before it is ready: what the configuration makes of it is then done to its start."""
+    if it.lifecycle.on_watchdog is OnWatchdog.IGNORE:
+        it.say("unhealthy", _TRIGGERED)
         return
-    it.say("start-failed", text)
-    transitions.never_ready(it, Reason(Cause.START_FAILED, text))
-    transitions.stop(it)
+    if it.lifecycle.on_watchdog is OnWatchdog.REBOOT:
+        it.out.append(Reboot(it.id.app, _TRIGGERED))
+    _end_start(it, _TRIGGERED)
+
+
+def start_unhealthy(it: Instance, message: FoundUnhealthy) -> None:
+    """It does not do its work, and is not even ready: a failed attempt."""
+    _end_start(it, message.text)
 
 
 def unhealthy(it: Instance, message: FoundUnhealthy) -> None:
@@ -490,3 +494,12 @@ def give_up(it: Instance, message: SleepRequested | StopRequested) -> None:
     """Stop retrying: the operator wants it asleep or down."""
     want_no_more(it, message)
     transitions.sleep(it)
+
+
+def _end_start(it: Instance, text: str) -> None:
+    if it.was_ready:  # and was to prove it again
+        transitions.end_unhealthy(it, text)
+        return
+    it.say("start-failed", text)
+    transitions.never_ready(it, Reason(Cause.START_FAILED, text))
+    transitions.stop(it)
