@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+
+import anyio
 import pytest
+
+_LIMIT = 100.0
+"""Seconds that an async test may take: less than pytest's own limit, which breaks the loop that the fixtures'
+ends need, and does not tell where the test hung."""
 
 
 @pytest.fixture(
@@ -14,3 +23,20 @@ import pytest
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     """Run each async test on plain asyncio and on uvloop: Torpor promises to work on both."""
     return request.param
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """End an async test that hangs where it hangs, and let its fixtures clean up."""
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        pyfuncitem.obj = _limited(pyfuncitem.obj)
+    return (yield)
+
+
+def _limited(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    @functools.wraps(test)
+    async def limited(**arguments: object) -> None:
+        with anyio.fail_after(_LIMIT):
+            await test(**arguments)
+
+    return limited

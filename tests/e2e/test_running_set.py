@@ -340,7 +340,9 @@ def test_a_start_that_fails_is_told_and_the_app_stays(launch: Launch) -> None:
     """It has its last words in the news, and is there to be looked at."""
     daemon = launch(config())
 
-    said = daemon.cli("run", "--name", "job", "--shell", "echo sorry; exit 3")
+    said = daemon.cli(
+        "run", "--name", "job", "--set", "readiness={log: never}", "--shell", "echo sorry; exit 3"
+    )
 
     assert 1 == said.code, said
     assert "sorry" in said.err

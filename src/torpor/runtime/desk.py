@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import Callable, Mapping, Sequence
 
@@ -64,14 +63,7 @@ class Desk:
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
         """Wait until it has come true, or cannot any more."""
         found = self._find(app)
-        changed = asyncio.Event()
-        unsubscribe = self._journal.subscribe(lambda event: changed.set() if event.app == app else None)
-        try:
-            while not self._settled(verb, found):
-                changed.clear()
-                await changed.wait()
-        finally:
-            unsubscribe()
+        await self._journal.wait_until(app, lambda: self._settled(verb, found))
         return found.snapshot(clock.now())
 
     async def signal(self, app: str, number: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections import deque
@@ -102,3 +103,14 @@ class Journal:
             self._subscribers.pop(key, None)
 
         return unsubscribe
+
+    async def wait_until(self, app: str, fact: Callable[[], bool]) -> None:
+        """Return once `fact()` holds, which may change with each event of the app."""
+        changed = asyncio.Event()
+        unsubscribe = self.subscribe(lambda event: changed.set() if event.app == app else None)
+        try:
+            while not fact():
+                changed.clear()
+                await changed.wait()
+        finally:
+            unsubscribe()

@@ -254,14 +254,12 @@ class RunningSet:
 
     async def _gone(self, name: str) -> None:
         """Return when nothing of a removed app is alive, or it is configured again."""
-        changed = asyncio.Event()
-        unsubscribe = self._journal.subscribe(lambda event: changed.set() if event.app == name else None)
-        try:
-            while (app := self._engine.fleet.apps.get(name)) is not None and app.leaving:
-                changed.clear()
-                await changed.wait()
-        finally:
-            unsubscribe()
+
+        def gone() -> bool:
+            app = self._engine.fleet.apps.get(name)
+            return app is None or not app.leaving
+
+        await self._journal.wait_until(name, gone)
 
     def _check_meant(self, new: Settings) -> None:
         """Refuse a file without content where apps stood in it.  Raises `ConfigInvalid`."""

@@ -106,7 +106,8 @@ async def test_an_app_that_ends_at_its_reload_is_told(subject: World) -> None:
     """Nobody waits for what will not come."""
     await subject.provider.start(speaking(subject))
     reload = await reloading(subject)
-    (subject.folder / "go").write_text("and end")
+    (subject.folder / "gone").write_text("and end")
+    (subject.folder / "gone").rename(subject.folder / "go")
     with pytest.raises(ProviderFailed, match="app ended before it was reloaded"):
         await reload
 
