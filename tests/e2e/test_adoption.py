@@ -314,10 +314,14 @@ def test_a_line_that_was_seen_counts_for_the_next_daemon(launch: Launch) -> None
     )
     before = daemon.wait_for_state("chatty", "ready")
     logs = daemon.home / "state" / "logs"
-    wait_for(
-        "the line is gone",
-        lambda: not any("listening" in file.read_text(encoding="utf-8") for file in logs.glob("chatty*")),
-    )
+
+    def gone() -> bool:
+        try:
+            return not any("listening" in file.read_text(encoding="utf-8") for file in logs.glob("chatty*"))
+        except FileNotFoundError:  # it was removed while we looked
+            return False
+
+    wait_for("the line is gone", gone)
     daemon.kill()
     daemon.start()
 
