@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Loss, Reason, Refusal
+from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Loss, Reason, Refusal, Tier
 
 if TYPE_CHECKING:
     from torpor.core.upstream import Upstream
@@ -55,9 +55,13 @@ class WakeRequested:
 
 @dataclass(frozen=True, slots=True)
 class SleepRequested:
-    """An operator asked for the app to sleep now; the next request wakes it."""
+    """An operator, or the shortage of something, asked for the app to sleep now; the next request wakes it."""
 
     app: str
+    tier: Tier | None = None
+    """How deep at least; None: as it sleeps at first."""
+    why: Reason | None = None
+    """None: an operator said so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,32 @@ class Adopted:
     """The watchdog interval that it asked for, in seconds."""
     changed: tuple[str, ...] = ()
     """Settings that it was born with and that are others now."""
+    frozen: Tier | None = None
+    """How deep it sleeps; None: it is awake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Froze:
+    """It is frozen now."""
+
+    id: InstanceId
+    generation: int
+    tier: Tier
+    """How deep: less deep than was asked for, where more is not possible here."""
+    before: int
+    """Its resident bytes before."""
+    after: int
+    note: str | None = None
+    """Why it is not as deep as was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeFailed:
+    """It could not be frozen, and runs."""
+
+    id: InstanceId
+    generation: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,6 +359,8 @@ FleetInput = (
 InstanceInput = (
     Adopted
     | EndRemembered
+    | Froze
+    | FreezeFailed
     | Started
     | StartRefused
     | BecameReady
@@ -393,8 +425,25 @@ class Reboot:
 
 
 @dataclass(frozen=True, slots=True)
+class FreezeInstance:
+    """Freeze it, that deep; report Froze or FreezeFailed.  It may be frozen already, less deep."""
+
+    id: InstanceId
+    generation: int
+    tier: Tier
+
+
+@dataclass(frozen=True, slots=True)
+class ThawInstance:
+    """Let it go on where it was frozen, whether that is done or under way; report BecameReady."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopInstance:
-    """Ask it to end (its stop signal, to its whole tree).  Report Exited."""
+    """Ask it to end (its stop signal, to its whole tree), also if it is frozen.  Report Exited."""
 
     id: InstanceId
     generation: int
@@ -477,6 +526,8 @@ Effect = (
     | ProbeInstance
     | WatchInstance
     | AdaptInstance
+    | FreezeInstance
+    | ThawInstance
     | Reboot
     | StopInstance
     | KillInstance

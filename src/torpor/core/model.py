@@ -12,10 +12,45 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
+class Tier(StrEnum):
+    """How deep an instance sleeps."""
+
+    PAUSE = "pause"
+    """Frozen; its memory stays where it is."""
+    HIBERNATE = "hibernate"
+    """Frozen, and its memory is paged out to swap."""
+    STOP = "stop"
+    """Ended by its stop signal; nothing of it is alive."""
+    KILL = "kill"
+    """Ended by force: for what has nothing to put in order."""
+
+    @property
+    def depth(self) -> int:
+        """The larger, the deeper.  (What is killed sleeps no deeper than what is stopped.)"""
+        return {Tier.PAUSE: 1, Tier.HIBERNATE: 2, Tier.STOP: 3, Tier.KILL: 3}[self]
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its processes are still there."""
+        return self in (Tier.PAUSE, Tier.HIBERNATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One rung of the ladder by which an app sleeps deeper and deeper."""
+
+    tier: Tier
+    after: float
+    """Seconds of idleness."""
+
+
 class Phase(StrEnum):
     """What an instance is doing.  The table in `core.machine` says how it moves."""
 
     ASLEEP = "asleep"
+    """Nothing of it is alive."""
+    FROZEN = "frozen"
+    """It sleeps, but its processes are there: paused or hibernated (its tier says which)."""
     BLOCKED = "blocked"
     STARTING = "starting"
     READY = "ready"
@@ -231,6 +266,10 @@ class Lifecycle:
 
     idle_timeout: float | None = 1800.0
     """None: never sleeps because of idleness."""
+    tier: Tier = Tier.STOP
+    """How it sleeps at first."""
+    deeper: tuple[Rung, ...] = ()
+    """How it sleeps later: deeper ones, each after a longer idleness than `idle_timeout` and the one before."""
     wake_timeout: float = 30.0
     """How long one request is held."""
     start_timeout: float | None = 120.0

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torpor.core.messages import InstanceInput
-from torpor.core.model import AppSpec, Endpoint, InstanceId
+from torpor.core.model import AppSpec, Endpoint, InstanceId, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,21 @@ class Survivor:
     """What it said last of what it is doing."""
     watchdog: float | None = None
     """The watchdog interval that it asked for, in seconds."""
+    frozen: Tier | None = None
+    """How deep it sleeps; None: it is awake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """What a freeze has come to."""
+
+    tier: Tier
+    """How deep it is: `PAUSE` where `HIBERNATE` was asked for and is not possible here."""
+    before: int
+    """Its resident bytes before."""
+    after: int
+    note: str | None = None
+    """Why it is not as deep as was asked for, and what would help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +190,24 @@ class Provider(Protocol):
         """
         ...
 
+    async def freeze(self, id: InstanceId, generation: int, tier: Tier) -> Frozen:
+        """Stop it in its tracks, all of it: `PAUSE`, or `HIBERNATE` to have its memory paged out, too.
+
+        It may be frozen already, less deep.  Returns when that is done.  Cancelling ends the
+        paging out, not the freeze.  Raises `ProviderFailed`; then it runs.
+        """
+        ...
+
+    async def thaw(self, id: InstanceId, generation: int) -> None:
+        """Let it go on.  No error for what is not frozen, or gone.  Raises `ProviderFailed`."""
+        ...
+
     async def stop(self, id: InstanceId, generation: int) -> None:
-        """Ask it to end, by its own stop signal.  Raises `ProviderFailed`."""
+        """Ask it to end, by its own stop signal; what is frozen is thawed for that.  Raises `ProviderFailed`."""
         ...
 
     async def kill(self, id: InstanceId, generation: int) -> None:
-        """End it by force.  Raises `ProviderFailed`."""
+        """End it by force, frozen or not.  Raises `ProviderFailed`."""
         ...
 
     async def signal(self, id: InstanceId, generation: int, number: int) -> None:
