@@ -86,6 +86,10 @@ SECTIONS = {
         "One value is both the soft limit and the hard one. Bytes and times need a unit; 0 needs none.",
     ),
     "Capabilities": ("capabilities", ""),
+    "Sleep": (
+        "sleep",
+        "As a ladder. Each rung sleeps deeper than the one before and comes later; the age of the first is the app's `idle_timeout`.",
+    ),
     "Route": ("routes", "As a map:"),
     "WaitingPage": ("loading_page", "As a map:"),
     "Websocket": ("websocket", ""),

@@ -37,6 +37,7 @@ from torpor.core.messages import (
     DropUpstream,
     Effect,
     Forget,
+    FreezeInstance,
     GrantTicket,
     Input,
     KillInstance,
@@ -47,6 +48,7 @@ from torpor.core.messages import (
     ShutdownRequested,
     StartInstance,
     StopInstance,
+    ThawInstance,
     WatchInstance,
 )
 from torpor.core.model import AppSpec, Event, InstanceId
@@ -339,12 +341,13 @@ class Daemon:
                 | ProbeInstance()
                 | WatchInstance()
                 | AdaptInstance()
+                | FreezeInstance()
+                | ThawInstance()
                 | StopInstance()
                 | KillInstance()
+                | DropStored()
             ):
                 self._actions.perform(effect)
-            case DropStored():
-                self._actions.drop_stored(effect)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
                 self._seam.perform(effect)
             case Announce():

@@ -11,7 +11,6 @@ from torpor.core.fleet import Fleet
 from torpor.core.messages import (
     Announce,
     CloseUpgraded,
-    DropStored,
     DropUpstream,
     Effect,
     GrantTicket,
@@ -110,8 +109,6 @@ class House:
                 self.remembered.append(app)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
                 self.seam.perform(effect)
-            case DropStored():
-                self.actions.drop_stored(effect)
             case Reboot():
                 self.reboots += 1
             case _:

@@ -145,6 +145,7 @@ SETTINGS: Mapping[str, Setting] = {
     "routes": Setting(Takes.AT_ONCE, lambda app: app.routes),
     "port": Setting(Takes.RESTART, lambda app: app.port),
     "idle_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.idle_timeout),
+    "sleep": Setting(Takes.AT_ONCE, lambda app: (app.lifecycle.tier, app.lifecycle.deeper)),
     "wake_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.wake_timeout),
     "drain_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.drain_timeout),
     "loading_page": Setting(Takes.AT_ONCE, lambda app: app.loading_page),

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from torpor.config.layers import Layers, given
 from torpor.config.scalars import Signal
+from torpor.config.sleep import build_ladder
 from torpor.core.model import Backoff, Lifecycle, StartLimit
 
 
@@ -17,21 +18,23 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
     default = Lifecycle()
     always_on = keys.get("always_on", default.always_on)
     own = keys.own.keys
-    if always_on and own.idle_timeout is not UNSET and own.idle_timeout.limit is not None:
-        keys.report(
-            "idle_timeout", "has no effect: an app that is always_on never sleeps; remove one of them"
-        )
+    for key, given_up in (("idle_timeout", own.idle_timeout), ("sleep", own.sleep)):
+        if always_on and given_up is not UNSET and getattr(given_up, "limit", 0.0) is not None:
+            keys.report(key, "has no effect: an app that is always_on never sleeps; remove one of them")
+    tier, idle_timeout, deeper = build_ladder(keys)
     backoff = filled(default.backoff, keys.get("backoff", None))
     if backoff.max < backoff.initial:
         keys.report("backoff", "the longest pause (max) is shorter than the first (initial)")
-    idle, watchdog = keys.get("idle_timeout", None), keys.get("watchdog", None)
+    watchdog = keys.get("watchdog", None)
     if own.on_watchdog is not UNSET and (watchdog is None or watchdog.limit is None):
         keys.report("on_watchdog", "has no effect without `watchdog`; say how often the app must speak")
     start = keys.get("start_timeout", None)
     if own.on_start_timeout is not UNSET and start is not None and start.limit is None:
         keys.report("on_start_timeout", "has no effect with `start_timeout: never`")
     return Lifecycle(
-        idle_timeout=default.idle_timeout if idle is None else idle.limit,
+        idle_timeout=idle_timeout,
+        tier=tier,
+        deeper=deeper,
         wake_timeout=float(keys.get("wake_timeout", default.wake_timeout)),
         start_timeout=default.start_timeout if start is None else start.limit,
         drain_timeout=float(keys.get("drain_timeout", default.drain_timeout)),

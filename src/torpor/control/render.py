@@ -137,7 +137,7 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
     endpoint, reason = instance.endpoint, instance.reason
     return InstanceDocument(
         id=str(instance.id),
-        state=instance.phase.value,
+        state=instance.state,
         pid=stats.pid if stats else None,
         host=endpoint.host if endpoint else None,
         port=endpoint.port if endpoint else None,
@@ -185,11 +185,11 @@ def json_response(document: object, status: int = 200) -> Response:
 
 
 def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDocument:
-    shown = next((one for one in instances if one.state == snapshot.phase.value), None)
+    shown = next((one for one in instances if one.state == snapshot.state), None)
     measured = [one.rss for one in instances if one.rss is not None]
     return AppDocument(
         name=snapshot.name,
-        state=snapshot.phase.value,
+        state=snapshot.state,
         want=snapshot.want.value,
         pid=shown.pid if shown else None,
         port=shown.port if shown else None,

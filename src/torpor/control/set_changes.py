@@ -21,6 +21,7 @@ from torpor.control.query import flag
 from torpor.control.render import json_response
 from torpor.control.stream import unless_gone
 from torpor.control.wishes import Wishes
+from torpor.core.instance import UNUSED
 from torpor.errors import BadRequest, NotAllowed
 from torpor.runtime.keeper import Keeper
 from torpor.runtime.operator import Operator
@@ -56,7 +57,7 @@ class SetChanges:
         dry_run = flag(request, "dry_run")
         before = {app.name: app for app in self._operator.snapshot()}
         changes = await self._keeper.apply(dry_run=dry_run)
-        awake = {name for name, app in before.items() if app.phase.value not in {"asleep", "failed", "done"}}
+        awake = {name for name, app in before.items() if app.phase not in UNUSED}
         return json_response({"applied": not dry_run, **changes_document(changes, awake)})
 
     async def add(self, request: Request) -> Response:

@@ -23,7 +23,7 @@ from torpor.control.problems import ShuttingDown, WaitExpired, problem_response
 from torpor.control.query import flag, required, seconds, whole_number
 from torpor.control.render import app_document, json_response
 from torpor.control.stream import unless_gone
-from torpor.core.instance import ALIVE
+from torpor.core.instance import ALIVE, AWAKE
 from torpor.core.model import AppSnapshot, Cause, InstanceSnapshot, Phase, Want
 from torpor.errors import BadRequest, NotAllowed, StartFailed
 from torpor.runtime.operator import Operator, Verb
@@ -79,7 +79,8 @@ class Wishes:
             raise StartFailed(
                 f"the rolling restart of {name} did not reach every replica: {after.roll_ended}"
             )
-        if verb not in WAKING and any(instance.phase in ALIVE for instance in after.instances):
+        awake = AWAKE if verb is Verb.SLEEP else ALIVE
+        if verb not in WAKING and any(instance.phase in awake for instance in after.instances):
             raise NotAllowed(
                 f"{name} is {after.phase.value}: somebody wanted it awake after this {verb.value}",
                 hint="`torpor events` shows who.",
@@ -188,7 +189,9 @@ class Wishes:
             return None
         for need in app.spec.depends_on:
             needed = self._operator.app(need.app)
-            stays_away = needed.phase in {Phase.ASLEEP, *TROUBLED} and not all(map(_well, needed.instances))
+            stays_away = needed.phase in {Phase.ASLEEP, Phase.FROZEN, *TROUBLED} and not all(
+                map(_well, needed.instances)
+            )
             if not need.optional and (needed.want is Want.DOWN or stays_away):
                 return self._culprit(needed) or needed.name
         return None

@@ -9,7 +9,6 @@ Laws of this file:
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -58,6 +57,7 @@ from torpor.core.model import (
     Reason,
     Refusal,
     Standing,
+    Tier,
     Want,
 )
 from torpor.core.moves import CHANGED
@@ -66,6 +66,7 @@ from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.rolling import Rolling
 from torpor.core.upstream import Upstream
 from torpor.core.waiting_room import WaitingRoom
+from torpor.core.wakes import Wakes
 
 USEFULNESS = (
     Phase.READY,
@@ -73,6 +74,7 @@ USEFULNESS = (
     Phase.BLOCKED,
     Phase.DRAINING,
     Phase.STOPPING,
+    Phase.FROZEN,
     Phase.BACKOFF,
     Phase.FAILED,
     Phase.DONE,
@@ -123,7 +125,7 @@ class App:
         self._spared_by: set[str] = set()
         """Those among them that do not miss it."""
         self._memory = memory
-        self._wakes = deque(memory.wakes, policy.REMEMBERED_WAKES)
+        self._wakes = Wakes(memory)
         self._open: list[Upstream] = []
         self._waiting = WaitingRoom()
         self.closing = False
@@ -344,13 +346,12 @@ class App:
     @property
     def waits_in_vain(self) -> bool:
         """Whether an instance waits for what had been lost before it began to wait."""
-        waiting = any(instance.phase is Phase.BLOCKED and instance.demand for instance in self.instances)
-        return waiting and self.lost is not None
+        return any(instance.waits for instance in self.instances) and self.lost is not None
 
     @property
     def holding(self) -> bool:
         """Whether it needs its dependencies now."""
-        return any(instance.phase not in UNUSED for instance in self.instances)
+        return any(instance.holding for instance in self.instances)
 
     @property
     def standing(self) -> Standing:
@@ -418,7 +419,8 @@ class App:
             self._memory,
             generation=max([self._memory.generation, *(i.generation for i in self.instances)]),
             restarts=sum(instance.restarts for instance in self.instances),
-            wakes=tuple(self._wakes),
+            wakes=self._wakes.cold,
+            thaws=self._wakes.thaws,
             completed=() if self.closing else tuple(instance.completed for instance in replicas),
             failures=() if self.closing else tuple(tuple(instance.failures) for instance in replicas),
         )
@@ -431,7 +433,7 @@ class App:
             want=self.want,
             phase=self.phase,
             waiting=len(self._waiting),
-            eta=policy.usual_wake(self._wakes),
+            eta=self._wakes.usual(self._slept()),
             waking_for=now - min(begun) if begun else None,
             instances=tuple(instance.snapshot(now) for instance in self.instances),
             spec=self.spec,
@@ -440,6 +442,10 @@ class App:
         )
 
     # --- helpers -------------------------------------------------------------
+
+    def _slept(self) -> Tier:
+        """How deep it sleeps, as far as whoever wakes it must wait for that."""
+        return next((one.frozen for one in self.instances if one.frozen is not None), Tier.STOP)
 
     def _arrive(self, ticket: int, by: str, now: float) -> None:
         lifecycle = self.spec.lifecycle
@@ -583,9 +589,9 @@ class App:
 
     def _settle(self, instance: Instance, outcome: Outcome) -> None:
         match outcome:
-            case OpenGate(upstream=upstream, took=took):
+            case OpenGate(upstream=upstream, took=took, tier=tier):
                 if took is not None:
-                    self._wakes.append(took)
+                    self._wakes.note(tier, took)
                     self._out.append(Remember(self.spec.name))
                 if upstream is not None:
                     self._open.append(upstream)

@@ -98,7 +98,8 @@ class Fleet:
         """Stop everything, dependents before what they depend on."""
         self._closing = True
         effects = [effect for app in self.apps.values() for effect in app.close()]
-        for app in list(self.apps.values()):
+        graph = {name: [need.app for need in app.spec.depends_on] for name, app in self.apps.items()}
+        for app in [self.apps[name] for level in reversed(levels(graph)) for name in level]:
             if not app.held_by:
                 effects += self._after(app, app.shut_down(now), now)
         return effects

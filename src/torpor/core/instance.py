@@ -30,6 +30,8 @@ from torpor.core.model import (
     Phase,
     Reason,
     Refusal,
+    Rung,
+    Tier,
     Want,
 )
 from torpor.core.outcomes import CloseGate, Outcome
@@ -38,7 +40,10 @@ from torpor.core.upstream import Upstream
 UNUSED = frozenset({Phase.ASLEEP, Phase.FAILED, Phase.DONE})
 """Phases in which an instance needs nothing of others."""
 
-ALIVE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
+AWAKE = frozenset({Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.STOPPING})
+"""Phases in which something of the instance may be running."""
+
+ALIVE = AWAKE | {Phase.FROZEN}
 """Phases in which something of the instance may be alive."""
 
 
@@ -62,6 +67,7 @@ class Instance:
         "endpoint",
         "exit",
         "failures",
+        "frozen",
         "generation",
         "held",
         "id",
@@ -80,6 +86,7 @@ class Instance:
         "stable_at",
         "started_at",
         "status",
+        "tier",
         "trouble",
         "upstream",
         "want",
@@ -110,6 +117,10 @@ class Instance:
         self.patient = False
         self.was_ready = False
         """Whether its current generation has been ready before, and so cannot fail to start."""
+        self.tier = Tier.STOP
+        """How deep it is to sleep now, or next."""
+        self.frozen: Tier | None = None
+        """How deep it is known to sleep, as long as something of it is there."""
         self.outdated = False
         """Whether what runs was started from settings that do not hold any more."""
         self.was_stable = False
@@ -152,7 +163,19 @@ class Instance:
     @property
     def under_way(self) -> bool:
         """Whether it only passes through its phase; what is blocked by a loss stays there."""
+        if self.phase is Phase.FROZEN:
+            return self.demand or self.frozen is None
         return self.phase in _UNDER_WAY and (self.demand or self.phase is not Phase.BLOCKED)
+
+    @property
+    def holding(self) -> bool:
+        """Whether it needs what its app depends on; what is frozen does so once it is to go on."""
+        return self.demand if self.phase is Phase.FROZEN else self.phase not in UNUSED
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for what its app depends on."""
+        return self.demand and self.phase in (Phase.BLOCKED, Phase.FROZEN)
 
     @property
     def started(self) -> bool:
@@ -177,6 +200,8 @@ class Instance:
             reason=self.reason,
             status=self.status,
             finished=self._finished(),
+            tier=(self.frozen or self.tier) if self.phase is Phase.FROZEN else None,
+            deeper_in=self._deeper_in(now),
         )
 
     def _finished(self) -> bool:
@@ -204,6 +229,20 @@ class Instance:
         if self.phase is not Phase.READY or idle_timeout is None or self._busy():
             return None
         return self._last_active() + idle_timeout - now
+
+    def _deeper_in(self, now: float) -> float | None:
+        if self.phase is not Phase.FROZEN or self.under_way or self.deadline is None:
+            return None
+        return max(0.0, self.deadline - now)
+
+    def next_rung(self) -> Rung | None:
+        """How it sleeps deeper once it has been idle for longer."""
+        return next((rung for rung in self.lifecycle.deeper if rung.tier.depth > self.tier.depth), None)
+
+    def frozen_deadline(self) -> float | None:
+        """When it is to sleep deeper; None: it stays as it is."""
+        rung = self.next_rung()
+        return None if rung is None else max(self.now, self._last_active() + rung.after)
 
     def ready_deadline(self) -> float | None:
         """The earliest moment at which something may be due.

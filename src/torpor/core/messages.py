@@ -272,7 +272,7 @@ class ConnectRefused:
 
 @dataclass(frozen=True, slots=True)
 class Vacated:
-    """The last lease or parked connection of an instance ended while the core waited for that."""
+    """The last lease of an instance, or a parked connection after it, ended while the core waited for that."""
 
     id: InstanceId
     generation: int

@@ -450,6 +450,9 @@ class Standing:
     """Why it will not come to be more by itself; None while it may."""
 
 
+_FROZEN_WORDS = {Tier.PAUSE: "paused", Tier.HIBERNATE: "hibernated"}
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceSnapshot:
     """One instance at one moment.  Durations are seconds relative to the snapshot."""
@@ -475,6 +478,15 @@ class InstanceSnapshot:
     """Its own words on what it is doing (sd_notify STATUS)."""
     finished: bool = False
     """Whether it has done what it was started for: it ended by itself, as its `exit_codes` expect."""
+    tier: Tier | None = None
+    """How deep it sleeps where it is frozen."""
+    deeper_in: float | None = None
+    """Until it sleeps deeper if nobody comes; None where it would not."""
+
+    @property
+    def state(self) -> str:
+        """The word for what it is: that of its phase, or of how it sleeps."""
+        return self.phase.value if self.tier is None else _FROZEN_WORDS[self.tier]
 
 
 @dataclass(frozen=True, slots=True)
@@ -498,6 +510,11 @@ class AppSnapshot:
     roll_ended: str | None = None
     """Why the last rolling restart ended before every replica had been restarted; None: it did not."""
 
+    @property
+    def state(self) -> str:
+        """The word for what its most useful instance is."""
+        return next(one.state for one in self.instances if one.phase is self.phase)
+
 
 @dataclass(frozen=True, slots=True)
 class AppMemory:
@@ -510,7 +527,9 @@ class AppMemory:
     replicas: int | None = None
     """The operator's number of replicas; None: as the config says."""
     wakes: tuple[float, ...] = ()
-    """Durations of the last wakes in seconds, oldest first."""
+    """Durations of the last wakes in seconds from when nothing of it was alive, oldest first."""
+    thaws: Mapping[Tier, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """The same by how it slept, for wakes of what was frozen."""
     completed: tuple[ExitInfo | None, ...] = ()
     """How each replica ended by itself, if it did and was not started again; means something within one boot."""
     failures: tuple[tuple[float, ...], ...] = ()

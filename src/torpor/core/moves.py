@@ -20,6 +20,8 @@ from torpor.core.messages import (
     EndRemembered,
     Exited,
     FoundUnhealthy,
+    FreezeFailed,
+    Froze,
     Gone,
     KillInstance,
     Pinged,
@@ -42,11 +44,9 @@ from torpor.core.messages import (
     WatchdogChanged,
     WatchdogTriggered,
 )
-from torpor.core.model import Cause, OnStartTimeout, OnWatchdog, Phase, Reason, Refusal, Want
+from torpor.core.model import Cause, OnStartTimeout, OnWatchdog, Phase, Reason, Refusal, Tier, Want
 from torpor.core.outcomes import RefuseWaiting
-
-KILL_AGAIN = 2.0
-"""Seconds between two attempts to end by force what survived the first."""
+from torpor.core.upstream import Upstream
 
 GOODBYE = 2.0
 """Seconds that upgraded connections get to close after a patient drain."""
@@ -120,16 +120,140 @@ def adopt(it: Instance, message: Adopted) -> None:
         return
     it.status = message.status
     it.watch_interval = message.watchdog or it.lifecycle.watchdog
+    it.frozen = message.frozen
     if message.changed:
         text = f"started anew: while no daemon ran, there was a change of {', '.join(message.changed)}"
         it.reason = Reason(Cause.OPERATOR, text)
         it.say("outdated", text)
         transitions.stop(it)
-        it.demand = True
+        it.demand = message.frozen is None
+        return
+    if message.frozen is not None:
+        _adopt_frozen(it, message.frozen)
         return
     it.demand = True
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
     it.out.append(ProbeInstance(it.id, it.generation, refused=False))
+
+
+def resume(it: Instance, message: WakeRequested) -> None:
+    """Let it go on, because somebody knocked."""
+    if not it.demand:
+        it.demand = True
+        it.woken_at = it.now
+        it.say("waking", f"woken by {message.by}", by=message.by)
+        transitions.resume(it)
+
+
+def resume_for_operator(it: Instance, _message: StartRequested) -> None:
+    """Let it go on, because an operator said so."""
+    resume(it, WakeRequested(it.id.app))
+
+
+def resume_when_met(it: Instance, _message: DependenciesMet) -> None:
+    """Everything it needs is there: let it go on if anybody wants that."""
+    if it.demand:
+        transitions.resume(it)
+
+
+def lose_frozen(it: Instance, message: DependencyLost) -> None:
+    """What it needs will not come by itself: tell whoever waits, and sleep on."""
+    if it.demand:
+        transitions.stay_frozen(it, message.loss.refusal(it.now))
+
+
+def sleep_deeper(it: Instance, message: SleepRequested) -> None:
+    """Sleep as deep as that, if it does not already; whoever woke it meanwhile waits in vain."""
+    it.reason = message.why or _PUT_TO_SLEEP
+    if it.demand:
+        transitions.stay_frozen(it, Refusal(it.reason, 1.0))
+    tier = message.tier or it.lifecycle.tier
+    if tier.depth > it.tier.depth:
+        transitions.deepen(it, tier)
+
+
+def end_frozen(it: Instance, message: StopRequested) -> None:
+    """End it: nothing of it is to be there any more."""
+    want_no_more(it, message)
+    transitions.stop(it)
+
+
+def start_afresh(it: Instance, _message: RestartRequested) -> None:
+    """End it for a new generation."""
+    it.failures.clear()
+    transitions.stop(it)
+    if not it.demand:
+        it.demand = True
+        it.woken_at = it.now
+
+
+def end_outdated(it: Instance, _message: ProgramChanged) -> None:
+    """It sleeps with settings that do not hold any more: end it; the next one is started with the new ones."""
+    it.reason = CHANGED
+    it.outdated = True
+    transitions.stop(it)
+
+
+def take_over_frozen(it: Instance, message: SettingsChanged) -> None:
+    """The new settings say when it sleeps deeper."""
+    it.lifecycle = message.lifecycle
+    if not it.under_way:
+        it.deadline = it.frozen_deadline()
+
+
+def note_frozen(it: Instance, message: Froze) -> None:
+    """It is frozen, as deep as it can be here."""
+    it.frozen = message.tier
+    if not it.demand:
+        it.deadline = it.frozen_deadline()
+    word = "hibernated" if message.tier is Tier.HIBERNATE else "paused"
+    sizes = f", {message.before >> 20} MiB in memory"
+    if message.after < message.before:
+        sizes = f", {message.before >> 20} MiB in memory became {message.after >> 20} MiB"
+    note = f" ({message.note})" if message.note else ""
+    why = f": {it.reason}" if it.reason else ""
+    it.say(word, f"{word}{sizes}{why}{note}", before=message.before, after=message.after, note=message.note)
+
+
+def freeze_failed(it: Instance, message: FreezeFailed) -> None:
+    """It cannot be frozen: end it, as it is to sleep."""
+    it.say("freeze-failed", f"cannot be frozen, so it is stopped: {message.text}")
+    transitions.stop(it)
+
+
+def frozen_due(it: Instance, _message: DeadlineReached) -> None:
+    """Idle for longer: sleep deeper.  Or what it waits for has not come."""
+    if it.demand:
+        reason = it.needs or Reason(Cause.DEPENDENCY, "what it needs did not come")
+        transitions.stay_frozen(it, Refusal(reason, it.lifecycle.backoff.initial))
+    elif it.frozen is None:
+        it.say(
+            "freeze-failed", f"not frozen within {policy.span(transitions.FREEZE_LIMIT)}, so it is stopped"
+        )
+        transitions.stop(it)
+    elif (rung := it.next_rung()) is not None:
+        it.reason = Reason(Cause.IDLE, f"no request for {policy.span(rung.after)}")
+        transitions.deepen(it, rung.tier)
+
+
+def ended_asleep(it: Instance, message: Exited) -> None:
+    """It ended in its sleep (the kernel may have needed its memory): nobody minds, until somebody knocks."""
+    it.exit = message.info
+    it.reason = Reason(Cause.EXITED, f"{it.told(message.info)} in its sleep")
+    it.say("exited", it.reason.text)
+    transitions.clean_up(it, message)
+
+
+def _adopt_frozen(it: Instance, tier: Tier) -> None:
+    """It outlived its daemon in its sleep, and sleeps on."""
+    it.tier = tier
+    it.was_ready = True
+    if it.endpoint is not None:
+        it.upstream = Upstream(it.id, it.generation, it.endpoint, it.now)
+        it.upstream.open = False
+        it.upstream.frozen = True
+    it.enter(Phase.FROZEN, None)
+    it.deadline = it.frozen_deadline()
 
 
 def remember_end(it: Instance, message: EndRemembered) -> None:
@@ -167,7 +291,7 @@ def ready_due(it: Instance, _message: DeadlineReached) -> None:
     if idle_in is not None and idle_in <= 0:
         assert it.lifecycle.idle_timeout is not None
         text = f"no request for {policy.span(it.lifecycle.idle_timeout)}"
-        transitions.drain(it, Reason(Cause.IDLE, text))
+        transitions.drain(it, Reason(Cause.IDLE, text), it.lifecycle.tier)
     else:
         it.deadline = it.ready_deadline()
 
@@ -257,9 +381,9 @@ def prove_again(it: Instance, _message: ConnectRefused) -> None:
     it.out.append(ProbeInstance(it.id, it.generation, refused=True))
 
 
-def drain_for_sleep(it: Instance, _message: SleepRequested) -> None:
+def drain_for_sleep(it: Instance, message: SleepRequested) -> None:
     """Finish what is in flight, then sleep."""
-    transitions.drain(it, _PUT_TO_SLEEP)
+    transitions.drain(it, message.why or _PUT_TO_SLEEP, message.tier or it.lifecycle.tier)
 
 
 def drain_for_down(it: Instance, message: StopRequested) -> None:
@@ -325,9 +449,9 @@ def run_renewed(it: Instance, _message: ProgramChanged) -> None:
         transitions.sleep(it)
 
 
-def stop_when_vacant(it: Instance, _message: Vacated) -> None:
-    """Nobody uses it any more: stop."""
-    transitions.stop_when_vacant(it)
+def rest_when_vacant(it: Instance, _message: Vacated) -> None:
+    """Nobody uses it any more: stop, or freeze."""
+    transitions.rest_when_vacant(it)
 
 
 def reopen(it: Instance, message: WakeRequested | StartRequested) -> None:
@@ -342,11 +466,15 @@ def reopen(it: Instance, message: WakeRequested | StartRequested) -> None:
 
 
 def drain_late(it: Instance, _message: DeadlineReached) -> None:
-    """Out of patience: close upgraded connections if they are still open, else stop."""
+    """Out of patience: close upgraded connections if they are still open, else stop; what was to be frozen goes on."""
     if it.patient:
         it.patient = False
         it.deadline = it.now + GOODBYE
         it.close_upgraded()
+    elif it.tier.frozen:
+        # Whoever waits for an answer of what is frozen would wait for ever.
+        it.say("busy", "not put to sleep: requests are still in flight")
+        transitions.open_gate(it)
     else:
         transitions.stop(it)
 
@@ -370,7 +498,7 @@ def start_over(it: Instance, _message: RestartRequested) -> None:
 
 def kill(it: Instance, _message: DeadlineReached) -> None:
     """It outlived its stop signal: end it by force, and again until it is gone."""
-    it.deadline = it.now + KILL_AGAIN
+    it.deadline = it.now + transitions.KILL_AGAIN
     it.say("killing", "did not end in time, killing it")
     it.out.append(KillInstance(it.id, it.generation))
 

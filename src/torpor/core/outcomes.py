@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torpor.core.messages import Effect
-from torpor.core.model import Refusal
+from torpor.core.model import Refusal, Tier
 from torpor.core.upstream import Upstream
 
 
@@ -18,6 +18,8 @@ class OpenGate:
 
     upstream: Upstream | None
     took: float | None
+    tier: Tier
+    """How deep it slept before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,10 +11,25 @@ from __future__ import annotations
 from torpor.core import policy
 from torpor.core.endings import Ending, Sequel, sequel
 from torpor.core.instance import Instance
-from torpor.core.messages import DropStored, DropUpstream, Exited, Reboot, StartInstance, StopInstance
-from torpor.core.model import Cause, ExitInfo, OnWatchdog, Phase, Reason, Refusal, Want
+from torpor.core.messages import (
+    DropStored,
+    DropUpstream,
+    Exited,
+    FreezeInstance,
+    KillInstance,
+    Reboot,
+    StartInstance,
+    StopInstance,
+    ThawInstance,
+)
+from torpor.core.model import Cause, ExitInfo, OnWatchdog, Phase, Reason, Refusal, Tier, Want
 from torpor.core.outcomes import OpenGate, RefuseWaiting
 from torpor.core.upstream import Upstream
+
+KILL_AGAIN = 2.0
+"""Seconds between two attempts to end by force what survived the first."""
+FREEZE_LIMIT = 120.0
+"""Seconds in which a freeze must have been reported: compressing 10 GB takes about 30."""
 
 
 def start(it: Instance) -> None:
@@ -35,6 +50,8 @@ def launch(it: Instance) -> None:
     it.demand = True
     it.generation += 1
     it.outdated = False
+    it.tier = Tier.STOP
+    it.frozen = None
     it.reason = None
     it.completed = None
     it.watch_interval = it.lifecycle.watchdog
@@ -65,12 +82,15 @@ def stay_blocked(it: Instance, refusal: Refusal) -> None:
 def open_gate(it: Instance) -> None:
     """Ready: open the gate for everybody who waits."""
     took = None if it.woken_at is None else it.now - it.woken_at
+    slept = it.frozen or it.tier
+    it.tier, it.frozen = Tier.STOP, None
     it.woken_at = None
     it.demand = False
     it.was_ready = True
     it.enter(Phase.READY, None)
     if it.upstream is not None:
         it.upstream.open = True
+        it.upstream.frozen = False
         it.upstream.last_active = it.now
     elif it.endpoint is not None:
         it.upstream = Upstream(it.id, it.generation, it.endpoint, it.now)
@@ -79,29 +99,82 @@ def open_gate(it: Instance) -> None:
     it.deadline = it.ready_deadline()
     text = "ready" if took is None else f"ready after {policy.span(took)}"
     it.say("ready", text, seconds=took)
-    it.out.append(OpenGate(it.upstream, took))
+    it.out.append(OpenGate(it.upstream, took, slept))
 
 
-def drain(it: Instance, reason: Reason, *, patient: bool = False) -> None:
-    """Take no new requests; stop when those in flight are over.
+def drain(it: Instance, reason: Reason, tier: Tier = Tier.STOP, *, patient: bool = False) -> None:
+    """Take no new requests; sleep that deep when those in flight are over.
 
     `patient`: upgraded connections keep the whole drain time, too, before they are closed.
+    Those that do not keep it awake stay open over a freeze.
     """
+    it.tier = tier
     it.reason = reason
     it.demand = False
     it.close_gate()
     it.enter(Phase.DRAINING, it.lifecycle.drain_timeout)
     it.say("draining", f"going to sleep: {reason}" if reason.cause is Cause.IDLE else reason.text)
-    it.patient = patient
-    if not patient:
+    it.patient = patient or tier.frozen
+    if not it.patient:
         it.close_upgraded()
-    stop_when_vacant(it)
+    rest_when_vacant(it)
 
 
-def stop_when_vacant(it: Instance) -> None:
-    """Nobody uses it any more: stop."""
-    if it.upstream is None or not (it.upstream.inflight or it.upstream.parked):
-        stop(it)
+def rest_when_vacant(it: Instance) -> None:
+    """Nobody uses it any more: end it, or freeze it."""
+    if it.upstream is None or not (it.upstream.inflight or (it.upstream.parked and not it.tier.frozen)):
+        deepen(it, it.tier)
+
+
+def deepen(it: Instance, tier: Tier) -> None:
+    """Sleep that deep from now on."""
+    it.tier = tier
+    match tier:
+        case Tier.PAUSE | Tier.HIBERNATE:
+            freeze(it)
+        case Tier.STOP:
+            stop(it)
+        case Tier.KILL:
+            kill(it)
+
+
+def freeze(it: Instance) -> None:
+    """Stop it in its tracks, as deep as its tier says."""
+    it.frozen = None
+    if it.upstream is not None:
+        it.upstream.frozen = True
+    it.enter(Phase.FROZEN, FREEZE_LIMIT)
+    it.out.append(FreezeInstance(it.id, it.generation, it.tier))
+
+
+def resume(it: Instance) -> None:
+    """Let what is frozen go on, as soon as everything it needs is there."""
+    if it.needs is not None:
+        it.deadline = None if it.lifecycle.start_timeout is None else it.now + it.lifecycle.start_timeout
+        it.say("blocked", it.needs.text)
+        return
+    it.reason = None
+    it.enter(Phase.STARTING, it.lifecycle.start_timeout)
+    it.say("resuming", "resuming")
+    it.out.append(ThawInstance(it.id, it.generation))
+
+
+def stay_frozen(it: Instance, refusal: Refusal) -> None:
+    """What it needs does not come: tell whoever waits, and go on sleeping."""
+    it.demand = False
+    it.woken_at = None
+    if it.upstream is not None:
+        it.upstream.frozen = True
+    it.deadline = it.frozen_deadline()
+    it.out.append(RefuseWaiting(refusal))
+
+
+def kill(it: Instance) -> None:
+    """End it by force, and again until it is gone."""
+    it.close_gate()
+    it.enter(Phase.STOPPING, KILL_AGAIN)
+    it.say("killing", "ending it by force")
+    it.out.append(KillInstance(it.id, it.generation))
 
 
 def abandon(it: Instance, reason: Reason, retry_after: float | None) -> None:
@@ -183,6 +256,7 @@ def finish(it: Instance) -> None:
         it.out.append(DropUpstream(it.upstream))
     missed = it.upstream is not None and it.accompanied
     it.upstream = None
+    it.frozen = None
     it.endpoint = None
     it.started_at = None
     it.status = it.trouble = None

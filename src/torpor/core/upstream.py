@@ -14,7 +14,17 @@ from torpor.core.model import Endpoint, InstanceId
 class Upstream:
     """Where to send requests, and how many are there.  Compared by identity."""
 
-    __slots__ = ("endpoint", "generation", "id", "inflight", "last_active", "open", "parked", "ready_at")
+    __slots__ = (
+        "endpoint",
+        "frozen",
+        "generation",
+        "id",
+        "inflight",
+        "last_active",
+        "open",
+        "parked",
+        "ready_at",
+    )
 
     def __init__(self, id: InstanceId, generation: int, endpoint: Endpoint, ready_at: float) -> None:
         self.id = id
@@ -22,6 +32,8 @@ class Upstream:
         self.endpoint = endpoint
         self.open = True
         """Whether new requests may be sent here."""
+        self.frozen = False
+        """Whether what comes on its parked connections is to wake it."""
         self.inflight = 0
         """Leases that keep the instance awake."""
         self.parked = 0

@@ -22,6 +22,9 @@ from torpor.core.messages import (
     Exited,
     Forget,
     FoundUnhealthy,
+    FreezeFailed,
+    FreezeInstance,
+    Froze,
     Gone,
     Input,
     KillInstance,
@@ -31,9 +34,10 @@ from torpor.core.messages import (
     StartRefused,
     StopInstance,
     StopProblem,
+    ThawInstance,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, InstanceId, Liveness, Readiness
+from torpor.core.model import AppSpec, InstanceId, Liveness, Readiness, Tier
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Fact, HookFailed, Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
@@ -42,7 +46,16 @@ from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhe
 log = logging.getLogger(__name__)
 
 InstanceEffect = (
-    StartInstance | ProbeInstance | WatchInstance | AdaptInstance | StopInstance | KillInstance | Forget
+    StartInstance
+    | ProbeInstance
+    | WatchInstance
+    | AdaptInstance
+    | FreezeInstance
+    | ThawInstance
+    | StopInstance
+    | KillInstance
+    | DropStored
+    | Forget
 )
 
 
@@ -63,6 +76,7 @@ class Actions:
         self._ports = Ports()
         self._starts: dict[InstanceId, asyncio.Task[None]] = {}
         self._probes: dict[InstanceId, asyncio.Task[None]] = {}
+        self._freezes: dict[InstanceId, asyncio.Task[None]] = {}
         self._launched: dict[InstanceId, tuple[Launch, Running]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,6 +84,9 @@ class Actions:
         """Begin to carry it out."""
         if isinstance(effect, Forget):
             self._forget(effect)
+            return
+        if isinstance(effect, DropStored):
+            self._drop_stored(effect.id)
             return
         id, generation = effect.id, effect.generation
         match effect:
@@ -82,16 +99,17 @@ class Actions:
                 self._watch(id)
             case AdaptInstance():
                 self._adapt(id, generation)
+            case FreezeInstance(tier=tier):
+                self._end_probe(id)
+                earlier = self._freezes.get(id)
+                self._freezes[id] = self._spawn(self._freeze(id, generation, tier, earlier))
+            case ThawInstance():
+                self._spawn(self._thaw(id, generation))
             case StopInstance():
                 self._end_probe(id)
                 self._spawn(self._stop(id, generation, kill=False))
             case KillInstance():
                 self._spawn(self._stop(id, generation, kill=True))
-
-    def drop_stored(self, effect: DropStored) -> None:
-        """Carry it out."""
-        if (launched := self._launched.get(effect.id)) is not None:
-            self._provider(launched[0].spec).drop_stored(effect.id)
 
     def adopt(self, survivor: Survivor) -> Adopted:
         """Take on what an earlier daemon left alive; the result is for the engine.  Raises `TorporError`."""
@@ -113,6 +131,7 @@ class Actions:
             survivor.status,
             survivor.watchdog,
             changed,
+            survivor.frozen,
         )
 
     def report(self, message: Fact) -> None:
@@ -179,10 +198,15 @@ class Actions:
             self._launched[id] = replace(launch, spec=spec), running
             self._provider(spec).adapt(id, generation, spec)
 
+    def _drop_stored(self, id: InstanceId) -> None:
+        if (launched := self._launched.get(id)) is not None:
+            self._provider(launched[0].spec).drop_stored(id)
+
     def _forget(self, effect: Forget) -> None:
         for id in effect.instances:
             self._end_probe(id)
             self._starts.pop(id, None)
+            self._freezes.pop(id, None)
             self._ports.forget(id)
             if (launched := self._launched.pop(id, None)) is not None:
                 self._provider(launched[0].spec).forget(id)
@@ -207,6 +231,34 @@ class Actions:
         if (task := self._probes.pop(id, None)) is not None:
             task.cancel()
 
+    async def _freeze(
+        self, id: InstanceId, generation: int, tier: Tier, earlier: asyncio.Task[None] | None
+    ) -> None:
+        await _give_up(earlier)
+        provider = self._provider(self._launched[id][0].spec)
+        try:
+            frozen = await provider.freeze(id, generation, tier)
+        except TorporError as error:
+            self._post(FreezeFailed(id, generation, error.message))
+        except Exception as error:
+            log.exception("%s: the provider broke down while freezing", id)
+            self._post(FreezeFailed(id, generation, repr(error)))
+        else:
+            self._post(Froze(id, generation, frozen.tier, frozen.before, frozen.after, frozen.note))
+
+    async def _thaw(self, id: InstanceId, generation: int) -> None:
+        await _give_up(self._freezes.pop(id, None))
+        provider = self._provider(self._launched[id][0].spec)
+        try:
+            await provider.thaw(id, generation)
+        except TorporError as error:
+            self._post(FoundUnhealthy(id, generation, f"cannot go on: {error.message}"))
+        except Exception as error:
+            log.exception("%s: the provider broke down while thawing", id)
+            self._post(FoundUnhealthy(id, generation, f"cannot go on: {error!r}"))
+        else:
+            self._post(BecameReady(id, generation))
+
     async def _stop(self, id: InstanceId, generation: int, *, kill: bool) -> None:
         # Taken out, so that it is given up once: another time would disturb its clearing up.
         start = self._starts.pop(id, None)
@@ -217,6 +269,7 @@ class Actions:
                 self._post(StartRefused(id, generation, "the start was given up"))
                 return
         self._end_probe(id)
+        await _give_up(self._freezes.pop(id, None))
         if id not in self._launched:
             return  # its start has failed, or it was removed and is gone
         provider = self._provider(self._launched[id][0].spec)
@@ -238,3 +291,10 @@ class Actions:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an action broke down", exc_info=error)
+
+
+async def _give_up(task: asyncio.Task[None] | None) -> None:
+    """Cancel what may be under way, and return once it is over."""
+    if task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task])

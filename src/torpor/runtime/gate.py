@@ -59,8 +59,11 @@ class LocalGate:
             self._acknowledge(upstream)
 
     def touch(self, upstream: Upstream) -> None:
-        """Activity on a parked connection."""
+        """Activity on a parked connection: it wakes what is frozen, once."""
         upstream.last_active = clock.now()
+        if upstream.frozen:
+            upstream.frozen = False
+            self._engine.post(PageRequested(self._app.spec.name, "data on an open connection"))
 
     def park(self, upstream: Upstream) -> None:
         """Turn a lease into a parked connection."""
@@ -105,7 +108,7 @@ class LocalGate:
         return self._app.snapshot(clock.now())
 
     def _acknowledge(self, upstream: Upstream) -> None:
-        if not (upstream.inflight or upstream.parked):
+        if not upstream.inflight:
             self._engine.post(Vacated(upstream.id, upstream.generation))
 
 

@@ -14,7 +14,7 @@ from torpor.config.declarations.file import SYNONYMS, App, File
 from torpor.config.declarations.gateway import Gateway, GatewayLimits, Listener, Tls
 from torpor.config.declarations.privileges import Capabilities, Privileges, Rlimits
 from torpor.config.declarations.program import HookCommand, Log, Program
-from torpor.config.declarations.requests import Requests, Route, WaitingPage, Websocket
+from torpor.config.declarations.requests import Requests, Route, Sleep, WaitingPage, Websocket
 from torpor.config.declarations.supervision import (
     GiveUp,
     Liveness,
@@ -44,6 +44,7 @@ __all__ = [
     "RestartPause",
     "Rlimits",
     "Route",
+    "Sleep",
     "Supervision",
     "Tls",
     "WaitingPage",

@@ -9,11 +9,32 @@ from msgspec import UNSET, UnsetType
 from torpor.config.declarations.keys import Keys, about
 from torpor.config.declarations.privileges import Privileges
 from torpor.config.units import Duration, Patience, PositiveDuration, duration_text
-from torpor.core.model import Lifecycle, LoadingPage, SocketActivity, SocketPolicy, WakeOn
+from torpor.core.model import Lifecycle, LoadingPage, SocketActivity, SocketPolicy, Tier, WakeOn
 
 _LIFECYCLE = Lifecycle()
 _PAGE = LoadingPage()
 _SOCKETS = SocketPolicy()
+
+
+class Sleep(Keys, frozen=True):
+    """A ladder: the longer nobody asks for anything, the deeper the app sleeps."""
+
+    pause: (
+        Annotated[
+            PositiveDuration,
+            about("When its processes are frozen; what they have in memory stays there.", "5m"),
+        ]
+        | UnsetType
+    ) = UNSET
+    hibernate: (
+        Annotated[
+            PositiveDuration,
+            about("When they are frozen and their memory is paged out to swap.", "15m"),
+        ]
+        | UnsetType
+    ) = UNSET
+    stop: Annotated[PositiveDuration, about("When it is ended by its stop signal.", "2h")] | UnsetType = UNSET
+    kill: Annotated[PositiveDuration, about("When it is ended by force.", "2h")] | UnsetType = UNSET
 
 
 class Route(Keys, frozen=True):
@@ -106,6 +127,18 @@ class Requests(Privileges, frozen=True):
         Annotated[
             Patience,
             about("Sleep after that long without a request.", "10m", duration_text(_LIFECYCLE.idle_timeout)),
+        ]
+        | UnsetType
+    ) = UNSET
+    sleep: (
+        Annotated[
+            Tier | Sleep,
+            about(
+                "How deep it sleeps: one of `pause`, `hibernate`, `stop` and `kill`, or a ladder of them, "
+                "each with how long nobody must have asked for anything.",
+                {"pause": "5m", "hibernate": "15m", "stop": "2h"},
+                _LIFECYCLE.tier.value,
+            ),
         ]
         | UnsetType
     ) = UNSET

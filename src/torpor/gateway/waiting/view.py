@@ -30,6 +30,7 @@ STEPS = 40
 
 _STATES = {
     Phase.ASLEEP: "asleep",
+    Phase.FROZEN: "asleep",
     Phase.BLOCKED: "blocked",
     Phase.STARTING: "starting",
     Phase.READY: "ready",
@@ -120,7 +121,9 @@ def arriving(snapshot: AppSnapshot, refusal: Refusal | None) -> View:
     view = present(snapshot)
     if refusal is not None:
         return _refused(view, refusal)
-    if snapshot.phase in {Phase.ASLEEP, Phase.DONE} and view.state != "down":  # the knock is not through yet
+    if (
+        snapshot.phase in {Phase.ASLEEP, Phase.FROZEN, Phase.DONE} and view.state != "down"
+    ):  # the knock is not through yet
         return View("starting", _SENTENCES["starting"], False, None, 0.0, snapshot.eta, "waking")
     return view
 
