@@ -12,7 +12,16 @@ from torpor.core import app as app_module
 from torpor.core import dependencies, machine, moves, transitions
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
-from torpor.core.messages import Adopted, Applied, BecameReady, Effect, Exited, StartRequested, WakeRequested
+from torpor.core.messages import (
+    Adopted,
+    Applied,
+    BecameReady,
+    DependencyLost,
+    Effect,
+    Exited,
+    StartRequested,
+    WakeRequested,
+)
 from torpor.core.model import Phase, Refusal
 from torpor.core.waiting_room import WaitingRoom
 
@@ -150,6 +159,28 @@ def _keep_the_old_holds(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Fleet, "_put_holds_right", lambda _self, _before: ([], []))
 
 
+def _freeze_the_busy(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(transitions, "rest_when_vacant", lambda it: transitions.deepen(it, it.tier))
+
+
+def _send_requests_to_the_frozen(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.FROZEN, WakeRequested, lambda it, _message: transitions.open_gate(it))
+
+
+def _overlook_an_end_in_sleep(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.FROZEN, Exited, moves.ignore)
+
+
+def _wait_for_a_freeze_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Instance, "frozen_deadline", lambda _self: None)
+    _cell(patch, Phase.FROZEN, DeadlineReached, moves.ignore)
+
+
+def _wait_in_sleep_for_what_is_lost(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.FROZEN, DependencyLost, moves.ignore)
+    _cell(patch, Phase.FROZEN, DeadlineReached, moves.ignore)
+
+
 def _renew_everybody(patch: pytest.MonkeyPatch) -> None:
     apply = Fleet._apply
 
@@ -193,6 +224,11 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _forget_the_living,
         _keep_the_old_holds,
         _renew_everybody,
+        _freeze_the_busy,
+        _send_requests_to_the_frozen,
+        _overlook_an_end_in_sleep,
+        _wait_for_a_freeze_for_ever,
+        _wait_in_sleep_for_what_is_lost,
     ],
 )
 @pytest.mark.slow

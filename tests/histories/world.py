@@ -31,6 +31,9 @@ from torpor.core.messages import (
     Exited,
     Forget,
     FoundUnhealthy,
+    FreezeFailed,
+    FreezeInstance,
+    Froze,
     Gone,
     GrantTicket,
     Input,
@@ -52,6 +55,7 @@ from torpor.core.messages import (
     StopInstance,
     StopProblem,
     StopRequested,
+    ThawInstance,
     TimeExtended,
     Vacated,
     WakeRequested,
@@ -72,12 +76,23 @@ from torpor.core.model import (
     OnWatchdog,
     Phase,
     Restart,
+    Rung,
     StartLimit,
+    Tier,
     Want,
 )
 from torpor.core.upstream import Upstream
 
 BY_ITSELF = {Ending.FINISHED, Ending.CRASHED, Ending.UNHEALTHY}
+LADDERS = [
+    [Tier.STOP],
+    [Tier.STOP],
+    [Tier.KILL],
+    [Tier.PAUSE],
+    [Tier.HIBERNATE],
+    [Tier.PAUSE, Tier.HIBERNATE, Tier.STOP],
+    [Tier.HIBERNATE, Tier.KILL],
+]
 WAITING = {Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STOPPING, Phase.BACKOFF}
 
 
@@ -97,6 +112,7 @@ class Body:
     generation: int
     main: bool = True
     leftovers: bool = False
+    frozen: Tier | None = None
 
 
 @dataclass
@@ -112,6 +128,8 @@ class World:
     parked: list[Upstream] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     closing: bool = False
+    falling_asleep: set[InstanceId] = field(default_factory=set)
+    """What nobody needed any more when the end began: who slept frozen beside it needs it as little now."""
     left_alone: set[str] = field(default_factory=set)
     """Apps that were not to be restarted at some time: what ended by itself then sleeps on."""
 
@@ -132,12 +150,18 @@ class World:
             for other in may_need
             if dice.random() < 0.6
         ]
+        idle_timeout = dice.choice([None, 5.0, 60.0])
+        tier, *deeper = dice.choice(LADDERS)
         spec = AppSpec(
             name,
             depends_on=tuple(needed),
             replicas=dice.choice([1, 1, 1, 2, 3]),
             lifecycle=Lifecycle(
-                idle_timeout=dice.choice([None, 5.0, 60.0]),
+                idle_timeout=idle_timeout,
+                tier=tier,
+                deeper=tuple(
+                    Rung(rung, (idle_timeout or 0.0) + 10.0 * number) for number, rung in enumerate(deeper, 1)
+                ),
                 wake_timeout=dice.choice([3.0, 30.0]),
                 start_timeout=dice.choice([4.0, 40.0]),
                 drain_timeout=dice.choice([0.0, 3.0]),
@@ -210,13 +234,14 @@ class World:
             (4, self._lease_ends),
             (1, self._lease_parks),
             (2, self._parked_ends),
+            (1, self._parked_speaks),
             (4, lambda: self.pass_time(self.dice.choice([0.0, 0.01, 0.4, 3.0, 20.0, 90.0]))),
             (1, lambda: self._crash(name)),
             (0.5, lambda: self._refuse_connection(name)),
             (0.5, lambda: self._lie(name)),
             (1, lambda: self._notify(name)),
             (0.4, lambda: self.post(WakeRequested(name))),
-            (0.4, lambda: self.post(SleepRequested(name))),
+            (0.8, lambda: self.post(SleepRequested(name, self.dice.choice([None, *Tier])))),
             (0.4, lambda: self.post(StartRequested(name))),
             (0.4, lambda: self.post(StopRequested(name, force=self.dice.random() < 0.5))),
             (0.4, lambda: self.post(RestartRequested(name, rolling=self.dice.random() < 0.5))),
@@ -250,7 +275,9 @@ class World:
         self.trace.append(f"{self.now:9.2f} > another daemon finds {[str(id) for id, _ in survivors]}")
         for id, body in survivors:
             age = self.dice.choice([0.0, 5.0, 1000.0])
-            adopted = Adopted(id, body.generation, Endpoint("127.0.0.1", 1), 42, age)
+            adopted = Adopted(
+                id, body.generation, Endpoint("127.0.0.1", 1), 42, age, frozen=body.frozen
+            )
             self._carry_out(self.fleet.handle(adopted, self.now))
         self._carry_out(self.fleet.boot(self.now))
         for name, app in self.fleet.apps.items():
@@ -292,7 +319,8 @@ class World:
         }
         self.post(Applied(tuple(specs), renewed))
         for id, phase in phases.items():
-            if id.app in untouched:
+            # What sleeps frozen is woken where somebody needs it now.
+            if id.app in untouched and not (phase[0] is Phase.FROZEN and self.fleet.apps[id.app].held_by):
                 law((live[id].phase, live[id].generation) == phase, f"{id} was touched by an apply")
         law([s.name for s in specs] == list(self.fleet.apps)[: len(specs)], "apps are out of order")
         for app in list(self.fleet.apps.values())[len(specs) :]:
@@ -318,7 +346,7 @@ class World:
         upstream = self.fleet.apps[name].enter()
         if upstream is not None:
             law(upstream.open, "entered a closed gate")
-            law(self.bodies.get(upstream.id) is not None, "entered an instance that does not exist")
+            self._check_awake(upstream, "entered")
             self.leases.append(upstream)
             return
         ticket = next(self.tickets)
@@ -355,8 +383,22 @@ class World:
             self._acknowledge(upstream)
 
     def _acknowledge(self, upstream: Upstream) -> None:
-        if not upstream.open and not upstream.inflight and not upstream.parked:
+        if not upstream.open and not upstream.inflight:
             self.post(Vacated(upstream.id, upstream.generation))
+
+    def _parked_speaks(self) -> None:
+        """Data comes on an upgraded connection, as `LocalGate.touch` hears it."""
+        if self.parked:
+            upstream = self.dice.choice(self.parked)
+            upstream.last_active = self.now
+            if upstream.frozen:
+                upstream.frozen = False
+                self.post(PageRequested(upstream.id.app, "data"))
+
+    def _check_awake(self, upstream: Upstream, done: str) -> None:
+        body = self.bodies.get(upstream.id)
+        law(body is not None, f"{done} an instance that does not exist")
+        law(body is not None and body.frozen is None, f"{done} an instance that is frozen")
 
     def _crash(self, name: str) -> None:
         id = self._any_instance(name).id
@@ -419,17 +461,23 @@ class World:
                         name for name in self._dependents(id.app) if any(name == b.app for b in self.bodies)
                     ]
                     reason = next(i.reason for i in self.fleet.apps[id.app].instances if i.id == id)
-                    asked = reason is not None and "shutting down" in reason.text  # neither failed nor forced
+                    # Neither failed nor forced, nor on its way to sleep before.
+                    asked = reason is not None and "shutting down" in reason.text
+                    asked &= id not in self.falling_asleep
                     law(
                         not (self.closing and asked and users),
                         f"{id} was stopped before {users}, which need it",
                     )
                     self._stop(id, generation, chance=0.7)
+                case FreezeInstance(id=id, generation=generation, tier=tier):
+                    self._freeze(id, generation, tier)
+                case ThawInstance(id=id, generation=generation):
+                    self._thaw(id, generation)
                 case KillInstance(id=id, generation=generation):
                     self._stop(id, generation, chance=0.9)
                 case GrantTicket(ticket=ticket, upstream=upstream):
                     law(ticket in self.open_tickets, f"ticket {ticket} got a second verdict")
-                    law(self.bodies.get(upstream.id) is not None, "granted an instance that does not exist")
+                    self._check_awake(upstream, "granted")
                     del self.open_tickets[ticket]
                     self.leases.append(upstream)
                 case RefuseTicket(ticket=ticket):
@@ -478,6 +526,38 @@ class World:
         elif fate < 0.9:
             self._later(lambda: self._ready(id, generation), chance=1.0)
 
+    def _freeze(self, id: InstanceId, generation: int, tier: Tier) -> None:
+        body = self.bodies.get(id)
+        law(body is None or body.generation == generation, "a freeze was meant for another generation")
+        busy = sum(1 for upstream in self.leases if upstream.id == id and upstream.generation == generation)
+        law(not busy, f"{id} was frozen while it answered somebody")
+        if body is None or not body.main:
+            return  # its end is on the way
+        fate = self.dice.random() if self.hostile else 0.5
+        if fate < 0.1:
+            self.post_later(FreezeFailed(id, generation, "no such cgroup"))
+            return
+        body.frozen = Tier.PAUSE if fate < 0.2 else tier
+        froze = Froze(id, generation, body.frozen, 300 << 20, 11 << 20)
+
+        def report() -> None:
+            if self.bodies.get(id) is body and body.frozen is froze.tier:
+                self.post(froze)
+
+        self._later(report, chance=0.9)
+
+    def _thaw(self, id: InstanceId, generation: int) -> None:
+        body = self.bodies.get(id)
+        law(body is None or body.generation == generation, "a thaw was meant for another generation")
+        if body is None or not body.main:
+            return
+        body.frozen = None
+        fate = self.dice.random() if self.hostile else 0.5
+        if fate < 0.1:
+            self.post_later(FoundUnhealthy(id, generation, "cannot go on"))
+        elif fate < 0.9:
+            self._later(lambda: self._ready(id, generation), chance=1.0, soon=True)
+
     def post_later(self, message: Input) -> None:
         self._later(lambda: self.post(message), chance=1.0, soon=True)
 
@@ -489,6 +569,8 @@ class World:
     def _stop(self, id: InstanceId, generation: int, chance: float) -> None:
         body = self.bodies.get(id)
         law(body is None or body.generation == generation, "a stop was meant for another generation")
+        if body is not None:
+            body.frozen = None
         if self.hostile and self.dice.random() > chance:
             self.post_later(StopProblem(id, generation, "it does not listen"))
         elif body is None:
@@ -545,7 +627,7 @@ class World:
                     not (begun and idle and holders),
                     f"{app.spec.name} fell asleep although {holders} need it",
                 )
-                if instance.phase in WAITING:
+                if instance.phase in WAITING or (instance.phase is Phase.FROZEN and instance.under_way):
                     law(instance.deadline is not None, f"{instance.phase} waits without a deadline")
                 upstream = instance.upstream
                 if instance.phase is Phase.READY:
@@ -563,18 +645,20 @@ class World:
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
 
     def _has_recovered(self, app: App) -> None:
-        """What is to run does not sleep, no replica sleeps alone, and what is blocked waits for somebody.
+        """What is to run does not sleep, nothing waits in its sleep, no replica sleeps alone, and what is blocked waits for somebody.
 
         That one is at work, or only an operator can help it.
         """
+        for instance in app.instances:
+            law(not (instance.phase is Phase.FROZEN and instance.demand), f"{instance.id} waits in its sleep")
         if app.want is Want.UP:
-            waking = not any(instance.phase is Phase.ASLEEP for instance in app.instances)
+            waking = not any(instance.phase in (Phase.ASLEEP, Phase.FROZEN) for instance in app.instances)
             law(waking, f"a replica of {app.spec.name} sleeps, though it is to run")
         elif app.phase is Phase.READY and app.settled:
             alone = [
                 instance.id
                 for instance in app.instances
-                if instance.phase is Phase.ASLEEP
+                if instance.phase in (Phase.ASLEEP, Phase.FROZEN)
                 and not (app.spec.name in self.left_alone and instance.ending in BY_ITSELF)
             ]
             law(not alone, f"{alone} sleeps alone")
@@ -603,6 +687,12 @@ class World:
             self._has_recovered(app)
         if self.dice.random() < 0.5:
             self.closing = True
+            self.falling_asleep = {
+                instance.id
+                for app in self.fleet.apps.values()
+                for instance in app.instances
+                if instance.phase is Phase.DRAINING
+            }
             self.post(ShutdownRequested())
             for name in list(self.fleet.apps):  # an operator who does not know yet
                 self.post(self.dice.choice([StartRequested, RestartRequested, WakeRequested])(name))

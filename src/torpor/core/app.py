@@ -351,7 +351,7 @@ class App:
     @property
     def holding(self) -> bool:
         """Whether it needs its dependencies now."""
-        return any(instance.holding for instance in self.instances)
+        return any(instance.holding for instance in self.instances) or (self.closing and self.alive)
 
     @property
     def standing(self) -> Standing:

@@ -98,8 +98,9 @@ class Fleet:
         """Stop everything, dependents before what they depend on."""
         self._closing = True
         effects = [effect for app in self.apps.values() for effect in app.close()]
-        graph = {name: [need.app for need in app.spec.depends_on] for name, app in self.apps.items()}
-        for app in [self.apps[name] for level in reversed(levels(graph)) for name in level]:
+        for app in list(self.apps.values()):  # what is frozen needs again what it depends on, until it has ended
+            effects += self._after(app, [], now)
+        for app in list(self.apps.values()):
             if not app.held_by:
                 effects += self._after(app, app.shut_down(now), now)
         return effects

@@ -51,6 +51,10 @@ _UNDER_WAY = frozenset({Phase.BLOCKED, Phase.STARTING, Phase.DRAINING, Phase.STO
 """Phases that an instance is only passing through, as a rule."""
 
 
+FREEZE_LIMIT = 120.0
+"""Seconds in which a freeze must have been reported: compressing 10 GB takes about 30."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadlineReached:
     """The phase's deadline has passed."""
@@ -240,7 +244,9 @@ class Instance:
         return next((rung for rung in self.lifecycle.deeper if rung.tier.depth > self.tier.depth), None)
 
     def frozen_deadline(self) -> float | None:
-        """When it is to sleep deeper; None: it stays as it is."""
+        """When it is to sleep deeper, or its freeze has failed; None: it stays as it is."""
+        if self.frozen is None:
+            return self.phase_since + FREEZE_LIMIT
         rung = self.next_rung()
         return None if rung is None else max(self.now, self._last_active() + rung.after)
 

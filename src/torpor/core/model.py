@@ -26,7 +26,7 @@ class Tier(StrEnum):
 
     @property
     def depth(self) -> int:
-        """The larger, the deeper.  (What is killed sleeps no deeper than what is stopped.)"""
+        """The larger, the deeper; what is killed sleeps no deeper than what is stopped."""
         return {Tier.PAUSE: 1, Tier.HIBERNATE: 2, Tier.STOP: 3, Tier.KILL: 3}[self]
 
     @property

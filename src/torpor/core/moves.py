@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torpor.core import policy, transitions
 from torpor.core.endings import Ending
-from torpor.core.instance import DeadlineReached, Instance
+from torpor.core.instance import FREEZE_LIMIT, DeadlineReached, Instance
 from torpor.core.messages import (
     Adopted,
     BecameReady,
@@ -197,7 +197,7 @@ def end_outdated(it: Instance, _message: ProgramChanged) -> None:
 def take_over_frozen(it: Instance, message: SettingsChanged) -> None:
     """The new settings say when it sleeps deeper."""
     it.lifecycle = message.lifecycle
-    if not it.under_way:
+    if not it.demand:
         it.deadline = it.frozen_deadline()
 
 
@@ -228,7 +228,7 @@ def frozen_due(it: Instance, _message: DeadlineReached) -> None:
         transitions.stay_frozen(it, Refusal(reason, it.lifecycle.backoff.initial))
     elif it.frozen is None:
         it.say(
-            "freeze-failed", f"not frozen within {policy.span(transitions.FREEZE_LIMIT)}, so it is stopped"
+            "freeze-failed", f"not frozen within {policy.span(FREEZE_LIMIT)}, so it is stopped"
         )
         transitions.stop(it)
     elif (rung := it.next_rung()) is not None:
@@ -426,7 +426,8 @@ def drain_for_renewal(it: Instance, _message: ProgramChanged) -> None:
 
 
 def renew_end(it: Instance, _message: ProgramChanged) -> None:
-    """It ends anyhow; whoever comes before it has ended gets a new generation."""
+    """It is to end, not to be frozen; whoever comes before it has ended gets a new generation."""
+    it.tier = Tier.STOP
     it.outdated = True
 
 
@@ -479,9 +480,9 @@ def drain_late(it: Instance, _message: DeadlineReached) -> None:
         transitions.stop(it)
 
 
-def abandon_for_sleep(it: Instance, _message: SleepRequested) -> None:
-    """Give up the start: the operator wants it asleep."""
-    transitions.abandon(it, _PUT_TO_SLEEP, retry_after=1.0)
+def abandon_for_sleep(it: Instance, message: SleepRequested) -> None:
+    """Give up the start: it is to sleep."""
+    transitions.abandon(it, message.why or _PUT_TO_SLEEP, retry_after=1.0)
 
 
 def abandon_for_down(it: Instance, message: StopRequested) -> None:
@@ -520,6 +521,7 @@ def want_again(it: Instance, message: WakeRequested | StartRequested | RestartRe
 def want_afresh(it: Instance, message: StartRequested | RestartRequested) -> None:
     """Start a new generation as soon as that may be, with a clean slate: an operator said so."""
     it.failures.clear()
+    it.tier = Tier.STOP
     it.ending = Ending.ASKED
     want_again(it, message)
 
@@ -529,9 +531,11 @@ def want_no_more(it: Instance, message: SleepRequested | StopRequested) -> None:
     it.demand = False
     it.woken_at = None
     if isinstance(message, StopRequested):
+        it.tier = Tier.STOP
         it.reason, retry_after = Reason(Cause.DOWN, message.why), None
     else:
-        it.reason, retry_after = _PUT_TO_SLEEP, 1.0
+        it.tier = max(it.tier, message.tier or it.lifecycle.tier, key=lambda tier: tier.depth)
+        it.reason, retry_after = message.why or _PUT_TO_SLEEP, 1.0
     it.ending = Ending.ASKED
     it.out.append(RefuseWaiting(Refusal(it.reason, retry_after)))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from torpor.core import policy
 from torpor.core.endings import Ending, Sequel, sequel
-from torpor.core.instance import Instance
+from torpor.core.instance import FREEZE_LIMIT, Instance
 from torpor.core.messages import (
     DropStored,
     DropUpstream,
@@ -28,9 +28,6 @@ from torpor.core.upstream import Upstream
 
 KILL_AGAIN = 2.0
 """Seconds between two attempts to end by force what survived the first."""
-FREEZE_LIMIT = 120.0
-"""Seconds in which a freeze must have been reported: compressing 10 GB takes about 30."""
-
 
 def start(it: Instance) -> None:
     """Start as soon as everything it needs is there."""
