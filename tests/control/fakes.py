@@ -18,6 +18,7 @@ from torpor.core.model import (
     Phase,
     Reason,
     Route,
+    Tier,
     Want,
 )
 from torpor.errors import NotAllowed, unknown_app
@@ -65,6 +66,7 @@ class FakeOperator:
     outputs: dict[str, FakeOutput] = field(default_factory=dict)
     commands: list[tuple[Verb, str]] = field(default_factory=list)
     forced: list[str] = field(default_factory=list)
+    tiers: list[Tier | None] = field(default_factory=list)
     """Apps that were stopped although others need them."""
     rolled: list[str] = field(default_factory=list)
     """Apps that were to be restarted one replica after the other."""
@@ -128,9 +130,17 @@ class FakeOperator:
             raise unknown_app(name, self.apps) from None
 
     def command(
-        self, verb: Verb, app: str, by: str = "operator", *, force: bool = False, rolling: bool = False
+        self,
+        verb: Verb,
+        app: str,
+        by: str = "operator",
+        *,
+        force: bool = False,
+        rolling: bool = False,
+        tier: Tier | None = None,
     ) -> None:
         before = self.app(app)
+        self.tiers.append(tier)
         if verb in {Verb.STOP, Verb.SLEEP} and before.held_by and not force:
             raise NotAllowed(f"{app} is needed by {', '.join(before.held_by)}", hint="Stop them first.")
         if force:

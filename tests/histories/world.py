@@ -275,9 +275,7 @@ class World:
         self.trace.append(f"{self.now:9.2f} > another daemon finds {[str(id) for id, _ in survivors]}")
         for id, body in survivors:
             age = self.dice.choice([0.0, 5.0, 1000.0])
-            adopted = Adopted(
-                id, body.generation, Endpoint("127.0.0.1", 1), 42, age, frozen=body.frozen
-            )
+            adopted = Adopted(id, body.generation, Endpoint("127.0.0.1", 1), 42, age, frozen=body.frozen)
             self._carry_out(self.fleet.handle(adopted, self.now))
         self._carry_out(self.fleet.boot(self.now))
         for name, app in self.fleet.apps.items():

@@ -11,7 +11,14 @@ import click
 from torpor.cli.connection import check_names, complete_app, connect, json_option
 from torpor.cli.terminal import has_colour, paint, printable
 
-COLOURS = {"ready": "green", "failed": "red", "exited": "red", "asleep": "blue"}
+COLOURS = {
+    "ready": "green",
+    "failed": "red",
+    "exited": "red",
+    "asleep": "blue",
+    "paused": "blue",
+    "hibernated": "blue",
+}
 
 
 @click.command()

@@ -69,6 +69,10 @@ def _folded(text: str, before: int) -> list[str]:
     return [text] if room is None or "\x1b" in text else fold(text, max(room - before, LEAST))
 
 
+RUNGS = {"pause": "paused ", "hibernate": "hibernated ", "stop": "", "kill": "killed "}
+"""How an app sleeps, where it is not just stopped."""
+
+
 def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     """Titles and texts, in the order of reading."""
     state = paint(state_words(app), state_colour(app), on=colour)
@@ -83,13 +87,13 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         rows.append(("next try", f"in {duration(app['retry_in'])}"))
     if app["status"]:
         rows.append(("says", printable(app["status"])))
-    idle = (
-        "never by itself"
-        if app["idle_timeout"] is None
-        else f"after {duration_text(app['idle_timeout'])} without requests"
-    )
-    if app["idle_in"] is not None:
-        idle += f", now in {duration(app['idle_in'])}"
+    idle = "never by itself"
+    if app["idle_timeout"] is not None:
+        rungs = [f"{RUNGS[rung['tier']]}after {duration_text(rung['after'])}" for rung in app["ladder"]]
+        idle = ", ".join(rungs) + " without requests"
+    for soon in (app["idle_in"], app["deeper_in"]):
+        if soon is not None:
+            idle += f", now in {duration(soon)}"
     rows += [
         ("routes", ", ".join(app["routes"]) or NONE),
         ("sleeps", "never: always on" if app["always_on"] else idle),

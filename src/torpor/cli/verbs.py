@@ -55,7 +55,7 @@ all_option = click.option("--all", "all_apps", is_flag=True, help="All apps.")
 
 
 def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command:
-    """A verb for some apps; each of the `options` is a flag that the API knows by the same name."""
+    """A verb for some apps; each of the `options` is a flag, or a word, that the API knows by the same name."""
 
     def carry_out(
         names: Sequence[str],
@@ -65,7 +65,7 @@ def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command
         as_json: bool,
         *,
         follow: bool = False,
-        **flags: bool,
+        **flags: bool | str | None,
     ) -> int:
         check_selection(name, names, all_apps=all_apps)
         client = connect()
@@ -75,7 +75,7 @@ def _verb(name: str, text: str, *options: Callable[[Any], Any]) -> click.Command
             if as_json:
                 raise click.UsageError("--follow prints what the apps write, and no JSON")
             return start_and_follow(client, names, chosen_names(client, names))
-        params = {flag: "true" for flag, given in flags.items() if given}
+        params = {flag: "true" if given is True else given for flag, given in flags.items() if given}
         chosen = waves(client, names) if name in ENDING else [chosen_names(client, names)]
         found = (
             outcome
@@ -129,7 +129,15 @@ restart = _verb(
     ),
 )
 wake = _verb("wake", "Wake apps, as a request would.\n\nAn app that `stop` took down stays down.")
-sleep = _verb("sleep", "Put apps to sleep; the next request wakes them.\n\nTo keep them down, use `stop`.")
+sleep = _verb(
+    "sleep",
+    "Put apps to sleep; the next request wakes them.\n\nTo keep them down, use `stop`.",
+    click.option(
+        "--tier",
+        type=click.Choice(["pause", "hibernate", "stop", "kill"]),
+        help="How deep; without it as the app's configuration says.",
+    ),
+)
 
 
 def check_selection(verb: str, names: Sequence[str], *, all_apps: bool) -> None:

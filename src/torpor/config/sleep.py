@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from msgspec import UNSET
 
 from torpor.config import declarations as declared
@@ -55,7 +57,7 @@ def _nearer(keys: Layers) -> str | None:
 
 
 def _check_order(keys: Layers, rungs: list[Rung]) -> None:
-    for earlier, later in zip(rungs, rungs[1:], strict=False):
+    for earlier, later in itertools.pairwise(rungs):
         if later.after <= earlier.after and later.tier.depth > earlier.tier.depth:
             first = f"`{earlier.tier.value}` comes after {duration_text(earlier.after)}"
             keys.report("sleep", f"must be later than that: {first} and sleeps less deep", later.tier.value)

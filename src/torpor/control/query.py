@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
+from typing import TypeVar
 
 from starlette.requests import Request
 
 from torpor.errors import BadRequest
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 _FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 
@@ -46,6 +50,18 @@ def whole_number(request: Request, name: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise BadRequest(f"{name}={text!r} is not a whole number")
     return int(text[:18])
+
+
+def choice(request: Request, name: str, kind: type[Choice]) -> Choice | None:
+    """`?name=WORD`, one of the words of `kind`; None if it is not given.  Raises `BadRequest`."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        words = ", ".join(word.value for word in kind)
+        raise BadRequest(f"{name}={text!r} is none of {words}") from None
 
 
 def seconds(request: Request, name: str) -> float | None:

@@ -34,6 +34,8 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     inflight: int
     parked: int
     idle_in: float | None
+    deeper_in: float | None
+    """Seconds until it sleeps deeper; None where it is not frozen, or stays as it is."""
     retry_in: float | None
     uptime: float | None
     state_age: float
@@ -70,6 +72,8 @@ class AppDocument(msgspec.Struct, frozen=True):
     restarts: int
     rss: int | None
     idle_in: float | None
+    deeper_in: float | None
+    """Seconds until it sleeps deeper; None where it is not frozen, or stays as it is."""
     retry_in: float | None
     uptime: float | None
     state_age: float
@@ -94,10 +98,19 @@ class AppDocument(msgspec.Struct, frozen=True):
     instances: list[InstanceDocument]
 
 
+class RungDocument(msgspec.Struct, frozen=True):
+    """How deep an app sleeps, and after how many seconds of idleness (None: not by itself)."""
+
+    tier: str
+    after: float | None
+
+
 class AppDetail(AppDocument, frozen=True):
     """One app with all that is known of it."""
 
     idle_timeout: float | None
+    ladder: list[RungDocument]
+    """How deep it sleeps after how many seconds of idleness."""
     wake_timeout: float
     always_on: bool
 
@@ -126,6 +139,10 @@ def app_detail(snapshot: AppSnapshot, stats_of: StatsOf) -> AppDetail:
     return AppDetail(
         **msgspec.structs.asdict(_summary(snapshot, instances)),
         idle_timeout=lifecycle.idle_timeout,
+        ladder=[
+            RungDocument(lifecycle.tier.value, lifecycle.idle_timeout),
+            *(RungDocument(rung.tier.value, rung.after) for rung in lifecycle.deeper),
+        ],
         wake_timeout=lifecycle.wake_timeout,
         always_on=lifecycle.always_on,
     )
@@ -148,6 +165,7 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
         inflight=instance.inflight,
         parked=instance.parked,
         idle_in=_ms(instance.idle_in),
+        deeper_in=_ms(instance.deeper_in),
         retry_in=_ms(instance.retry_in),
         uptime=_ms(instance.uptime),
         state_age=round(instance.phase_age, 3),
@@ -197,6 +215,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         restarts=sum(one.restarts for one in instances),
         rss=sum(measured) if measured else None,
         idle_in=shown.idle_in if shown else None,
+        deeper_in=shown.deeper_in if shown else None,
         retry_in=shown.retry_in if shown else None,
         uptime=shown.uptime if shown else None,
         state_age=shown.state_age if shown else 0.0,

@@ -20,11 +20,11 @@ from starlette.routing import Route
 
 from torpor.config.scalars import Signal
 from torpor.control.problems import ShuttingDown, WaitExpired, problem_response
-from torpor.control.query import flag, required, seconds, whole_number
+from torpor.control.query import choice, flag, required, seconds, whole_number
 from torpor.control.render import app_document, json_response
 from torpor.control.stream import unless_gone
 from torpor.core.instance import ALIVE, AWAKE
-from torpor.core.model import AppSnapshot, Cause, InstanceSnapshot, Phase, Want
+from torpor.core.model import AppSnapshot, Cause, InstanceSnapshot, Phase, Tier, Want
 from torpor.errors import BadRequest, NotAllowed, StartFailed
 from torpor.runtime.operator import Operator, Verb
 
@@ -68,8 +68,10 @@ class Wishes:
             raise BadRequest(f"{verb.value} cannot be forced", hint="`stop` can.")
         if rolling and verb is not Verb.RESTART:
             raise BadRequest(f"{verb.value} cannot be rolling", hint="`restart` can.")
+        if (tier := choice(request, "tier", Tier)) is not None and verb is not Verb.SLEEP:
+            raise BadRequest(f"{verb.value} has no tier", hint="`sleep` has.")
         before = self._operator.app(name)
-        self._operator.command(verb, name, force=force, rolling=rolling)
+        self._operator.command(verb, name, force=force, rolling=rolling, tier=tier)
         if not wait:
             return self._outcome(verb.value, before, self._operator.app(name), None)
         after, took = await self._come_true(request, verb, verb.value, name, timeout)

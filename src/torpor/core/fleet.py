@@ -98,7 +98,9 @@ class Fleet:
         """Stop everything, dependents before what they depend on."""
         self._closing = True
         effects = [effect for app in self.apps.values() for effect in app.close()]
-        for app in list(self.apps.values()):  # what is frozen needs again what it depends on, until it has ended
+        for app in list(
+            self.apps.values()
+        ):  # what is frozen needs again what it depends on, until it has ended
             effects += self._after(app, [], now)
         for app in list(self.apps.values()):
             if not app.held_by:

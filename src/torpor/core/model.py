@@ -528,7 +528,7 @@ class AppMemory:
     """The operator's number of replicas; None: as the config says."""
     wakes: tuple[float, ...] = ()
     """Durations of the last wakes in seconds from when nothing of it was alive, oldest first."""
-    thaws: Mapping[Tier, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    thaws: Mapping[Tier, tuple[float, ...]] = field(default_factory=dict)
     """The same by how it slept, for wakes of what was frozen."""
     completed: tuple[ExitInfo | None, ...] = ()
     """How each replica ended by itself, if it did and was not started again; means something within one boot."""

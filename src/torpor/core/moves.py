@@ -227,9 +227,7 @@ def frozen_due(it: Instance, _message: DeadlineReached) -> None:
         reason = it.needs or Reason(Cause.DEPENDENCY, "what it needs did not come")
         transitions.stay_frozen(it, Refusal(reason, it.lifecycle.backoff.initial))
     elif it.frozen is None:
-        it.say(
-            "freeze-failed", f"not frozen within {policy.span(FREEZE_LIMIT)}, so it is stopped"
-        )
+        it.say("freeze-failed", f"not frozen within {policy.span(FREEZE_LIMIT)}, so it is stopped")
         transitions.stop(it)
     elif (rung := it.next_rung()) is not None:
         it.reason = Reason(Cause.IDLE, f"no request for {policy.span(rung.after)}")

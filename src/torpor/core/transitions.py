@@ -29,6 +29,7 @@ from torpor.core.upstream import Upstream
 KILL_AGAIN = 2.0
 """Seconds between two attempts to end by force what survived the first."""
 
+
 def start(it: Instance) -> None:
     """Start as soon as everything it needs is there."""
     it.demand = True

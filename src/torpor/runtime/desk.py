@@ -16,7 +16,7 @@ from torpor.core.messages import (
     WakeRequested,
     Wish,
 )
-from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId
+from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Tier
 from torpor.core.objections import objection
 from torpor.errors import NotAllowed, unknown_app
 from torpor.providers.base import Output, Provider, Stats
@@ -51,10 +51,17 @@ class Desk:
         return self._find(name).snapshot(clock.now())
 
     def command(
-        self, verb: Verb, app: str, by: str = "operator", *, force: bool = False, rolling: bool = False
+        self,
+        verb: Verb,
+        app: str,
+        by: str = "operator",
+        *,
+        force: bool = False,
+        rolling: bool = False,
+        tier: Tier | None = None,
     ) -> None:
         """Ask for it."""
-        self._ask(_message(verb, app, by, force=force, rolling=rolling))
+        self._ask(_message(verb, app, by, force=force, rolling=rolling, tier=tier))
 
     def scale(self, app: str, replicas: int) -> None:
         """Ask for that many replicas."""
@@ -140,7 +147,7 @@ class Desk:
         return app
 
 
-def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool) -> Wish:
+def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool, tier: Tier | None) -> Wish:
     match verb:
         case Verb.START:
             return StartRequested(app)
@@ -151,4 +158,4 @@ def _message(verb: Verb, app: str, by: str, *, force: bool, rolling: bool) -> Wi
         case Verb.WAKE:
             return WakeRequested(app, by)
         case Verb.SLEEP:
-            return SleepRequested(app)
+            return SleepRequested(app, tier)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from torpor.core.model import AppSnapshot, Event, InstanceId
+from torpor.core.model import AppSnapshot, Event, InstanceId, Tier
 from torpor.providers.base import Output, Stats
 
 
@@ -37,12 +37,19 @@ class Operator(Protocol):
         ...
 
     def command(
-        self, verb: Verb, app: str, by: str = "operator", *, force: bool = False, rolling: bool = False
+        self,
+        verb: Verb,
+        app: str,
+        by: str = "operator",
+        *,
+        force: bool = False,
+        rolling: bool = False,
+        tier: Tier | None = None,
     ) -> None:
         """Ask for it; returns once it is decided.  Raises `UnknownApp` or `NotAllowed`.
 
         `force`: stop it also if other apps need it.  `rolling`: restart one replica after
-        the other, each only when the one before is ready again.
+        the other, each only when the one before is ready again.  `tier`: how deep to sleep.
         """
         ...
 
@@ -54,7 +61,7 @@ class Operator(Protocol):
         """Wait until what `verb` asked for has come true, or cannot any more.
 
         start, restart, wake: ready, or its attempt failed (the snapshot's phase and
-        reason tell).  stop, sleep: nothing of it is alive.  The caller owns the limit.
+        reason tell).  stop: nothing of it is alive.  sleep: it is asleep or frozen.  The caller owns the limit.
         Raises `UnknownApp`.
         """
         ...
