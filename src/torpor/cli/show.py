@@ -69,8 +69,8 @@ def _folded(text: str, before: int) -> list[str]:
     return [text] if room is None or "\x1b" in text else fold(text, max(room - before, LEAST))
 
 
-RUNGS = {"pause": "paused ", "hibernate": "hibernated ", "stop": "", "kill": "killed "}
-"""How an app sleeps, where it is not just stopped."""
+RUNGS = {"pause": "paused", "hibernate": "hibernated", "stop": "stopped", "kill": "killed"}
+"""What becomes of an app that sleeps so."""
 
 
 def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
@@ -89,8 +89,8 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         rows.append(("says", printable(app["status"])))
     idle = "never by itself"
     if app["idle_timeout"] is not None:
-        rungs = [f"{RUNGS[rung['tier']]}after {duration_text(rung['after'])}" for rung in app["ladder"]]
-        idle = ", ".join(rungs) + " without requests"
+        rungs = [f"{RUNGS[rung['tier']]} after {duration_text(rung['after'])}" for rung in app["ladder"]]
+        idle = ", ".join(rungs).removeprefix("stopped ") + " without requests"
     for soon in (app["idle_in"], app["deeper_in"]):
         if soon is not None:
             idle += f", now in {duration(soon)}"
