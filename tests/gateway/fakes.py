@@ -12,6 +12,7 @@ from torpor.config.settings import GatewaySpec, Limits, Listen
 from torpor.core.model import (
     AppSnapshot,
     AppSpec,
+    Caller,
     Cause,
     Endpoint,
     Event,
@@ -38,15 +39,19 @@ class FakeGate:
         self._spec = spec
         self.endpoint = endpoint
         self.upstream: Upstream | None = None
-        self.knocks: list[str] = []
-        self.waits: list[str] = []
+        self.knocks: list[Caller] = []
+        self.waits: list[Caller] = []
+        self.discounted = 0
+        """Leases ever discounted."""
+        self.coming = False
+        """Whether somebody has woken it already."""
         self.touches = 0
         self.generation = 1
         self.violations: list[str] = []
         self.leases = 0
         """Leases ever given."""
         self.refused_connections = 0
-        self.refusal: Refusal | None = None
+        self.refused: Refusal | None = None
         self.on_wait: Callable[[], object] = lambda: None
         self._waiting: list[asyncio.Future[Upstream]] = []
         self._settled = asyncio.Event()
@@ -114,7 +119,7 @@ class FakeGate:
         return None if self.upstream is None else self._claim()
 
     def leave(self, upstream: Upstream) -> None:
-        self._check(upstream.inflight > 0, "a lease was repaid twice")
+        self._check(upstream.inflight > upstream.discounted, "a lease was repaid twice, or as another one")
         upstream.inflight -= 1
         upstream.last_active = time.monotonic()
         self.inflight -= 1
@@ -125,8 +130,19 @@ class FakeGate:
         self.touches += 1
         self._settled.set()
 
-    def park(self, upstream: Upstream) -> None:
+    def discount(self, upstream: Upstream) -> None:
+        self._check(upstream.inflight > upstream.discounted, "a lease was discounted twice")
+        upstream.discounted += 1
+        self.discounted += 1
+
+    def leave_discounted(self, upstream: Upstream) -> None:
+        self._check(upstream.discounted > 0, "a lease that counts was repaid as one that does not")
+        before = upstream.last_active
+        upstream.discounted -= 1
         self.leave(upstream)
+        upstream.last_active = before
+
+    def park(self, upstream: Upstream) -> None:
         upstream.parked += 1
         self.parked += 1
 
@@ -136,7 +152,7 @@ class FakeGate:
         self.parked -= 1
         self._settled.set()
 
-    async def wait(self, by: str) -> Upstream:
+    async def wait(self, by: Caller) -> Upstream:
         self.waits.append(by)
         if self.upstream is not None:
             return self._claim()
@@ -156,9 +172,15 @@ class FakeGate:
         finally:
             self._settled.set()
 
-    def knock(self, by: str) -> Refusal | None:
+    def knock(self, by: Caller) -> Refusal | None:
         self.knocks.append(by)
-        return self.refusal
+        return self.refused
+
+    def would_wake(self) -> bool:
+        return self.upstream is None and not self.coming and self.refused is None
+
+    def refusal(self) -> Refusal | None:
+        return self.refused
 
     def connect_refused(self, upstream: Upstream) -> None:
         self._check(upstream.inflight > 0, "reported without a lease")

@@ -100,7 +100,7 @@ async def test_page_load(head: bytes) -> None:
         assert b"\r\nX-Torpor: waking\r\n" in answer
         assert b"\r\nRetry-After: " in answer
         assert b"<html" in body
-        assert ["GET / from 127.0.0.1"] == setup.gate.knocks
+        assert ["GET / from 127.0.0.1"] == [str(knock) for knock in setup.gate.knocks]
 
 
 @pytest.mark.anyio

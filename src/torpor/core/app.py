@@ -49,6 +49,7 @@ from torpor.core.model import (
     AppMemory,
     AppSnapshot,
     AppSpec,
+    Caller,
     Cause,
     Dependency,
     InstanceId,
@@ -65,6 +66,7 @@ from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.rolling import Rolling
 from torpor.core.upstream import Upstream
+from torpor.core.volume import Volume
 from torpor.core.waiting_room import WaitingRoom
 from torpor.core.wakes import Wakes
 
@@ -99,6 +101,7 @@ class App:
         "_rolling",
         "_spared_by",
         "_standings",
+        "_volume",
         "_waiting",
         "_wakes",
         "closing",
@@ -127,6 +130,7 @@ class App:
         self._memory = memory
         self._wakes = Wakes(memory)
         self._open: list[Upstream] = []
+        self._volume = _volume_of(spec, now)
         self._waiting = WaitingRoom()
         self.closing = False
         """Whether the daemon goes down."""
@@ -274,6 +278,8 @@ class App:
             self._out.append(Remember(name))
         self._waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
         self._agree()
+        if spec.lifecycle != before.lifecycle:
+            self._weigh(now)
         for instance in self.instances:
             self._tell(instance, SettingsChanged(name, spec.lifecycle), now)
         self._resize(self.replicas, now, "the configuration")
@@ -377,6 +383,14 @@ class App:
             return lost.refusal(now)
         return None
 
+    def would_wake(self, now: float) -> bool:
+        """Whether a request that came now would begin a wake.
+
+        It would not where something serves, or is about to without it, and where it would be refused.
+        """
+        coming = any(instance.in_use or instance.phase is Phase.STARTING for instance in self.instances)
+        return not coming and self.refusal(now) is None
+
     @property
     def missed_by(self) -> set[str]:
         """Apps that would have to stop without this one."""
@@ -447,7 +461,7 @@ class App:
         """How deep it sleeps, as far as whoever wakes it must wait for that."""
         return next((one.frozen for one in self.instances if one.frozen is not None), Tier.STOP)
 
-    def _arrive(self, ticket: int, by: str, now: float) -> None:
+    def _arrive(self, ticket: int, by: Caller, now: float) -> None:
         lifecycle = self.spec.lifecycle
         if (upstream := self.enter()) is not None:
             self._out.append(GrantTicket(ticket, upstream))
@@ -562,6 +576,13 @@ class App:
         for instance in self.instances:
             instance.want = Want.DOWN if instance.leaving else self.want
 
+    def _weigh(self, now: float) -> None:
+        """Weigh by the settings that hold now what passes at the instances that serve."""
+        self._volume = _volume_of(self.spec, now)
+        for instance in self.instances:
+            if instance.upstream is not None:
+                instance.upstream.volume = self._volume
+
     def _tell_all(self, message: object, now: float) -> None:
         for instance in self.instances:
             if not instance.leaving:
@@ -594,6 +615,9 @@ class App:
                     self._wakes.note(tier, took)
                     self._out.append(Remember(self.spec.name))
                 if upstream is not None:
+                    upstream.volume = self._volume
+                    if self._volume is not None and not self._open:
+                        self._volume.begin(instance.now)
                     self._open.append(upstream)
                     self._out += self._waiting.grant(self.enter)
             case CloseGate(upstream=upstream):
@@ -604,6 +628,14 @@ class App:
                     self._out += self._waiting.refuse(refusal)
             case _:
                 self._out.append(outcome)
+
+
+def _volume_of(spec: AppSpec, now: float) -> Volume | None:
+    """What weighs the bytes of such an app; None where every request keeps it awake."""
+    lifecycle = spec.lifecycle
+    if not lifecycle.min_bytes or lifecycle.idle_timeout is None:
+        return None
+    return Volume(lifecycle.min_bytes, lifecycle.idle_timeout, now)
 
 
 def _number(instance: Instance) -> int:

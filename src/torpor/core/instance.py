@@ -15,17 +15,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from torpor.core import policy
 from torpor.core.endings import Ending
 from torpor.core.messages import Announce, CloseUpgraded
 from torpor.core.model import (
+    Caller,
     Cause,
     Endpoint,
     ExitInfo,
     InstanceId,
     InstanceSnapshot,
+    Knock,
     Lifecycle,
     Phase,
     Reason,
@@ -98,6 +100,7 @@ class Instance:
         "was_stable",
         "watch_interval",
         "watched_until",
+        "woken_by",
         "woken_at",
     )
 
@@ -146,6 +149,7 @@ class Instance:
         self.completed: ExitInfo | None = None
         """How it ended by itself, until it is started again."""
         self.woken_at: float | None = None
+        self.woken_by: Caller | None = None
         self.now = now
         self.out: list[Outcome] = []
 
@@ -203,6 +207,7 @@ class Instance:
             endpoint=self.endpoint,
             reason=self.reason,
             status=self.status,
+            woken_by=self.woken_by,
             finished=self._finished(),
             tier=(self.frozen or self.tier) if self.phase is Phase.FROZEN else None,
             deeper_in=self._deeper_in(now),
@@ -265,7 +270,9 @@ class Instance:
         return None if self.want is Want.UP or self.held else self.lifecycle.idle_timeout
 
     def _busy(self) -> bool:
-        return any(peer.upstream is not None and peer.upstream.inflight > 0 for peer in self.peers)
+        """Whether anybody is served who counts."""
+        upstreams = [peer.upstream for peer in self.peers if peer.upstream is not None]
+        return any(upstream.inflight > upstream.discounted for upstream in upstreams)
 
     def _last_active(self) -> float:
         active = [peer.upstream.last_active for peer in self.peers if peer.upstream is not None]
@@ -310,6 +317,12 @@ class Instance:
         """Have its upgraded connections closed."""
         if self.upstream is not None and (self.upstream.parked or self.upstream.inflight):
             self.out.append(CloseUpgraded(self.upstream))
+
+    def say_woken(self, by: Caller) -> None:
+        """Tell the journal of a wake, and remember who caused it."""
+        self.woken_by = by
+        known = asdict(by) if isinstance(by, Knock) else {}
+        self.say("waking", f"woken by {by}", by=str(by), **known)
 
     def say(self, kind: str, text: str, **data: object) -> None:
         """Tell the journal."""

@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Lifecycle, Loss, Reason, Refusal, Tier
+from torpor.core.model import (
+    AppSpec,
+    Caller,
+    Endpoint,
+    ExitInfo,
+    InstanceId,
+    Lifecycle,
+    Loss,
+    Reason,
+    Refusal,
+    Tier,
+)
 
 if TYPE_CHECKING:
     from torpor.core.upstream import Upstream
@@ -25,8 +36,7 @@ class RequestArrived:
 
     app: str
     ticket: int
-    by: str
-    """Who knocked, for people: method, path and client."""
+    by: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class PageRequested:
     """A browser got the waiting page: wake the app, but nobody is held."""
 
     app: str
-    by: str
+    by: Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class WakeRequested:
     """An operator asked for the app to be awake now."""
 
     app: str
-    by: str = "operator"
+    by: Caller = "operator"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
+from torpor.core.rules import Glob, Rule
+
 
 class Tier(StrEnum):
     """How deep an instance sleeps."""
@@ -230,6 +232,27 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Knock:
+    """A request that may wake an app: what is kept of it.  Every text is cut to a bound."""
+
+    method: str
+    path: str
+    """Without its query, which is nobody's business."""
+    address: str
+    """Of whoever asked."""
+    user_agent: str
+    rule: str
+    """The name of what lets it wake the app."""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} from {self.address}"
+
+
+Caller = Knock | str
+"""Who woke an app: a request, or whoever it was in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """The verdict on a request that will not be served now.
 
@@ -289,6 +312,8 @@ class Lifecycle:
     exit_codes: tuple[int, ...] = (0,)
     """Ends that count as success: exit codes, and -N for signal N."""
     on_start_timeout: OnStartTimeout = OnStartTimeout.FAIL
+    min_bytes: int = 0
+    """Bytes that must pass within `idle_timeout` to keep it awake; 0: every request does."""
     watchdog: float | None = None
     """Longest silence (no WATCHDOG=1) of a ready instance; None: it need not speak."""
     on_watchdog: OnWatchdog = OnWatchdog.RESTART
@@ -369,6 +394,8 @@ class Route:
     host: str | None
     path: str = "/"
     strip_prefix: bool = False
+    rules: tuple[Rule, ...] = ()
+    """What requests on this route mean for the app; asked before the app's own."""
 
     def __str__(self) -> str:
         host = "default" if self.host is None else self.host
@@ -406,6 +433,12 @@ class AppSpec:
     liveness: Liveness | None = None
     loading_page: LoadingPage = LoadingPage()
     wake_on: WakeOn = WakeOn.ANY
+    wake_paths: tuple[Glob, ...] = ()
+    """Where requests wake it; nothing named: everywhere."""
+    ignore_bots: bool = False
+    """Whether the programs of `core.bots` neither wake it nor keep it awake."""
+    rules: tuple[Rule, ...] = ()
+    """What requests mean for it; the first that meets a request decides."""
     websocket: SocketPolicy = SocketPolicy()
     port: int | None = None
     """A fixed port; None lets Torpor allot one per instance."""
@@ -476,6 +509,8 @@ class InstanceSnapshot:
     reason: Reason | None
     status: str | None = None
     """Its own words on what it is doing (sd_notify STATUS)."""
+    woken_by: Caller | None = None
+    """Who woke it last; None: nobody since the daemon began."""
     finished: bool = False
     """Whether it has done what it was started for: it ended by itself, as its `exit_codes` expect."""
     tier: Tier | None = None

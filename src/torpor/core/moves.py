@@ -64,7 +64,7 @@ def ignore(it: Instance, _message: object) -> None:
 def wake(it: Instance, message: WakeRequested) -> None:
     """Start, because somebody knocked."""
     it.woken_at = it.now
-    it.say("waking", f"woken by {message.by}", by=message.by)
+    it.say_woken(message.by)
     transitions.start(it)
 
 
@@ -77,6 +77,7 @@ def start_fresh(it: Instance, _message: object) -> None:
     """Start with a clean slate, because an operator said so."""
     it.failures.clear()
     it.woken_at = it.now
+    it.woken_by = "operator"
     it.say("waking", "started by the operator", by="operator")
     transitions.start(it)
 
@@ -287,8 +288,7 @@ def ready_due(it: Instance, _message: DeadlineReached) -> None:
         return
     idle_in = it.idle_in(it.now)
     if idle_in is not None and idle_in <= 0:
-        assert it.lifecycle.idle_timeout is not None
-        text = f"no request for {policy.span(it.lifecycle.idle_timeout)}"
+        text = policy.idle_text(it.lifecycle)
         transitions.drain(it, Reason(Cause.IDLE, text), it.lifecycle.tier)
     else:
         it.deadline = it.ready_deadline()
@@ -512,8 +512,7 @@ def want_again(it: Instance, message: WakeRequested | StartRequested | RestartRe
     if not it.demand:
         it.demand = True
         it.woken_at = it.now
-        by = message.by if isinstance(message, WakeRequested) else "the operator"
-        it.say("waking", f"woken by {by}", by=by)
+        it.say_woken(message.by if isinstance(message, WakeRequested) else "the operator")
 
 
 def want_afresh(it: Instance, message: StartRequested | RestartRequested) -> None:

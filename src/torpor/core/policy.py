@@ -51,6 +51,13 @@ def usual_wake(wakes: Sequence[float]) -> float | None:
     return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
+def idle_text(lifecycle: Lifecycle) -> str:
+    """What an idle app has seen, for people."""
+    within = span(lifecycle.idle_timeout or 0.0)
+    least = lifecycle.min_bytes
+    return f"fewer than {least} bytes within {within}" if least else f"no request for {within}"
+
+
 def span(seconds: float) -> str:
     """A duration for people: `480 ms`, `1.2 s`, `30m`, `1h30m`."""
     if seconds < 1:

@@ -9,12 +9,14 @@ between decision and count (law 4).
 from __future__ import annotations
 
 from torpor.core.model import Endpoint, InstanceId
+from torpor.core.volume import Volume
 
 
 class Upstream:
     """Where to send requests, and how many are there.  Compared by identity."""
 
     __slots__ = (
+        "discounted",
         "endpoint",
         "frozen",
         "generation",
@@ -24,6 +26,7 @@ class Upstream:
         "open",
         "parked",
         "ready_at",
+        "volume",
     )
 
     def __init__(self, id: InstanceId, generation: int, endpoint: Endpoint, ready_at: float) -> None:
@@ -35,11 +38,15 @@ class Upstream:
         self.frozen = False
         """Whether what comes on its parked connections is to wake it."""
         self.inflight = 0
-        """Leases that keep the instance awake."""
+        """Leases: requests that it is working on."""
+        self.discounted = 0
+        """Those among them that do not keep the instance awake."""
         self.parked = 0
         """Upgraded connections that are open but do not keep it awake."""
         self.last_active = ready_at
         self.ready_at = ready_at
+        self.volume: Volume | None = None
+        """What weighs the bytes that pass; None: every request is activity, whatever it weighs."""
 
     def __repr__(self) -> str:
         gate = "open" if self.open else "closed"

@@ -131,6 +131,9 @@ class BackendConnection(asyncio.Protocol):
         missing = int(plain[1]) + end - len(data)
         if missing < 0 or end > self._response_limit:
             return False
+        volume = self.upstream.volume
+        if volume is not None:
+            volume.passed += len(data) - end
         cut = plain.start(2)
         exchange.respond(data if cut < 0 else data[:cut] + data[plain.end(2) :])
         if missing:
@@ -161,6 +164,7 @@ class BackendConnection(asyncio.Protocol):
         start = end + 4
         if length >= 0 and len(data) - start == length:
             # The whole response lies in one piece: nothing to frame, often nothing to copy.
+            exchange.weigh(length)
             if head is None:
                 exchange.client.transport.write(data)
             else:
@@ -200,6 +204,8 @@ class BackendConnection(asyncio.Protocol):
         except BadFraming:
             exchange.truncated()
             return
+        if self.upstream.volume is not None:
+            exchange.weigh(len(out))
         if head:
             out = head + out
         if out:

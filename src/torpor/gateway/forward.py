@@ -13,9 +13,11 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from torpor.core.model import Cause, Reason, Refusal, SocketActivity, WakeOn
+from torpor.core.admission import Decision
+from torpor.core.model import Cause, Reason, Refusal, SocketActivity
 from torpor.core.routing import HostRoutes
 from torpor.core.upstream import Upstream
 from torpor.gateway import replies
@@ -28,6 +30,7 @@ from torpor.gateway.lead import door_for
 from torpor.gateway.phase import AWAITING
 from torpor.gateway.pool import IDLE_PER_UPSTREAM
 from torpor.gateway.reach import RETRY_PAUSE, Lost, Reach
+from torpor.gateway.request import RequestHead
 from torpor.gateway.response import Response
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Refused
@@ -42,6 +45,14 @@ _FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Ca
 """Causes that the app's last words may explain."""
 
 
+class _TurnedAway(Exception):
+    """The request would wake its app, and may not."""
+
+    def __init__(self, reply: replies.Reply) -> None:
+        super().__init__(reply.status)
+        self.reply = reply
+
+
 class Exchange:
     """The request that a client connection is busy with.
 
@@ -50,6 +61,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_decision",
         "_door",
         "_enter",
         "_gateway",
@@ -96,6 +108,8 @@ class Exchange:
         self.reusable = True
         """Whether the backend connection may carry another request after this one."""
         self._door: Door
+        self._decision: Decision | None = None
+        """What the request means for its app, once somebody had to ask."""
         self._upstream: Upstream | None = None
         """The lease that is not repaid yet."""
         self._task: asyncio.Task[None] | None = None
@@ -162,12 +176,12 @@ class Exchange:
         return request
 
     def _know(self, host: bytes) -> None:
-        """Look up what plain requests to `host` need; no door where the path has a say."""
+        """Look up what plain requests to `host` need; no door where path or rules have a say."""
         self._plain_host = host
         self._plain_suffix = self.client.forwarding.suffix(host)
         routes = self._gateway.table.host(host_name(host))
         door = None if routes is None else routes.whole
-        if door is None:
+        if door is None or door.admission.discounts:
             self._enter = None
         else:
             self._door = door
@@ -192,15 +206,16 @@ class Exchange:
                 self._refuse(problem.cause, problem.text)
                 return
         self._door = door
+        self._leave = door.gate.leave
         self._plain_host = None  # the door may be another than that of plain requests
         length = request.length
         if length:
             self.body = Chunked(self.limits) if length == CHUNKED else Counted(length)
         upstream = door.gate.enter()
         if upstream is None:
-            self._asleep(door, request)
+            self._asleep(door)
             return
-        self._upstream = upstream
+        self._hold(upstream)
         backend = self._gateway.pool.take(upstream)
         if backend is None:
             self._task = self._gateway.loop.create_task(self._reach(upstream))
@@ -240,6 +255,7 @@ class Exchange:
             self.body = None
         if out:
             self.backend.transport.write(out)
+            self.weigh(len(out))
         return rest
 
     def _app_here(self) -> str | None:
@@ -251,22 +267,60 @@ class Exchange:
 
     # --- waiting ---------------------------------------------------------------------------
 
-    def _asleep(self, door: Door, request: Request) -> None:
-        head = request.view(self.client.peer, self.client.scheme)
-        if head.path == "/favicon.ico":
-            # Browsers ask for it by themselves: no reason to wake anything.
-            self._answer(replies.Reply(204, (("Cache-Control", "no-store"), ("X-Torpor", "asleep")), b""))
+    def _asleep(self, door: Door) -> None:
+        """No instance takes the request: turn it away, show a page, or let it wait."""
+        if (own := self._own_answer()) is not None:
+            self._answer(own)
             return
-        navigation = is_navigation(head)
-        spec = door.gate.spec
-        if navigation and spec.loading_page.enabled:
-            self._answer(self._gateway.waiting.page(door.gate, head, door.gate.knock(head.by)))
-            return
-        if spec.wake_on is WakeOn.NAVIGATION and not navigation:
-            text = f"{spec.name} is asleep and is only woken by opening its page."
-            self._refused(Refusal(Reason(Cause.ASLEEP, text), 30.0))
+        head, decision = self._head(), self._decide()
+        if door.gate.spec.loading_page.enabled and is_navigation(head):
+            refusal = door.gate.knock(head.knock(decision.rule))
+            self._answer(self._gateway.waiting.page(door.gate, head, refusal))
             return
         self._task = self._gateway.loop.create_task(self._reach(None))
+
+    def _own_answer(self) -> replies.Reply | None:
+        """What the request gets while no instance takes it; None: it may go on to the gate.
+
+        An app that refuses to wake says so itself: nobody may take its failure for its sleep.
+        """
+        gate, decision = self._door.gate, self._decide()
+        if decision.answer is not None and gate.refusal() is None:
+            if decision.wakes:
+                gate.knock(self._head().knock(decision.rule))
+            return replies.synthetic(decision.answer)
+        if decision.wakes or not gate.would_wake():
+            return None
+        text = f"{gate.spec.name} is asleep, and {decision.why}."
+        refused = Refusal(Reason(Cause.ASLEEP, text), replies.RETRY_ASLEEP)
+        return replies.refusal(self._head(), gate.spec.name, refused)
+
+    def _decide(self) -> Decision:
+        """What the request means for its app."""
+        decision = self._decision
+        if decision is None:
+            head = self._head()
+            decision = self._door.admission.decide(head, navigation=is_navigation(head))
+            self._decision = decision
+        return decision
+
+    def _hold(self, upstream: Upstream) -> None:
+        """Take note of a lease: how it is repaid depends on whether the request counts."""
+        self._upstream = upstream
+        if self._door.admission.discounts and not self._decide().counts:
+            self._door.gate.discount(upstream)
+            self._leave = self._door.gate.leave_discounted
+
+    @property
+    def _counts(self) -> bool:
+        """Whether the request is activity; only one that has a lease can tell."""
+        return self._decision is None or self._decision.counts
+
+    def weigh(self, size: int) -> None:
+        """So many bytes of a body have passed, where the app has them weighed."""
+        upstream = self._upstream
+        if upstream is not None and upstream.volume is not None and self._counts:
+            upstream.volume.passed += size
 
     async def _reach(self, upstream: Upstream | None, *, pause: float = 0.0) -> None:
         """Get a connection to the app, waking it if need be, and send the request.
@@ -280,6 +334,10 @@ class Exchange:
         except Refused as refused:
             self._task = None
             self._refused(refused.refusal)
+            return
+        except _TurnedAway as turned_away:
+            self._task = None
+            self._answer(turned_away.reply)
             return
         except Lost:
             self._task = None
@@ -296,7 +354,7 @@ class Exchange:
         self._send(backend)
 
     async def _connected(self, upstream: Upstream | None) -> BackendConnection:
-        """Raises `Refused`, at the latest when `wake_timeout` has passed, or `Lost`."""
+        """Raises `Refused`, at the latest when `wake_timeout` has passed, `Lost`, or `_TurnedAway`."""
         reaching = self._attempts()
         if upstream is not None and not upstream.open:
             self._repay()
@@ -304,21 +362,27 @@ class Exchange:
         while True:
             if upstream is None:
                 self._carefully()
-                upstream = self._upstream = await reaching.lease(self._by())
+                if (own := self._own_answer()) is not None:
+                    raise _TurnedAway(own)
+                upstream = await reaching.lease(self._head().knock(self._decide().rule))
+                self._hold(upstream)
             if (backend := await reaching.connect(upstream)) is not None:
                 return backend
             self._repay()
-            upstream = self._upstream = reaching.another()
+            upstream = reaching.another()
             if upstream is None:
                 await asyncio.sleep(RETRY_PAUSE)
+            else:
+                self._hold(upstream)
 
     def _attempts(self) -> Reach:
         if self._reaching is None:
             self._reaching = Reach(self._door, self._gateway.pool)
         return self._reaching
 
-    def _by(self) -> str:
-        return self.request.view(self.client.peer, self.client.scheme).by
+    def _head(self) -> RequestHead:
+        request, client = self.request, self.client
+        return request.view(client.forwarding.client(request.forwarded), client.scheme)
 
     # --- the way back ----------------------------------------------------------------------
 
@@ -351,7 +415,7 @@ class Exchange:
         upstream = self._upstream
         if upstream is not None:
             self._upstream = None
-            self._door.gate.leave(upstream)
+            self._leave(upstream)
         if self.body is None:
             backend.release(reusable=reusable)
             self.client.exchange_done(close=self.close_after)
@@ -369,6 +433,7 @@ class Exchange:
             self.body = None
         self.reusable = True
         self.plain = None
+        self._decision = None
         self._match = None
         self._request = None
 
@@ -427,15 +492,18 @@ class Exchange:
         assert upstream is not None
         protocol = response.upgrade or self.request.upgrade or b""
         self.client.transport.write(head + b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % protocol)
-        policy = self._door.gate.spec.websocket
-        parked = policy.activity is not SocketActivity.OPEN
-        if parked:
-            self._door.gate.park(upstream)
+        gate = self._door.gate
+        policy = gate.spec.websocket
+        if not self._counts:
+            policy = replace(policy, activity=SocketActivity.IGNORE)
+        if policy.activity is not SocketActivity.OPEN:
+            gate.park(upstream)
+            self._leave(upstream)
         self.backend = None
         self._upstream = None  # the tunnel repays it from here on
         backend.exchange = None
         is_websocket = self.request.upgrade == b"websocket"
-        tunnel = Tunnel(self.client, backend, self._door.gate, policy, is_websocket=is_websocket)
+        tunnel = Tunnel(self.client, backend, gate, policy, is_websocket=is_websocket)
         self._gateway.tunnels.add(tunnel)
         self.client.tunnel_opened(tunnel)
         if rest:
@@ -470,7 +538,7 @@ class Exchange:
         upstream = self._upstream
         if upstream is not None:
             self._upstream = None
-            self._door.gate.leave(upstream)
+            self._leave(upstream)
 
     def _broken_body(self, text: str) -> None:
         """What follows a broken chunk is anybody's guess: nothing of it reaches the app."""
@@ -484,7 +552,7 @@ class Exchange:
     def _refused(self, refusal: Refusal) -> None:
         """Pass on the core's verdict, with what the app wrote last where visitors may see that."""
         spec = self._door.gate.spec
-        head = self.request.view(self.client.peer, self.client.scheme)
+        head = self._head()
         shown = spec.loading_page.show_logs and refusal.reason.cause in _FAILURES
         lines = self._gateway.last_lines(spec.name) if shown else ()
         self._answer(replies.refusal(head, spec.name, refusal, lines))
@@ -493,7 +561,7 @@ class Exchange:
         verdict = replies.verdict(cause)
         if log.isEnabledFor(verdict.level):
             log.log(verdict.level, "%s: %s", cause, text)
-        head = self.request.view(self.client.peer, self.client.scheme)
+        head = self._head()
         self._answer(replies.problem(head, cause, text), close=close)
 
     def _answer(self, reply: replies.Reply, *, close: bool = False) -> None:

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 from torpor.config.settings import GatewaySpec, Limits
+from torpor.core.admission import Admission
 from torpor.core.routing import RoutingTable
 from torpor.core.upstream import Upstream
 from torpor.gateway.headers import parse_networks
@@ -34,11 +35,12 @@ _REFUSALS_AT_ONCE = 256
 class Door:
     """What a route leads to."""
 
-    __slots__ = ("app", "gate")
+    __slots__ = ("admission", "app", "gate")
 
-    def __init__(self, app: str, gate: Gate) -> None:
+    def __init__(self, app: str, gate: Gate, admission: Admission) -> None:
         self.app = app
         self.gate = gate
+        self.admission = admission
 
 
 class Gateway:
@@ -126,8 +128,8 @@ class Gateway:
         """Read the apps' routes again.  Requests in flight are not disturbed."""
         routes = []
         for app in self._seam.specs():
-            door = Door(app.name, self._seam.gate(app.name))
-            routes += [(route, door) for route in app.routes]
+            gate = self._seam.gate(app.name)
+            routes += [(route, Door(app.name, gate, Admission(app, route))) for route in app.routes]
         self.table = RoutingTable(routes)
         for connection in self._connections:
             connection.forget_routes()

@@ -3,14 +3,22 @@
 Laws:
 1. What an untrusted peer says about itself in `Forwarded` or `X-Forwarded-*` is dropped.
 2. What a peer within `trusted_proxies` says is believed and extended by the peer itself.
+3. The client is the nearest address that is no trusted proxy: what lies behind it is its own word.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from torpor.core.rules import Network, address
+
+MOST_HOPS = 32
+"""Addresses of `X-Forwarded-For` that are looked at, from the nearest on."""
+
+_FOR = re.compile(rb"(?i:\bfor)=\"?([^\";]*)")
+"""Whom an element of `Forwarded` names."""
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
@@ -21,9 +29,11 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
 class Forwarding:
     """What the gateway says of one client connection to the apps behind it."""
 
-    __slots__ = ("_fixed", "_host", "_node", "_peer", "_port", "_scheme", "_suffix", "trusted")
+    __slots__ = ("_fixed", "_host", "_networks", "_node", "_peer", "_port", "_scheme", "_suffix", "peer", "trusted")
 
     def __init__(self, peer: str, scheme: str, port: int, trusted: Sequence[Network]) -> None:
+        self.peer = peer
+        self._networks = trusted
         self._peer = peer.encode()
         self._node = b'"[%b]"' % self._peer if ":" in peer else self._peer or b"unknown"
         self._scheme = scheme.encode()
@@ -70,6 +80,22 @@ class Forwarding:
         lines.append(b"Forwarded: " + (earlier + b", " + element if earlier else element))
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
+    def client(self, came: Sequence[tuple[bytes, bytes]] | None) -> str:
+        """The address of whoever asks, `came` being what was sent of `X-Forwarded-*` and `Forwarded`.
+
+        An element that is no address ends the search: nobody knows who is behind it.
+        """
+        if not came or not self.trusted:
+            return self.peer
+        found = self.peer
+        for hop in _hops(came):
+            if (known := address(hop)) is None:
+                break
+            found = str(known)
+            if not any(known in network for network in self._networks):
+                break
+        return found
+
     def _of_host(self, host: bytes) -> bytes:
         named = b"X-Forwarded-Host: %b\r\n" % host if host else b""
         return named + b"Forwarded: %b\r\n" % self._element(host)
@@ -80,12 +106,27 @@ class Forwarding:
         return b"for=%b;%bproto=%b" % (self._node, named, self._scheme)
 
 
+def _hops(came: Sequence[tuple[bytes, bytes]]) -> list[str]:
+    """Whom the proxies name, the nearest first; `X-Forwarded-For` is heard before `Forwarded`."""
+    for name in (b"x-forwarded-for", b"forwarded", b"x-real-ip"):
+        chain = b",".join(value for key, value in came if key == name)
+        if chain:
+            hops = chain.rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
+            return [_address_of(hop, forwarded=name == b"forwarded") for hop in reversed(hops)]
+    return []
+
+
+def _address_of(hop: bytes, *, forwarded: bool) -> str:
+    """The address that an element names, without its port; other text where it names none."""
+    if forwarded:
+        node = _FOR.search(hop)
+        hop = b"" if node is None else node[1]
+    text = hop.strip().decode("latin-1")
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
+
+
 def _within(peer: str, networks: Sequence[Network]) -> bool:
-    if not networks:
-        return False
-    try:
-        address = ipaddress.ip_address(peer)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return any(mapped in network for network in networks)
+    found = address(peer) if networks else None
+    return found is not None and any(found in network for network in networks)

@@ -19,7 +19,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from torpor.core.model import Cause, HttpProbe, InstanceId, Reason, Refusal
+from torpor.core.model import Cause, HttpProbe, InstanceId, Knock, Reason, Refusal
 from torpor.core.upstream import Upstream
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.heads import Request
@@ -71,7 +71,7 @@ class Reach:
         self._refused = False
         self._retries = 0
 
-    async def lease(self, by: str) -> Upstream:
+    async def lease(self, by: Knock) -> Upstream:
         """Wait for the app and claim a lease.  Raises `Refused`, at the latest when `wake_timeout` has passed."""
         loop = asyncio.get_running_loop()
         gate = self._door.gate

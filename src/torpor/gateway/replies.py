@@ -19,6 +19,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from torpor.core.model import Cause, Refusal
+from torpor.core.rules import Answer
 from torpor.gateway.request import RequestHead
 from torpor.gateway.waiting.text import log_lines, sentence
 
@@ -26,6 +27,8 @@ log = logging.getLogger(__name__)
 
 RETRY_WITHOUT_HOPE = 60
 """`Retry-After` in seconds where only an operator can change the verdict."""
+RETRY_ASLEEP = 30
+"""`Retry-After` in seconds for a request that wakes nothing: others may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,19 @@ def refusal(head: RequestHead | None, app: str, refused: Refusal, last_lines: It
     retry = RETRY_WITHOUT_HOPE if refused.retry_after is None else refused.retry_after
     output = log_lines(last_lines)
     return problem(head, reason.cause, sentence(reason.text), app=app, retry_after=retry, output=output)
+
+
+def synthetic(answer: Answer) -> Reply:
+    """The answer that a rule gives in a sleeping app's place.  What it says of its headers holds."""
+    own = {name.lower() for name, _ in answer.headers}
+    headers = [("X-Torpor", Cause.ASLEEP.value), *answer.headers]
+    if "cache-control" not in own:
+        headers.append(("Cache-Control", "no-store"))
+    if answer.status in {429, 503, 504} and "retry-after" not in own:
+        headers.append(("Retry-After", str(RETRY_ASLEEP)))
+    if answer.body:
+        headers.append(("Content-Type", answer.content_type))
+    return Reply(answer.status, tuple(headers), answer.body.encode())
 
 
 def problem(

@@ -6,10 +6,15 @@ request needs thought (held, refused, answered by us).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-_PATH_SHOWN = 200
+from torpor.core.model import Knock
+
+_PATH_KEPT = 200
 """Characters of a stranger's path that are kept in events and logs."""
+_AGENT_KEPT = 300
+"""Characters of a stranger's user agent that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class RequestHead:
     """Name in lower case and value without surrounding space, in the order sent."""
     version: tuple[int, int]
     client: str
-    """Address of the peer, for people."""
+    """The address of whoever asks, behind all trusted proxies."""
     scheme: str
     """`http` or `https`, as the peer of this connection used it."""
 
@@ -43,8 +48,21 @@ class RequestHead:
         """What follows the first `?` of the target, without it."""
         return self.target.partition(b"?")[2].decode("latin-1")
 
-    @property
-    def by(self) -> str:
-        """Who knocked, for people: method, path (cut where it is long) and client."""
-        path = self.path if len(self.path) <= _PATH_SHOWN else self.path[:_PATH_SHOWN] + "…"
-        return f"{self.method.decode('latin-1')} {path} from {self.client}"
+    def values(self, name: bytes) -> Iterator[str]:
+        """The values of all headers `name` (lower case)."""
+        return (value.decode("latin-1") for key, value in self.headers if key == name)
+
+    def knock(self, rule: str) -> Knock:
+        """What is kept of this request if it wakes an app, as `rule` lets it."""
+        agent = next(self.values(b"user-agent"), "")
+        return Knock(
+            method=self.method.decode("latin-1"),
+            path=_cut(self.path, _PATH_KEPT),
+            address=self.client,
+            user_agent=_cut(agent, _AGENT_KEPT),
+            rule=rule,
+        )
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[:most] + "…"

@@ -143,8 +143,10 @@ class Tunnel:
         """Bytes from the client."""
         self._backend.transport.write(data)
         active = self._up is None or self._up.follow(data)
-        if active and self._counts:
-            self._gate.touch(self.upstream)
+        if self._counts:
+            self._weigh(data)
+            if active:
+                self._gate.touch(self.upstream)
 
     def from_app(self, data: bytes) -> None:
         """Bytes from the app."""
@@ -153,6 +155,8 @@ class Tunnel:
                 data = data[: self._down.to_boundary(data)]
             else:
                 self._down.follow(data)
+        if self._counts:
+            self._weigh(data)
         self.client.transport.write(data)
         if self._leaving and self._down is not None and self._down.at_boundary:
             self._goodbye_now()
@@ -195,6 +199,11 @@ class Tunnel:
     def app_lost(self) -> None:
         """The app's connection is gone."""
         self._end()
+
+    def _weigh(self, data: bytes) -> None:
+        volume = self.upstream.volume
+        if volume is not None:
+            volume.passed += len(data)
 
     def _goodbye_now(self) -> None:
         if self._down is not None and not self._down.closing:

@@ -23,7 +23,7 @@ from torpor.core.messages import (
     RequestArrived,
     Vacated,
 )
-from torpor.core.model import AppSnapshot, AppSpec, Event, Refusal
+from torpor.core.model import AppSnapshot, AppSpec, Caller, Event, Refusal
 from torpor.core.upstream import Upstream
 from torpor.errors import unknown_app
 from torpor.providers.base import Provider
@@ -54,21 +54,39 @@ class LocalGate:
     def leave(self, upstream: Upstream) -> None:
         """Repay a lease."""
         upstream.inflight -= 1
-        upstream.last_active = clock.now()
+        if upstream.volume is None:
+            upstream.last_active = clock.now()
+        else:
+            self.touch(upstream)
+        if not upstream.open:
+            self._acknowledge(upstream)
+
+    def discount(self, upstream: Upstream) -> None:
+        """A lease is for a request that does not count."""
+        upstream.discounted += 1
+
+    def leave_discounted(self, upstream: Upstream) -> None:
+        """Repay a discounted lease."""
+        upstream.discounted -= 1
+        upstream.inflight -= 1
         if not upstream.open:
             self._acknowledge(upstream)
 
     def touch(self, upstream: Upstream) -> None:
-        """Activity on a parked connection: it wakes what is frozen, once."""
-        upstream.last_active = clock.now()
+        """Activity on a parked connection, or at the end of a request; too few bytes are none.
+
+        It wakes what is frozen, once.
+        """
+        now = clock.now()
+        if upstream.volume is None or upstream.volume.suffices(now):
+            upstream.last_active = now
         if upstream.frozen:
             upstream.frozen = False
             self._engine.post(PageRequested(self._app.spec.name, "data on an open connection"))
 
     def park(self, upstream: Upstream) -> None:
-        """Turn a lease into a parked connection."""
+        """A connection is open that does not keep the app awake."""
         upstream.parked += 1
-        self.leave(upstream)
 
     def unpark(self, upstream: Upstream) -> None:
         """A parked connection ended.  Its end is no activity."""
@@ -76,7 +94,7 @@ class LocalGate:
         if not upstream.open:
             self._acknowledge(upstream)
 
-    async def wait(self, by: str) -> Upstream:
+    async def wait(self, by: Caller) -> Upstream:
         """Wake the app and claim a lease once it is ready."""
         ticket, verdict = self._tickets.draw()
         name = self._app.spec.name
@@ -92,12 +110,20 @@ class LocalGate:
         finally:
             self._tickets.tear(ticket)
 
-    def knock(self, by: str) -> Refusal | None:
+    def knock(self, by: Caller) -> Refusal | None:
         """Wake the app without waiting."""
-        refusal = self._app.refusal(clock.now())
+        refusal = self.refusal()
         if refusal is None:
             self._engine.post(PageRequested(self._app.spec.name, by))
         return refusal
+
+    def refusal(self) -> Refusal | None:
+        """The verdict on a request that came now, if the app would not wake for it."""
+        return self._app.refusal(clock.now())
+
+    def would_wake(self) -> bool:
+        """Whether a request that came now would begin a wake."""
+        return self._app.would_wake(clock.now())
 
     def connect_refused(self, upstream: Upstream) -> None:
         """The instance refused a connection."""

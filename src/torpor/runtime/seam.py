@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from torpor.core.model import AppSnapshot, AppSpec, Event, Refusal
+from torpor.core.model import AppSnapshot, AppSpec, Caller, Event, Refusal
 from torpor.core.upstream import Upstream
 
 
@@ -27,8 +27,8 @@ class Refused(Exception):
 class Gate(Protocol):
     """The door of one app.
 
-    Every `Upstream` that `enter` or `wait` gave is repaid by exactly one `leave`,
-    or by `park` and later `unpark`.
+    Every `Upstream` that `enter` or `wait` gave is repaid by exactly one `leave`, or by
+    `leave_discounted` where it was discounted; every `park` by one `unpark`.
     """
 
     @property
@@ -44,28 +44,44 @@ class Gate(Protocol):
         """Repay a lease.  The end of a response is activity."""
         ...
 
+    def discount(self, upstream: Upstream) -> None:
+        """A lease is for a request that does not count: it holds up a stop, but keeps nothing awake."""
+        ...
+
+    def leave_discounted(self, upstream: Upstream) -> None:
+        """Repay a discounted lease.  It is no activity."""
+        ...
+
     def touch(self, upstream: Upstream) -> None:
         """Activity on a parked connection."""
         ...
 
     def park(self, upstream: Upstream) -> None:
-        """Turn a lease into a parked connection, which does not keep the app awake."""
+        """A connection is open that does not keep the app awake.  Its request's lease is repaid besides."""
         ...
 
     def unpark(self, upstream: Upstream) -> None:
         """A parked connection ended."""
         ...
 
-    async def wait(self, by: str) -> Upstream:
+    async def wait(self, by: Caller) -> Upstream:
         """Wake the app and claim a lease once it is ready.
 
-        `by` says who knocked, for people.  Raises `Refused` with the verdict, after
+        Raises `Refused` with the verdict, after
         the app's `wake_timeout` at the latest.  Cancelling gives up the place.
         """
         ...
 
-    def knock(self, by: str) -> Refusal | None:
+    def knock(self, by: Caller) -> Refusal | None:
         """Wake the app without waiting; the refusal if it will not wake."""
+        ...
+
+    def refusal(self) -> Refusal | None:
+        """What `wait` and `knock` would be refused with now; None where they would not."""
+        ...
+
+    def would_wake(self) -> bool:
+        """Whether `wait` or `knock` would begin a wake now; false also where they would be refused."""
         ...
 
     def connect_refused(self, upstream: Upstream) -> None:

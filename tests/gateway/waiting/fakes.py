@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from torpor.core.model import (
     AppSnapshot,
     AppSpec,
+    Caller,
     Event,
     InstanceId,
     InstanceSnapshot,
@@ -44,6 +45,12 @@ class FakeGate:
     def touch(self, upstream: Upstream) -> None:
         raise NotImplementedError
 
+    def discount(self, upstream: Upstream) -> None:
+        raise NotImplementedError
+
+    def leave_discounted(self, upstream: Upstream) -> None:
+        raise NotImplementedError
+
     def park(self, upstream: Upstream) -> None:
         raise NotImplementedError
 
@@ -53,12 +60,18 @@ class FakeGate:
     def connect_refused(self, upstream: Upstream) -> None:
         raise NotImplementedError
 
-    async def wait(self, by: str) -> Upstream:
+    async def wait(self, by: Caller) -> Upstream:
         raise NotImplementedError
 
-    def knock(self, by: str) -> Refusal | None:
+    def knock(self, by: Caller) -> Refusal | None:
         self.knocks += 1
         return None
+
+    def refusal(self) -> Refusal | None:
+        raise NotImplementedError
+
+    def would_wake(self) -> bool:
+        raise NotImplementedError
 
     def snapshot(self) -> AppSnapshot:
         return self.now
