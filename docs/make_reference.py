@@ -91,6 +91,11 @@ SECTIONS = {
         "As a ladder. Each rung sleeps deeper than the one before and comes later; the age of the first is the app's `idle_timeout`.",
     ),
     "Route": ("routes", "As a map:"),
+    "Rule": (
+        "rules, routes.rules",
+        "All matchers that are named must hold, of the values of one any; [What wakes an app](what-wakes.md) has examples.",
+    ),
+    "Answer": ("rules.answer", "As a map:"),
     "WaitingPage": ("loading_page", "As a map:"),
     "Websocket": ("websocket", ""),
     "Needed": ("depends_on", "As a map from names to maps:"),

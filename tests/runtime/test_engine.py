@@ -187,6 +187,7 @@ async def test_a_parked_connection_is_told_to_close_and_acknowledges() -> None:
         upstream = home.gate.enter()
         assert upstream is not None
         home.gate.park(upstream)
+        home.gate.leave(upstream)
         assert (0, 1) == (upstream.inflight, upstream.parked)
 
         home.desk.command(Verb.SLEEP, "app")

@@ -91,12 +91,15 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     if app["idle_timeout"] is not None:
         rungs = [f"{RUNGS[rung['tier']]} after {duration_text(rung['after'])}" for rung in app["ladder"]]
         idle = ", ".join(rungs).removeprefix("stopped ") + " without requests"
+        if app["min_bytes"]:
+            idle += f", or fewer than {app['min_bytes']} bytes"
     for soon in (app["idle_in"], app["deeper_in"]):
         if soon is not None:
             idle += f", now in {duration(soon)}"
     rows += [
         ("routes", ", ".join(app["routes"]) or NONE),
         ("sleeps", "never: always on" if app["always_on"] else idle),
+        ("woken by", printable(waker(app["woken_by"]))),
         ("wakes in", "not known yet" if app["eta"] is None else f"about {lapse(app['eta'])}"),
         ("requests", f"{app['inflight']} running, {app['waiting']} waiting, {app['parked']} idle sockets"),
         ("restarts", str(app["restarts"])),
@@ -117,6 +120,14 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         several = len(app["instances"]) > 1
         rows.append((f"instance {instance['id']}", printable(instance_facts(instance, alone=not several))))
     return rows
+
+
+def waker(by: dict[str, Any] | None) -> str:
+    """Who woke it last, with all that is known of a request."""
+    if by is None:
+        return NONE
+    parts = [by["by"], by["user_agent"], f"by the rule {by['rule']}" if by["rule"] else None]
+    return ", ".join(part for part in parts if part)
 
 
 def log_trouble(app: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from torpor.config.lifecycle import build_lifecycle
 from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import parse_path, parse_route
+from torpor.config.rules import build_rules, build_wake_paths
 from torpor.core.model import (
     AppSpec,
     LoadingPage,
@@ -46,6 +47,9 @@ def build_app(keys: Layers) -> AppSpec:
         liveness=build_liveness(keys),
         loading_page=_loading_page(keys),
         wake_on=keys.get("wake_on", WakeOn.ANY),
+        wake_paths=build_wake_paths(keys),
+        ignore_bots=keys.get("ignore_bots", AppSpec("").ignore_bots),
+        rules=build_rules(keys, keys.get("rules", []), "rules"),
         websocket=_websocket(keys),
         port=port,
         replicas=_replicas(keys, port),
@@ -112,7 +116,8 @@ def _route(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...
     strip = item.strip_prefix is True
     if strip and path == "/":
         keys.report("routes", "there is no path to strip", *inner, "strip_prefix")
-    return Route(route.host, path, strip)
+    rules = () if item.rules is UNSET else build_rules(keys, item.rules, "routes", *inner, "rules")
+    return Route(route.host, path, strip, rules)
 
 
 def _loading_page(keys: Layers) -> LoadingPage:

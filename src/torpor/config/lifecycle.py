@@ -28,6 +28,8 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
     watchdog = keys.get("watchdog", None)
     if own.on_watchdog is not UNSET and (watchdog is None or watchdog.limit is None):
         keys.report("on_watchdog", "has no effect without `watchdog`; say how often the app must speak")
+    if own.min_bytes is not UNSET and (always_on or (idle is not None and idle.limit is None)):
+        keys.report("min_bytes", "has no effect: the app never sleeps because it is idle; remove one of them")
     start = keys.get("start_timeout", None)
     if own.on_start_timeout is not UNSET and start is not None and start.limit is None:
         keys.report("on_start_timeout", "has no effect with `start_timeout: never`")
@@ -47,6 +49,7 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
         stable_after=float(keys.get("stable_after", default.stable_after)),
         exit_codes=_exit_codes(keys, default.exit_codes),
         on_start_timeout=keys.get("on_start_timeout", default.on_start_timeout),
+        min_bytes=int(keys.get("min_bytes", default.min_bytes)),
         watchdog=default.watchdog if watchdog is None else watchdog.limit,
         on_watchdog=keys.get("on_watchdog", default.on_watchdog),
     )

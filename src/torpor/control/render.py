@@ -8,15 +8,30 @@ A field that does not apply now is null, never absent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 import msgspec
 from starlette.responses import Response
 
 from torpor.core.instance import ALIVE
-from torpor.core.model import AppSnapshot, Event, InstanceId, InstanceSnapshot
+from torpor.core.model import AppSnapshot, Caller, Event, InstanceId, InstanceSnapshot, Knock
 from torpor.providers.base import Stats
 
 StatsOf = Callable[[InstanceId], Stats | None]
+
+
+class WakerDocument(msgspec.Struct, frozen=True):
+    """Who woke an instance.  All but `by` are null where it was no request."""
+
+    by: str
+    """In words."""
+    address: str | None = None
+    user_agent: str | None = None
+    method: str | None = None
+    path: str | None = None
+    """Without its query."""
+    rule: str | None = None
+    """The rule or setting that let it."""
 
 
 class InstanceDocument(msgspec.Struct, frozen=True):
@@ -43,6 +58,7 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     reason: str | None
     status: str | None
     """Its own words on what it is doing."""
+    woken_by: WakerDocument | None
     log_degraded: bool
     """Its output cannot be written now."""
     log_lost: int
@@ -86,6 +102,7 @@ class AppDocument(msgspec.Struct, frozen=True):
     cause: str | None
     reason: str | None
     status: str | None
+    woken_by: WakerDocument | None
     log_degraded: bool
     log_lost: int
     log_problem: str | None
@@ -111,6 +128,8 @@ class AppDetail(AppDocument, frozen=True):
     idle_timeout: float | None
     ladder: list[RungDocument]
     """How deep it sleeps after how many seconds of idleness."""
+    min_bytes: int
+    """Bytes that must pass within `idle_timeout` to keep it awake; 0: every request does."""
     wake_timeout: float
     always_on: bool
 
@@ -143,6 +162,7 @@ def app_detail(snapshot: AppSnapshot, stats_of: StatsOf) -> AppDetail:
             RungDocument(lifecycle.tier.value, lifecycle.idle_timeout),
             *(RungDocument(rung.tier.value, rung.after) for rung in lifecycle.deeper),
         ],
+        min_bytes=lifecycle.min_bytes,
         wake_timeout=lifecycle.wake_timeout,
         always_on=lifecycle.always_on,
     )
@@ -172,6 +192,7 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
         cause=reason.cause.value if reason else None,
         reason=reason.text if reason else None,
         status=instance.status,
+        woken_by=_waker(instance.woken_by),
         log_degraded=stats is not None and stats.log_problem is not None,
         log_lost=stats.log_lost if stats else 0,
         log_problem=stats.log_problem if stats else None,
@@ -228,6 +249,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         cause=shown.cause if shown else None,
         reason=shown.reason if shown else None,
         status=shown.status if shown else None,
+        woken_by=shown.woken_by if shown else None,
         log_degraded=any(one.log_degraded for one in instances),
         log_lost=sum(one.log_lost for one in instances),
         log_problem=next((one.log_problem for one in instances if one.log_problem), None),
@@ -240,6 +262,12 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         groups=sorted(snapshot.spec.groups),
         instances=instances,
     )
+
+
+def _waker(by: Caller | None) -> WakerDocument | None:
+    if by is None:
+        return None
+    return WakerDocument(str(by), **asdict(by)) if isinstance(by, Knock) else WakerDocument(by)
 
 
 def _ms(seconds: float | None) -> float | None:

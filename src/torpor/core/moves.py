@@ -142,7 +142,7 @@ def resume(it: Instance, message: WakeRequested) -> None:
     if not it.demand:
         it.demand = True
         it.woken_at = it.now
-        it.say("waking", f"woken by {message.by}", by=message.by)
+        it.say_woken(message.by)
         transitions.resume(it)
 
 

@@ -15,6 +15,7 @@ from torpor.config.declarations.gateway import Gateway, GatewayLimits, Listener,
 from torpor.config.declarations.privileges import Capabilities, Privileges, Rlimits
 from torpor.config.declarations.program import HookCommand, Log, Program
 from torpor.config.declarations.requests import Requests, Route, Sleep, WaitingPage, Websocket
+from torpor.config.declarations.rules import Answer, Rule
 from torpor.config.declarations.supervision import (
     GiveUp,
     Liveness,
@@ -26,6 +27,7 @@ from torpor.config.declarations.supervision import (
 
 __all__ = [
     "SYNONYMS",
+    "Answer",
     "App",
     "Capabilities",
     "File",
@@ -44,6 +46,7 @@ __all__ = [
     "RestartPause",
     "Rlimits",
     "Route",
+    "Rule",
     "Sleep",
     "Supervision",
     "Tls",

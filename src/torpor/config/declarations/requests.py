@@ -8,7 +8,8 @@ from msgspec import UNSET, UnsetType
 
 from torpor.config.declarations.keys import Keys, about
 from torpor.config.declarations.privileges import Privileges
-from torpor.config.units import Duration, Patience, PositiveDuration, duration_text
+from torpor.config.declarations.rules import Pattern, Rule
+from torpor.config.units import Duration, Patience, PositiveDuration, Size, duration_text
 from torpor.core.model import Lifecycle, LoadingPage, SocketActivity, SocketPolicy, Tier, WakeOn
 
 _LIFECYCLE = Lifecycle()
@@ -44,6 +45,16 @@ class Route(Keys, frozen=True):
     path: Annotated[str, about("Path prefix, matched on whole segments.", "/api", "/")] | UnsetType = UNSET
     strip_prefix: (
         Annotated[bool, about("Take the path prefix off before the request is passed on.", True, False)]
+        | UnsetType
+    ) = UNSET
+    rules: (
+        Annotated[
+            list[Rule],
+            about(
+                "What requests on this route mean; asked before the app's own `rules`.",
+                [{"path": "/metrics", "wake": False, "activity": False}],
+            ),
+        ]
         | UnsetType
     ) = UNSET
 
@@ -113,7 +124,7 @@ class Requests(Privileges, frozen=True):
             str | Route | list[str | Route],
             about(
                 "What leads to the app: `host`, `host/path`, `*.wildcard`, `default` for hosts that nobody names, or "
-                "a map with `host`, `path`, `strip_prefix`; one or a list.",
+                "a map with `host`, `path`, `strip_prefix`, `rules`; one or a list.",
                 ["notes.localhost"],
             ),
         ]
@@ -178,6 +189,46 @@ class Requests(Privileges, frozen=True):
                 "`any` request may wake the app, or only a page load (`navigation`): a forgotten tab's reconnect may not.",
                 "navigation",
                 WakeOn.ANY.value,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    wake_paths: (
+        Annotated[
+            Pattern | list[Pattern],
+            about("Only requests to these paths wake the app; `*` stands for any characters.", ["/login", "/app/*"]),
+        ]
+        | UnsetType
+    ) = UNSET
+    ignore_bots: (
+        Annotated[
+            bool,
+            about(
+                "Whether search engines, link previews, uptime monitors, health checks and scanners that are known by "
+                "their `User-Agent` neither wake the app nor keep it awake.",
+                True,
+                False,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    rules: (
+        Annotated[
+            list[Rule],
+            about(
+                "Which requests wake the app and which keep it awake; the first rule that meets a request decides.",
+                [{"user_agent": "UptimeRobot", "wake": False, "activity": False, "answer": 200}],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    min_bytes: (
+        Annotated[
+            Size,
+            about(
+                "Sleep also when fewer bytes of bodies than this have passed within `idle_timeout`, both ways: what "
+                "merely polls does not keep the app awake.",
+                "1500B",
             ),
         ]
         | UnsetType
