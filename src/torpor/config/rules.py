@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import UNSET
 
@@ -15,10 +16,16 @@ from torpor.core.rules import Answer, Glob, Header, Network, Rule
 
 MAX_RULES = 100
 """Rules of one list, and patterns of one matcher: each may be looked at for every request."""
+MAX_NAME = 100
+MAX_PATTERN = 1024
+"""Characters of one pattern, name or value of a header."""
+MAX_BODY = 64 * 1024
+"""Characters of an answer's body."""
 MAX_HEADERS = 50
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _METHOD = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
+_MEDIA_TYPE = re.compile(r"[a-zA-Z0-9.+-]+/[a-zA-Z0-9.+-]+(?: ?; ?[a-zA-Z0-9-]+=[a-zA-Z0-9-]+){0,4}")
 _VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 _OURS = frozenset(
     {
@@ -39,6 +46,7 @@ _OURS = frozenset(
 _BODILESS = frozenset({204, 304})
 
 Place = tuple[str | int, ...]
+Pattern = TypeVar("Pattern")
 
 
 def build_rules(keys: Layers, written: Any, key: str, *inner: str | int) -> tuple[Rule, ...]:
@@ -61,13 +69,17 @@ def build_wake_paths(keys: Layers) -> tuple[Glob, ...]:
     value = keys.get("wake_paths", [])
     if value == []:
         if keys.own.keys.wake_paths is not UNSET:
-            keys.report("wake_paths", "is empty: nothing would ever wake the app; name a path, or remove the key")
+            keys.report(
+                "wake_paths", "is empty: nothing would ever wake the app; name a path, or remove the key"
+            )
         return ()
     return _patterns(keys, value, _path, "wake_paths", ())
 
 
 def _rule(keys: Layers, item: declared.Rule, key: str, where: Place) -> Rule:
-    name = ".".join(map(str, (key, *where)))
+    name = given(item.name, ".".join(map(str, (key, *where))))
+    if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
+        keys.report(key, f"is no name; write up to {MAX_NAME} printable characters", *where, "name")
     if item.wake is UNSET and item.activity is UNSET:
         if item.answer is UNSET:
             keys.report(key, "says what it meets but not what follows; write `wake` or `activity`", *where)
@@ -75,7 +87,7 @@ def _rule(keys: Layers, item: declared.Rule, key: str, where: Place) -> Rule:
             text = "does not say whether the app is woken meanwhile; write `wake: false` or `wake: true` beside it"
             keys.report(key, text, *where, "answer")
     return Rule(
-        name=given(item.name, name),
+        name=name,
         paths=_patterns(keys, item.path, _path, key, (*where, "path")),
         methods=_patterns(keys, item.method, _method, key, (*where, "method")),
         agents=_patterns(keys, item.user_agent, _agent, key, (*where, "user_agent")),
@@ -87,7 +99,9 @@ def _rule(keys: Layers, item: declared.Rule, key: str, where: Place) -> Rule:
     )
 
 
-def _patterns(keys: Layers, value: Any, parse: Any, key: str, where: Place) -> Any:
+def _patterns(
+    keys: Layers, value: Any, parse: Callable[[str], Pattern], key: str, where: Place
+) -> tuple[Pattern, ...]:
     """What `parse` makes of one pattern or of each of a list."""
     if value is UNSET:
         return ()
@@ -96,13 +110,21 @@ def _patterns(keys: Layers, value: Any, parse: Any, key: str, where: Place) -> A
     if isinstance(value, list) and len(value) > MAX_RULES:
         keys.report(key, f"has more than {MAX_RULES} patterns", *where)
         return ()
-    found = []
+    found: list[Pattern] = []
     for position, item in enumerate(value if isinstance(value, list) else [value]):
         inner = (*where, position) if isinstance(value, list) else where
-        pattern = keys.attempt(partial(parse, item), key, *inner)
+        pattern = keys.attempt(partial(_bounded, parse, item), key, *inner)
         if pattern is not None:
             found.append(pattern)
     return tuple(found)
+
+
+def _bounded(parse: Callable[[str], Pattern], text: str) -> Pattern:
+    if not text:
+        raise ValueError("is empty")
+    if len(text) > MAX_PATTERN:
+        raise ValueError(f"is longer than {MAX_PATTERN} characters")
+    return parse(text)
 
 
 def _path(text: str) -> Glob:
@@ -130,7 +152,9 @@ def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        message = f"'{text}' is neither an address nor a network; write it like 10.0.0.0/8, 192.0.2.7 or fd00::/8"
+        message = (
+            f"'{text}' is neither an address nor a network; write it like 10.0.0.0/8, 192.0.2.7 or fd00::/8"
+        )
         raise ValueError(message) from None
 
 
@@ -153,8 +177,10 @@ def _answer(keys: Layers, written: Any, key: str, where: Place) -> Answer:
     )
     if answer.body and answer.status in _BODILESS:
         keys.report(key, f"has no place in an answer with status {answer.status}", *where, "body")
-    if _VALUE.fullmatch(answer.content_type) is None:
-        keys.report(key, "is no value of a header", *where, "content_type")
+    if len(answer.body) > MAX_BODY:
+        keys.report(key, f"is longer than {MAX_BODY} characters", *where, "body")
+    if _MEDIA_TYPE.fullmatch(answer.content_type) is None:
+        keys.report(key, "is no media type, like text/html", *where, "content_type")
     if len(answer.headers) > MAX_HEADERS:
         keys.report(key, f"has more than {MAX_HEADERS} headers", *where, "headers")
     for name, value in answer.headers:
@@ -170,4 +196,6 @@ def _wrong_header(name: str, value: str) -> str | None:
         return "write it as `content_type` of the answer"
     if name.lower() in _OURS:
         return "is written by Torpor itself"
-    return None if _VALUE.fullmatch(value) is not None else "is no value of a header: it has line breaks or worse"
+    if len(value) > MAX_PATTERN or _VALUE.fullmatch(value) is None:
+        return "is no value of a header: it has line breaks or worse, or is too long"
+    return None

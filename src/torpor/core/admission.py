@@ -41,7 +41,9 @@ class Admission:
 
     def __init__(self, app: AppSpec, route: Route) -> None:
         rules = (*route.rules, *app.rules, FAVICON)
-        self._rules = tuple((rule, Decision(rule.name, rule.wakes, rule.counts, rule.answer)) for rule in rules)
+        self._rules = tuple(
+            (rule, Decision(rule.name, rule.wakes, rule.counts, rule.answer)) for rule in rules
+        )
         self._ignores_bots = app.ignore_bots
         self._paths = app.wake_paths
         self._by_navigation = app.wake_on is WakeOn.NAVIGATION

@@ -130,7 +130,7 @@ class App:
         self._memory = memory
         self._wakes = Wakes(memory)
         self._open: list[Upstream] = []
-        self._volume = _volume_of(spec, now)
+        self._volume = _volume_of(spec)
         self._waiting = WaitingRoom()
         self.closing = False
         """Whether the daemon goes down."""
@@ -278,8 +278,8 @@ class App:
             self._out.append(Remember(name))
         self._waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
         self._agree()
-        if spec.lifecycle != before.lifecycle:
-            self._weigh(now)
+        if spec.lifecycle.min_bytes != before.lifecycle.min_bytes:
+            self._weigh()
         for instance in self.instances:
             self._tell(instance, SettingsChanged(name, spec.lifecycle), now)
         self._resize(self.replicas, now, "the configuration")
@@ -576,9 +576,9 @@ class App:
         for instance in self.instances:
             instance.want = Want.DOWN if instance.leaving else self.want
 
-    def _weigh(self, now: float) -> None:
+    def _weigh(self) -> None:
         """Weigh by the settings that hold now what passes at the instances that serve."""
-        self._volume = _volume_of(self.spec, now)
+        self._volume = _volume_of(self.spec)
         for instance in self.instances:
             if instance.upstream is not None:
                 instance.upstream.volume = self._volume
@@ -617,7 +617,7 @@ class App:
                 if upstream is not None:
                     upstream.volume = self._volume
                     if self._volume is not None and not self._open:
-                        self._volume.begin(instance.now)
+                        self._volume.passed = 0
                     self._open.append(upstream)
                     self._out += self._waiting.grant(self.enter)
             case CloseGate(upstream=upstream):
@@ -630,12 +630,9 @@ class App:
                 self._out.append(outcome)
 
 
-def _volume_of(spec: AppSpec, now: float) -> Volume | None:
+def _volume_of(spec: AppSpec) -> Volume | None:
     """What weighs the bytes of such an app; None where every request keeps it awake."""
-    lifecycle = spec.lifecycle
-    if not lifecycle.min_bytes or lifecycle.idle_timeout is None:
-        return None
-    return Volume(lifecycle.min_bytes, lifecycle.idle_timeout, now)
+    return Volume(spec.lifecycle.min_bytes) if spec.lifecycle.min_bytes else None
 
 
 def _number(instance: Instance) -> int:

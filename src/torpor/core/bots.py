@@ -18,7 +18,9 @@ from functools import lru_cache
 class Kind(StrEnum):
     """Why such a program is no reason to be awake."""
 
-    SEARCH = "search engines index a page sooner or later; the answer 503 with Retry-After has them come again"
+    SEARCH = (
+        "search engines index a page sooner or later; the answer 503 with Retry-After has them come again"
+    )
     AI = "crawlers that collect text for language models, or answer questions with it"
     RESEARCH = "crawlers that sell what they know of links and rankings, or archive the web"
     PREVIEW = "somebody has pasted a link somewhere; nobody has opened it"

@@ -100,8 +100,8 @@ class Instance:
         "was_stable",
         "watch_interval",
         "watched_until",
-        "woken_by",
         "woken_at",
+        "woken_by",
     )
 
     def __init__(self, id: InstanceId, lifecycle: Lifecycle, now: float, *, want: Want) -> None:

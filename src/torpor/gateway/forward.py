@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torpor.core.admission import Decision
-from torpor.core.model import Cause, Reason, Refusal, SocketActivity
+from torpor.core.model import Cause, Refusal, SocketActivity
 from torpor.core.routing import HostRoutes
 from torpor.core.upstream import Upstream
 from torpor.gateway import replies
@@ -28,10 +28,12 @@ from torpor.gateway.framing import BadFraming, Chunked, Counted, Endless, Framer
 from torpor.gateway.heads import Request, host_name, parse_request
 from torpor.gateway.lead import door_for
 from torpor.gateway.phase import AWAITING
+from torpor.gateway.plain import PlainVisit
 from torpor.gateway.pool import IDLE_PER_UPSTREAM
 from torpor.gateway.reach import RETRY_PAUSE, Lost, Reach
 from torpor.gateway.request import RequestHead
 from torpor.gateway.response import Response
+from torpor.gateway.turned_away import TurnedAway, own_answer
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Refused
 
@@ -43,14 +45,6 @@ log = logging.getLogger(__name__)
 
 _FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.FAILED})
 """Causes that the app's last words may explain."""
-
-
-class _TurnedAway(Exception):
-    """The request would wake its app, and may not."""
-
-    def __init__(self, reply: replies.Reply) -> None:
-        super().__init__(reply.status)
-        self.reply = reply
 
 
 class Exchange:
@@ -176,17 +170,25 @@ class Exchange:
         return request
 
     def _know(self, host: bytes) -> None:
-        """Look up what plain requests to `host` need; no door where path or rules have a say."""
+        """Look up what plain requests to `host` need; no door where the path has a say."""
         self._plain_host = host
         self._plain_suffix = self.client.forwarding.suffix(host)
         routes = self._gateway.table.host(host_name(host))
         door = None if routes is None else routes.whole
-        if door is None or door.admission.discounts:
+        if door is None:
             self._enter = None
         else:
             self._door = door
-            self._enter = door.gate.enter
+            self._enter = self._enter_counting if door.admission.discounts else door.gate.enter
             self._leave = door.gate.leave
+
+    def _enter_counting(self) -> Upstream | None:
+        """A lease for a plain request that counts; one that does not is none for the hot path."""
+        plain, door = self.plain, self._door
+        assert plain is not None
+        visit = PlainVisit(plain, self.client.peer)
+        # Whether a request counts does not depend on whether a browser loads a page.
+        return door.gate.enter() if door.admission.decide(visit, navigation=False).counts else None
 
     def begin(self, request: Request) -> None:
         """Take on a request.  The client connection is busy until `ClientConnection.exchange_done`."""
@@ -269,31 +271,15 @@ class Exchange:
 
     def _asleep(self, door: Door) -> None:
         """No instance takes the request: turn it away, show a page, or let it wait."""
-        if (own := self._own_answer()) is not None:
+        head, decision = self._head(), self._decide()
+        if (own := own_answer(door.gate, head, decision)) is not None:
             self._answer(own)
             return
-        head, decision = self._head(), self._decide()
         if door.gate.spec.loading_page.enabled and is_navigation(head):
             refusal = door.gate.knock(head.knock(decision.rule))
             self._answer(self._gateway.waiting.page(door.gate, head, refusal))
             return
         self._task = self._gateway.loop.create_task(self._reach(None))
-
-    def _own_answer(self) -> replies.Reply | None:
-        """What the request gets while no instance takes it; None: it may go on to the gate.
-
-        An app that refuses to wake says so itself: nobody may take its failure for its sleep.
-        """
-        gate, decision = self._door.gate, self._decide()
-        if decision.answer is not None and gate.refusal() is None:
-            if decision.wakes:
-                gate.knock(self._head().knock(decision.rule))
-            return replies.synthetic(decision.answer)
-        if decision.wakes or not gate.would_wake():
-            return None
-        text = f"{gate.spec.name} is asleep, and {decision.why}."
-        refused = Refusal(Reason(Cause.ASLEEP, text), replies.RETRY_ASLEEP)
-        return replies.refusal(self._head(), gate.spec.name, refused)
 
     def _decide(self) -> Decision:
         """What the request means for its app."""
@@ -335,7 +321,7 @@ class Exchange:
             self._task = None
             self._refused(refused.refusal)
             return
-        except _TurnedAway as turned_away:
+        except TurnedAway as turned_away:
             self._task = None
             self._answer(turned_away.reply)
             return
@@ -354,7 +340,7 @@ class Exchange:
         self._send(backend)
 
     async def _connected(self, upstream: Upstream | None) -> BackendConnection:
-        """Raises `Refused`, at the latest when `wake_timeout` has passed, `Lost`, or `_TurnedAway`."""
+        """Raises `Refused`, at the latest when `wake_timeout` has passed, `Lost`, or `TurnedAway`."""
         reaching = self._attempts()
         if upstream is not None and not upstream.open:
             self._repay()
@@ -362,9 +348,10 @@ class Exchange:
         while True:
             if upstream is None:
                 self._carefully()
-                if (own := self._own_answer()) is not None:
-                    raise _TurnedAway(own)
-                upstream = await reaching.lease(self._head().knock(self._decide().rule))
+                head, decision = self._head(), self._decide()
+                if (own := own_answer(self._door.gate, head, decision)) is not None:
+                    raise TurnedAway(own)
+                upstream = await reaching.lease(head.knock(decision.rule))
                 self._hold(upstream)
             if (backend := await reaching.connect(upstream)) is not None:
                 return backend

@@ -29,7 +29,18 @@ def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
 class Forwarding:
     """What the gateway says of one client connection to the apps behind it."""
 
-    __slots__ = ("_fixed", "_host", "_networks", "_node", "_peer", "_port", "_scheme", "_suffix", "peer", "trusted")
+    __slots__ = (
+        "_fixed",
+        "_host",
+        "_networks",
+        "_node",
+        "_peer",
+        "_port",
+        "_scheme",
+        "_suffix",
+        "peer",
+        "trusted",
+    )
 
     def __init__(self, peer: str, scheme: str, port: int, trusted: Sequence[Network]) -> None:
         self.peer = peer

@@ -17,6 +17,7 @@ Debian 12 has, loses matches in possessive groups.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]*+"
@@ -67,3 +68,37 @@ PLAIN_RESPONSE = re.compile(
     + rb")?\r\n"
 )
 """Groups: 1 the length of the body, 2 lines to leave out.  Ends behind the head."""
+
+
+class PlainVisit:
+    """A plain request, as rules look at it: only what they ask for is taken out of its head.
+
+    It has no forwarded fields, so the client is the peer.
+    """
+
+    __slots__ = ("_plain", "client")
+
+    def __init__(self, plain: re.Match[bytes], client: str) -> None:
+        self._plain = plain
+        self.client = client
+
+    @property
+    def method(self) -> bytes:
+        """As sent."""
+        data = self._plain.string
+        return data[: data.index(b" ")]
+
+    @property
+    def path(self) -> str:
+        """As sent, without the query."""
+        return self._plain[1].partition(b"?")[0].decode("latin-1")
+
+    def values(self, name: bytes) -> list[str]:
+        """The values of all fields of that name (lower case)."""
+        return [value.rstrip(b"\t ").decode("latin-1") for value in _field(name).findall(self._plain.string)]
+
+
+@lru_cache(maxsize=256)
+def _field(name: bytes) -> re.Pattern[bytes]:
+    """Finds the values of a field.  The names come from the configuration, so they are few."""
+    return re.compile(rb"\r\n(?i:" + re.escape(name) + rb"):[\t ]*+([^\r]*+)")

@@ -77,9 +77,8 @@ class LocalGate:
 
         It wakes what is frozen, once.
         """
-        now = clock.now()
-        if upstream.volume is None or upstream.volume.suffices(now):
-            upstream.last_active = now
+        if upstream.volume is None or upstream.volume.suffices():
+            upstream.last_active = clock.now()
         if upstream.frozen:
             upstream.frozen = False
             self._engine.post(PageRequested(self._app.spec.name, "data on an open connection"))

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from torpor.config.declarations.keys import Keys, about
 from torpor.config.declarations.privileges import Privileges
-from torpor.config.declarations.rules import Pattern, Rule
+from torpor.config.declarations.rules import Rule
 from torpor.config.units import Duration, Patience, PositiveDuration, Size, duration_text
 from torpor.core.model import Lifecycle, LoadingPage, SocketActivity, SocketPolicy, Tier, WakeOn
 
@@ -195,8 +195,11 @@ class Requests(Privileges, frozen=True):
     ) = UNSET
     wake_paths: (
         Annotated[
-            Pattern | list[Pattern],
-            about("Only requests to these paths wake the app; `*` stands for any characters.", ["/login", "/app/*"]),
+            str | list[str],
+            about(
+                "Only requests to these paths wake the app; `*` stands for any characters.",
+                ["/login", "/app/*"],
+            ),
         ]
         | UnsetType
     ) = UNSET

@@ -10,26 +10,20 @@ from torpor.config.declarations.keys import Keys, about
 from torpor.core.rules import Answer as Default
 
 _ANSWER = Default()
-MAX_PATTERN = 1024
-"""Characters of one pattern."""
-MAX_BODY = 64 * 1024
-"""Characters of an answer's body."""
-
-Pattern = Annotated[str, about("A pattern.", min_length=1, max_length=MAX_PATTERN)]
 
 
 class Answer(Keys, frozen=True):
     """What is answered in a sleeping app's place."""
 
-    status: (
-        Annotated[int, about("HTTP status.", 200, _ANSWER.status, ge=200, le=599)] | UnsetType
-    ) = UNSET
-    body: Annotated[str, about("Text of the body.", "resting", max_length=MAX_BODY)] | UnsetType = UNSET
+    status: Annotated[int, about("HTTP status.", 200, _ANSWER.status, ge=200, le=599)] | UnsetType = UNSET
+    body: Annotated[str, about("Text of the body.", "resting")] | UnsetType = UNSET
     content_type: (
         Annotated[
             str,
             about(
-                "Media type of the body.", "application/json", _ANSWER.content_type, min_length=1, max_length=200
+                "Media type of the body.",
+                "application/json",
+                _ANSWER.content_type,
             ),
         ]
         | UnsetType
@@ -52,25 +46,24 @@ class Rule(Keys, frozen=True):
             about(
                 "What events call it; otherwise its place, as in `rules.0`.",
                 "uptime robot",
-                min_length=1,
-                max_length=100,
             ),
         ]
         | UnsetType
     ) = UNSET
     path: (
         Annotated[
-            Pattern | list[Pattern],
+            str | list[str],
             about(
-                "The path as it is sent, without the query; `*` stands for any characters.", ["/api/*", "/health"]
+                "The path as it is sent, without the query; `*` stands for any characters.",
+                ["/api/*", "/health"],
             ),
         ]
         | UnsetType
     ) = UNSET
-    method: Annotated[Pattern | list[Pattern], about("The method.", ["HEAD", "OPTIONS"])] | UnsetType = UNSET
+    method: Annotated[str | list[str], about("The method.", ["HEAD", "OPTIONS"])] | UnsetType = UNSET
     user_agent: (
         Annotated[
-            Pattern | list[Pattern],
+            str | list[str],
             about(
                 "A part of `User-Agent`, or with `*` the whole of it; upper and lower case are the same.",
                 "UptimeRobot",
@@ -80,17 +73,17 @@ class Rule(Keys, frozen=True):
     ) = UNSET
     cidr: (
         Annotated[
-            Pattern | list[Pattern],
+            str | list[str],
             about(
                 "Networks or addresses of the client, behind all `gateway.trusted_proxies`.",
-                ["10.0.0.0/8", "::1"],
+                ["10.0.0.0/8", "fd00::/8"],
             ),
         ]
         | UnsetType
     ) = UNSET
     header: (
         Annotated[
-            Pattern | list[Pattern],
+            str | list[str],
             about(
                 "A header that is there (`Name`), or whose value fits (`Name: value`, with `*` for any characters).",
                 "Sec-Purpose: prefetch*",
@@ -100,7 +93,9 @@ class Rule(Keys, frozen=True):
     ) = UNSET
     wake: Annotated[bool, about("Whether such a request wakes the app.", False, True)] | UnsetType = UNSET
     activity: (
-        Annotated[bool, about("Whether it keeps the app awake: `false` leaves the idle clock alone.", False, True)]
+        Annotated[
+            bool, about("Whether it keeps the app awake: `false` leaves the idle clock alone.", False, True)
+        ]
         | UnsetType
     ) = UNSET
     answer: (
