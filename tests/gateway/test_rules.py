@@ -229,8 +229,8 @@ async def test_where_a_wake_is_on_its_way_nobody_is_turned_away() -> None:
 async def test_the_truth_about_an_app_that_refuses_to_wake() -> None:
     """A monitor must not be told that all is well with an app that has failed."""
     async with serving(awake=False, spec=ruled(ROBOT, SILENT)) as setup:
-        setup.gate.refused = Refusal(Reason(Cause.FAILED, "exited with code 1"), 60.0)
-        setup.gate.on_wait = lambda: setup.gate.refuse(setup.gate.refused)
+        failed = setup.gate.refused = Refusal(Reason(Cause.FAILED, "exited with code 1"), 60.0)
+        setup.gate.on_wait = lambda: setup.gate.refuse(failed)
         for request in (FROM_ROBOT, to("/silent")):
             head, _ = await setup.ask(request)
             assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\nX-Torpor: failed\r\n")
