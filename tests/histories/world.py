@@ -125,6 +125,8 @@ class World:
     bodies: dict[InstanceId, Body] = field(default_factory=dict)
     open_tickets: dict[int, tuple[str, float]] = field(default_factory=dict)
     leases: list[Upstream] = field(default_factory=list)
+    discounted: list[Upstream] = field(default_factory=list)
+    """Leases of requests that do not count."""
     parked: list[Upstream] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     closing: bool = False
@@ -162,6 +164,7 @@ class World:
                 deeper=tuple(
                     Rung(rung, (idle_timeout or 0.0) + 10.0 * number) for number, rung in enumerate(deeper, 1)
                 ),
+                min_bytes=dice.choice([0, 0, 1500]),
                 wake_timeout=dice.choice([3.0, 30.0]),
                 start_timeout=dice.choice([4.0, 40.0]),
                 drain_timeout=dice.choice([0.0, 3.0]),
@@ -232,6 +235,8 @@ class World:
             (1, lambda: self.post(PageRequested(name, "tab"))),
             (2, self._client_leaves),
             (4, self._lease_ends),
+            (1, self._lease_is_discounted),
+            (1, self._discounted_ends),
             (1, self._lease_parks),
             (2, self._parked_ends),
             (1, self._parked_speaks),
@@ -258,6 +263,7 @@ class World:
         specs = [app.spec for app in self.fleet.apps.values() if not app.leaving]
         self.open_tickets.clear()
         self.leases.clear()
+        self.discounted.clear()
         self.parked.clear()
         self.agenda.clear()  # whatever would have been reported, nobody hears it
         self.fleet = Fleet(specs, {name: memory for name, (_, memory) in before.items()}, self.now)
@@ -364,8 +370,24 @@ class World:
 
     def _repay(self, upstream: Upstream) -> None:
         upstream.inflight -= 1
-        upstream.last_active = self.now
+        if upstream.volume is not None:
+            upstream.volume.passed += self.dice.choice([10, 1000, 10_000])
+        if upstream.volume is None or upstream.volume.suffices():
+            upstream.last_active = self.now
         self._acknowledge(upstream)
+
+    def _lease_is_discounted(self) -> None:
+        if self.leases:
+            upstream = self.leases.pop(self.dice.randrange(len(self.leases)))
+            upstream.discounted += 1
+            self.discounted.append(upstream)
+
+    def _discounted_ends(self) -> None:
+        if self.discounted:
+            upstream = self.discounted.pop(self.dice.randrange(len(self.discounted)))
+            upstream.discounted -= 1
+            upstream.inflight -= 1
+            self._acknowledge(upstream)
 
     def _lease_parks(self) -> None:
         if self.leases:
@@ -625,6 +647,8 @@ class World:
                     not (begun and idle and holders),
                     f"{app.spec.name} fell asleep although {holders} need it",
                 )
+                served = any(lease.id.app == app.spec.name for lease in self.leases)
+                law(not (begun and idle and served), f"{app.spec.name} fell asleep over a request")
                 if instance.phase in WAITING or (instance.phase is Phase.FROZEN and instance.under_way):
                     law(instance.deadline is not None, f"{instance.phase} waits without a deadline")
                 upstream = instance.upstream
@@ -638,8 +662,9 @@ class World:
                     law(instance.id not in self.bodies, f"{instance.phase}, but something of it is alive")
         known = {instance.id for app in self.fleet.apps.values() for instance in app.instances}
         law(self.bodies.keys() <= known, f"something lives that nobody knows: {self.bodies}")
-        for upstream in {*self.leases, *self.parked}:
-            law(upstream.inflight == sum(1 for u in self.leases if u is upstream), "a lease was lost")
+        for upstream in {*self.leases, *self.discounted, *self.parked}:
+            held = [*self.leases, *self.discounted]
+            law(upstream.inflight == sum(1 for u in held if u is upstream), "a lease was lost")
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
 
     def _has_recovered(self, app: App) -> None:
@@ -680,6 +705,8 @@ class World:
         for upstream in self.leases[:]:
             self.leases.remove(upstream)
             self._repay(upstream)
+        while self.discounted:
+            self._discounted_ends()
         self.pass_time(200.0)
         for app in self.fleet.apps.values():
             self._has_recovered(app)
