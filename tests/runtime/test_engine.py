@@ -16,6 +16,7 @@ from torpor.core.model import (
     Event,
     ExecProbe,
     ExitInfo,
+    Knock,
     Lifecycle,
     Liveness,
     LogProbe,
@@ -197,6 +198,77 @@ async def test_a_parked_connection_is_told_to_close_and_acknowledges() -> None:
         await home.desk.settle(Verb.SLEEP, "app")
 
         assert [upstream] == home.listener.dropped
+
+
+async def test_a_lease_that_does_not_count_is_no_activity_but_holds_up_a_stop() -> None:
+    """Its end leaves the idle clock alone, and is what a sleep that has begun waits for."""
+    async with house() as home:
+        await home.awake()
+        upstream = home.gate.enter()
+        assert upstream is not None
+        before = upstream.last_active
+        home.gate.discount(upstream)
+        home.desk.command(Verb.SLEEP, "app")
+        assert [] == home.provider.stops
+
+        home.gate.leave_discounted(upstream)
+        await home.desk.settle(Verb.SLEEP, "app")
+
+        assert (0, 0, before) == (upstream.inflight, upstream.discounted, upstream.last_active)
+
+
+async def test_too_few_bytes_are_no_activity() -> None:
+    """Under min_bytes neither the end of a request nor a message on a socket is, until enough has passed."""
+    async with house(replace(APP, lifecycle=Lifecycle(min_bytes=1500))) as home:
+        await home.awake()
+        upstream = home.gate.enter()
+        assert upstream is not None
+        assert upstream.volume is not None
+        before = upstream.last_active = upstream.last_active - 10.0
+        upstream.volume.passed += 1499
+        home.gate.touch(upstream)
+        home.gate.leave(upstream)
+        assert before == upstream.last_active
+
+        upstream.volume.passed += 1
+        home.gate.touch(upstream)
+        assert before < upstream.last_active
+
+
+async def test_the_gate_tells_whether_a_request_would_begin_a_wake() -> None:
+    """It would while the app sleeps, not once it is on its way, and not where it is refused."""
+    async with house() as home:
+        assert (True, None) == (home.gate.would_wake(), home.gate.refusal())
+        home.gate.knock("a test")
+        assert not home.gate.would_wake()
+        await home.ready()
+        assert not home.gate.would_wake()
+        home.desk.command(Verb.STOP, "app")
+        await home.desk.settle(Verb.STOP, "app")
+        assert not home.gate.would_wake()
+        refusal = home.gate.refusal()
+        assert refusal is not None
+        assert Cause.DOWN is refusal.reason.cause
+
+
+async def test_a_wake_tells_who_caused_it_field_by_field() -> None:
+    """In the event, and in what is known of the app until its next wake."""
+    knock = Knock("GET", "/x", "192.0.2.7", "curl/8", "rules.0")
+    async with house() as home:
+        home.gate.knock(knock)
+        woken = await home.event("waking")
+        await home.ready()
+
+        assert "woken by GET /x from 192.0.2.7" == woken.text
+        told = {
+            "by": str(knock),
+            "address": "192.0.2.7",
+            "user_agent": "curl/8",
+            "path": "/x",
+            "method": "GET",
+        }
+        assert {**told, "rule": "rules.0", "generation": 0} == dict(woken.data)
+        assert knock == home.gate.snapshot().instances[0].woken_by
 
 
 async def test_a_refused_connection_leads_to_new_probes() -> None:

@@ -34,20 +34,28 @@ class Decision:
     """Why it does not wake the app, for whoever asked.  It betrays nothing of the configuration."""
 
 
+def _decided(rule: Rule) -> tuple[Rule, Decision]:
+    return rule, Decision(rule.name, rule.wakes, rule.counts, rule.answer)
+
+
+_LAST = (_decided(FAVICON),)
+_ANYWHERE = Decision("wake_on")
+_AT_ITS_PATHS = Decision("wake_paths")
+"""A thousand apps without rules share these."""
+
+
 class Admission:
     """The rules of one route.  Immutable."""
 
     __slots__ = ("_by_navigation", "_default", "_ignores_bots", "_paths", "_rules", "discounts")
 
     def __init__(self, app: AppSpec, route: Route) -> None:
-        rules = (*route.rules, *app.rules, FAVICON)
-        self._rules = tuple(
-            (rule, Decision(rule.name, rule.wakes, rule.counts, rule.answer)) for rule in rules
-        )
+        rules = (*route.rules, *app.rules)
+        self._rules = (*map(_decided, rules), *_LAST) if rules else _LAST
         self._ignores_bots = app.ignore_bots
         self._paths = app.wake_paths
         self._by_navigation = app.wake_on is WakeOn.NAVIGATION
-        self._default = Decision("wake_paths" if self._paths else "wake_on")
+        self._default = _AT_ITS_PATHS if app.wake_paths else _ANYWHERE
         self.discounts = app.ignore_bots or any(not rule.counts for rule in rules)
         """Whether some requests do not count: only then an app that is awake has to ask."""
 
