@@ -132,7 +132,7 @@ class BackendConnection(asyncio.Protocol):
         if missing < 0 or end > self._response_limit:
             return False
         volume = self.upstream.volume
-        if volume is not None:
+        if volume is not None and exchange.counts:
             volume.passed += len(data) - end
         cut = plain.start(2)
         exchange.respond(data if cut < 0 else data[:cut] + data[plain.end(2) :])

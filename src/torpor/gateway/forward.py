@@ -74,6 +74,7 @@ class Exchange:
         "body",
         "client",
         "close_after",
+        "counts",
         "limits",
         "plain",
         "respond",
@@ -107,6 +108,8 @@ class Exchange:
         self._upstream: Upstream | None = None
         """The lease that is not repaid yet."""
         self._task: asyncio.Task[None] | None = None
+        self.counts = True
+        """Whether the request that has a lease is activity."""
         self._reaching: Reach | None = None
         """The attempts so far, if it did not simply go well."""
         self._host: bytes | None = None
@@ -179,16 +182,20 @@ class Exchange:
             self._enter = None
         else:
             self._door = door
-            self._enter = self._enter_counting if door.admission.discounts else door.gate.enter
+            self._enter = self._enter_asking if door.admission.discounts else door.gate.enter
             self._leave = door.gate.leave
+            self.counts = True
 
-    def _enter_counting(self) -> Upstream | None:
-        """A lease for a plain request that counts; one that does not is none for the hot path."""
+    def _enter_asking(self) -> Upstream | None:
+        """A lease for a plain request to an app of which some requests do not count."""
         plain, door = self.plain, self._door
         assert plain is not None
-        visit = PlainVisit(plain, self.client.peer)
-        # Whether a request counts does not depend on whether a browser loads a page.
-        return door.gate.enter() if door.admission.decide(visit, navigation=False).counts else None
+        upstream = door.gate.enter()
+        if upstream is not None:
+            # Whether a request counts does not depend on whether a browser loads a page.
+            decision = door.admission.decide(PlainVisit(plain, self.client.peer), navigation=False)
+            self._rate(upstream, counts=decision.counts)
+        return upstream
 
     def begin(self, request: Request) -> None:
         """Take on a request.  The client connection is busy until `ClientConnection.exchange_done`."""
@@ -209,6 +216,7 @@ class Exchange:
                 return
         self._door = door
         self._leave = door.gate.leave
+        self.counts = True
         self._plain_host = None  # the door may be another than that of plain requests
         length = request.length
         if length:
@@ -291,21 +299,25 @@ class Exchange:
         return decision
 
     def _hold(self, upstream: Upstream) -> None:
-        """Take note of a lease: how it is repaid depends on whether the request counts."""
+        """Take note of a lease."""
         self._upstream = upstream
-        if self._door.admission.discounts and not self._decide().counts:
-            self._door.gate.discount(upstream)
-            self._leave = self._door.gate.leave_discounted
+        if self._door.admission.discounts:
+            self._rate(upstream, counts=self._decide().counts)
 
-    @property
-    def _counts(self) -> bool:
-        """Whether the request is activity; only one that has a lease can tell."""
-        return self._decision is None or self._decision.counts
+    def _rate(self, upstream: Upstream, *, counts: bool) -> None:
+        """How a lease is repaid depends on whether its request is activity."""
+        gate = self._door.gate
+        self.counts = counts
+        if counts:
+            self._leave = gate.leave
+        else:
+            gate.discount(upstream)
+            self._leave = gate.leave_discounted
 
     def weigh(self, size: int) -> None:
         """So many bytes of a body have passed, where the app has them weighed."""
         upstream = self._upstream
-        if upstream is not None and upstream.volume is not None and self._counts:
+        if upstream is not None and upstream.volume is not None and self.counts:
             upstream.volume.passed += size
 
     async def _reach(self, upstream: Upstream | None, *, pause: float = 0.0) -> None:
@@ -481,7 +493,7 @@ class Exchange:
         self.client.transport.write(head + b"Connection: Upgrade\r\nUpgrade: %b\r\n\r\n" % protocol)
         gate = self._door.gate
         policy = gate.spec.websocket
-        if not self._counts:
+        if not self.counts:
             policy = replace(policy, activity=SocketActivity.IGNORE)
         if policy.activity is not SocketActivity.OPEN:
             gate.park(upstream)
