@@ -74,6 +74,23 @@ def test_replicas_are_weighed_together() -> None:
     assert one.volume is other.volume is not None
 
 
+def test_each_wake_is_weighed_anew() -> None:
+    """What had passed before the app fell asleep is forgotten."""
+    story = Story(WEIGHED).awake()
+    serve(story, 1499)
+    story.wait(60.0)
+    story.exit(0)
+    story.effects.clear()
+    story.arrive(2)
+    story.become_ready()
+    [granted] = story.granted()
+    story.leave(granted.upstream)
+    story.wait(30.0)
+    serve(story, 1)
+
+    assert 30.0 == story.app.snapshot(story.now).instances[0].idle_in
+
+
 def test_a_changed_volume_holds_at_once() -> None:
     """What serves is weighed by the settings that hold now."""
     story = Story(Lifecycle(idle_timeout=60.0)).awake()

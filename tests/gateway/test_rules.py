@@ -23,7 +23,7 @@ ROBOT = Rule(
     counts=False,
     answer=Answer(200, "resting", headers=(("X-Mine", "1"),)),
 )
-QUIET = Rule("quiet", paths=(Glob("/quiet*"),), counts=False)
+QUIET = Rule("quiet", paths=(Glob("/quiet"),), counts=False)
 SILENT = Rule("silent", paths=(Glob("/silent"),), wakes=False)
 FROM_ROBOT = b"GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: A Robot/1\r\n\r\n"
 

@@ -212,6 +212,7 @@ async def test_a_lease_that_does_not_count_is_no_activity_but_holds_up_a_stop() 
         assert [] == home.provider.stops
 
         home.gate.leave_discounted(upstream)
+        await home.until(lambda: bool(home.provider.stops))  # long before drain_timeout
         await home.desk.settle(Verb.SLEEP, "app")
 
         assert (0, 0, before) == (upstream.inflight, upstream.discounted, upstream.last_active)
