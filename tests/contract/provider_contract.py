@@ -41,6 +41,8 @@ class Behaviour(Enum):
     HEARING = auto()
     """Writes `up`, then `got signal N` for a USR1 and `reloaded` for a reload, which a descendant
     of it would not survive."""
+    COUNTING = auto()
+    """Writes 1, 2, 3 and so on, a line each, a few hundred a second at most."""
 
 
 class Facts:

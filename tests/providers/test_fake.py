@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from contract.freeze_contract import FreezeContract
 from contract.provider_contract import ID, Behaviour, Facts, ProviderContract
 from torpor.core.model import AppSpec, ExitInfo
 from torpor.errors import ProviderFailed
@@ -21,6 +22,7 @@ PLANS = {
     Behaviour.LEAVING_STUBBORN: Plan(exit=ExitInfo(code=0), leaves=True, obeys=False),
     Behaviour.NOTIFYING: Plan(notify=True),
     Behaviour.HEARING: Plan(lines=("up",), reloads=True),
+    Behaviour.COUNTING: Plan(counts=True),
 }
 
 
@@ -56,6 +58,10 @@ def subject() -> FakeWorld:
 
 
 class TestFakeProvider(ProviderContract):
+    """No processes."""
+
+
+class TestFakeFreezing(FreezeContract):
     """No processes."""
 
 

@@ -201,6 +201,8 @@ class ProcessSpec:
     reload_signal: int | None = None
     reload_command: Hook | None = None
     """At most one of these two is set."""
+    resume_signal: int | None = None
+    """What tells it, besides SIGCONT, that it was frozen for a while."""
     hooks: Hooks = Hooks()
     identity: Identity | None = None
     """None: as Torpor itself."""

@@ -12,13 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from torpor.core.messages import Exited, Gone
-from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId
+from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
-from torpor.providers.base import Launch, Report, Running, Stats, Survivor, Unsubscribe
+from torpor.providers.base import Frozen, Launch, Report, Running, Stats, Survivor, Unsubscribe
 
 _CLEAN = ExitInfo(code=0)
 _KILLED = ExitInfo(signal=9)
 _STOPPED = ExitInfo(signal=15)
+_AWAKE, _HIBERNATED = 1 << 20, 1 << 16
+"""Resident bytes."""
+_COUNTING = 0.001
+"""Seconds from one number to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,12 @@ class Plan:
     """The text of the `ProviderFailed` that stop, kill and signal raise."""
     reloads: bool = False
     """The app names a way to reload it."""
+    freeze_problem: str | None = None
+    """The text of the `ProviderFailed` that a freeze raises."""
+    shallow: str | None = None
+    """Why it can be paused and not hibernated."""
+    counts: bool = False
+    """It writes a number now and then, each greater by one."""
 
 
 class FakeOutput:
@@ -106,6 +116,10 @@ class _Life:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     main: bool = True
     seen: set[str] = field(default_factory=set)
+    frozen: Tier | None = None
+    pending: list[int] = field(default_factory=list)
+    """Signals that it will see when it goes on."""
+    count: int = 0
 
 
 class FakeProvider:
@@ -122,6 +136,10 @@ class FakeProvider:
         """Every signal that was delivered: to whom, of which generation, its number."""
         self.discards: list[tuple[InstanceId, int]] = []
         """Every survivor that was ended because nobody wanted it."""
+        self.freezes: list[tuple[InstanceId, int, Tier]] = []
+        """Every freeze that was asked for, in order."""
+        self.thaws: list[tuple[InstanceId, int]] = []
+        """Every thaw that was asked for, in order."""
         self.adapted: list[tuple[InstanceId, int]] = []
         """Every instance that went on by other settings."""
         self.forgotten: list[InstanceId] = []
@@ -148,7 +166,14 @@ class FakeProvider:
     async def survivors(self) -> list[Survivor]:
         """See `Provider.survivors`."""
         return [
-            Survivor(id, life.launch.generation, self._running(life), life.launch.port, age=60.0)
+            Survivor(
+                id,
+                life.launch.generation,
+                self._running(life),
+                life.launch.port,
+                age=60.0,
+                frozen=life.frozen,
+            )
             for id, life in self._found.items()
             if life.main
         ]
@@ -159,7 +184,9 @@ class FakeProvider:
         if life is None or life.launch.generation != launch.generation:
             raise ProviderFailed(f"there is no survivor of {launch.id}, generation {launch.generation}")
         del self._found[launch.id]
-        self._lives[launch.id] = replace(life, launch=launch)
+        self._lives[launch.id] = adopted = replace(life, launch=launch)
+        if adopted.plan.counts:
+            self._count(adopted)
         return () if life.launch.spec.workload == launch.spec.workload else ("workload",)
 
     async def discard(self, id: InstanceId, generation: int) -> None:
@@ -191,6 +218,31 @@ class FakeProvider:
         asyncio.get_running_loop().call_soon(self._begin, life)
         return self._running(life)
 
+    async def freeze(self, id: InstanceId, generation: int, tier: Tier) -> Frozen:
+        """See `Provider.freeze`."""
+        self.freezes.append((id, generation, tier))
+        life = self._life(id, generation)
+        if life is None:
+            return Frozen(tier, 0, 0)
+        if life.plan.freeze_problem is not None:
+            raise ProviderFailed(life.plan.freeze_problem)
+        before = _resident(life)
+        if tier is Tier.HIBERNATE and life.plan.shallow is not None:
+            life.frozen = Tier.PAUSE
+            return Frozen(Tier.PAUSE, before, before, life.plan.shallow)
+        if life.frozen is not Tier.HIBERNATE:
+            life.frozen = tier
+        return Frozen(life.frozen, before, _resident(life))
+
+    async def thaw(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.thaw`."""
+        self.thaws.append((id, generation))
+        if (life := self._life(id, generation)) is not None:
+            life.frozen = None
+            pending, life.pending = life.pending, []
+            for number in pending:
+                self.say(id, f"got signal {number}")
+
     async def stop(self, id: InstanceId, generation: int) -> None:
         """See `Provider.stop`."""
         self.stops.append((id, generation))
@@ -209,7 +261,10 @@ class FakeProvider:
         if life.plan.stop_problem is not None:
             raise ProviderFailed(life.plan.stop_problem)
         self.signals.append((id, generation, number))
-        self.say(id, f"got signal {number}")
+        if life.frozen is None:
+            self.say(id, f"got signal {number}")
+        else:
+            life.pending.append(number)
 
     async def reload(self, id: InstanceId, generation: int) -> None:
         """See `Provider.reload`."""
@@ -218,6 +273,8 @@ class FakeProvider:
             return
         if not life.plan.reloads:
             raise NotAllowed(f"{id.app} names no way to reload it")
+        if life.frozen is not None:
+            raise NotAllowed(f"{id.app} is frozen and cannot answer")
         self.say(id, "reloaded")
 
     def adapt(self, id: InstanceId, generation: int, spec: AppSpec) -> None:
@@ -262,7 +319,7 @@ class FakeProvider:
     def stats(self, id: InstanceId) -> Stats | None:
         """See `Provider.stats`."""
         life = self._lives.get(id)
-        return None if life is None else Stats(life.pid, rss=1 << 20, cpu=0.0)
+        return None if life is None else Stats(life.pid, rss=_resident(life), cpu=0.0)
 
     def output(self, id: InstanceId) -> FakeOutput:
         """See `Provider.output`."""
@@ -315,6 +372,16 @@ class FakeProvider:
             life.ready.set()
         if life.plan.exit is not None and self._lives.get(id) is life:
             self.exit(id, life.plan.exit, leaves=life.plan.leaves)
+        if life.plan.counts:
+            self._count(life)
+
+    def _count(self, life: _Life) -> None:
+        if self._closed or self._lives.get(life.launch.id) is not life:
+            return
+        if life.frozen is None:
+            life.count += 1
+            self.say(life.launch.id, str(life.count))
+        asyncio.get_running_loop().call_later(_COUNTING, self._count, life)
 
     def _life(self, id: InstanceId, generation: int) -> _Life | None:
         life = self._lives.get(id)
@@ -328,6 +395,7 @@ class FakeProvider:
             return
         if life.plan.stop_problem is not None:
             raise ProviderFailed(life.plan.stop_problem)
+        life.frozen = None
         if agrees(life.plan):
             # Never from within the request: a real provider learns of an end later, too.
             asyncio.get_running_loop().call_soon(self._end, life, info)
@@ -340,3 +408,7 @@ class FakeProvider:
             self.exit(id, info)
         else:
             self.vanish(id)
+
+
+def _resident(life: _Life) -> int:
+    return _HIBERNATED if life.frozen is Tier.HIBERNATE else _AWAKE

@@ -42,7 +42,11 @@ ALL = Resources(memory_max=64 << 20, cpus=0.25, pids_max=20)
 
 def legacy_controllers() -> set[str]:
     """Those of v1 that may be used here."""
-    return {controller for controller, own in resources._legacy() if os.access(own, os.W_OK)}
+    return {
+        controller
+        for controller, own in resources.legacy_places(resources.CONTROLLERS)
+        if os.access(own, os.W_OK)
+    }
 
 
 needs_v1 = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from contract.provider_contract import ID, Behaviour, Facts
-from torpor.config.settings import Hook, LogSpec, ProcessSpec
+from torpor.config.settings import Hook, Hooks, LogSpec, ProcessSpec
 from torpor.core.model import AppSpec, Lifecycle, NotifyProbe, Readiness
 from torpor.providers.base import Launch
 from torpor.providers.process.cgroup import remove_cgroup
@@ -30,6 +30,8 @@ _HEARING = (
     f"trap 'echo got signal {signal.SIGUSR1:d}' USR1; trap 'echo reloaded' HUP; "
     "sleep 1000 & echo up; while :; do wait; done"
 )
+# A fork for each number: it is to be frozen in the middle of that, too.
+_COUNTING = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.005; done"
 _READY = """
 import os, socket, time
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
@@ -45,6 +47,7 @@ PROGRAMS = {
     Behaviour.LEAVING_STUBBORN: ("/bin/sh", "-c", "trap '' TERM; sleep 1000 &"),
     Behaviour.NOTIFYING: (sys.executable, "-c", _READY),
     Behaviour.HEARING: ("/bin/sh", "-c", _HEARING),
+    Behaviour.COUNTING: ("/bin/sh", "-c", _COUNTING),
 }
 
 
@@ -78,6 +81,8 @@ class World:
         stop_signal: int = signal.SIGTERM,
         reload_signal: int | None = None,
         reload_command: Hook | None = None,
+        resume_signal: int | None = None,
+        hooks: Hooks = Hooks(),  # noqa: B008 - frozen
     ) -> Launch:
         """A launch of any command."""
         workload = ProcessSpec(
@@ -88,6 +93,8 @@ class World:
             stop_signal=stop_signal,
             reload_signal=reload_signal,
             reload_command=reload_command,
+            resume_signal=resume_signal,
+            hooks=hooks,
             log=log,
         )
         return Launch(
@@ -121,12 +128,14 @@ class World:
 
     def clean_up(self) -> None:
         """End what a test left, and reap what nobody else does."""
+        self.provider._trees.thaw_all_but(())  # cgroup v1 holds even what was killed
         for process in self.processes():
             send_signal(process, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitid(os.P_PID, process.pid, os.WEXITED)
-        if self.provider._trees.root is not None:
-            remove_cgroup(self.provider._trees.root)
+        for root in (self.provider._trees.root, self.provider._trees.legacy):
+            if root is not None:
+                remove_cgroup(root)
 
 
 @asynccontextmanager

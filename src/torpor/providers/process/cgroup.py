@@ -48,6 +48,17 @@ def remove_cgroup(path: Path) -> None:
             os.rmdir(folder)
 
 
+def pids_below(path: Path) -> list[int]:
+    """Who lives in a cgroup; nobody where there is none."""
+    pids: list[int] = []
+    # Apps may make cgroups of their own below.
+    for folder, _, _ in os.walk(path):
+        with contextlib.suppress(OSError), open(f"{folder}/cgroup.procs", "rb") as file:
+            pids += map(int, file.read().split())
+    # 0 stands for a process outside our pid namespace: not ours to touch.
+    return [pid for pid in pids if pid]
+
+
 class CgroupTree:
     """The processes of one cgroup, with those that forked off before the main process was moved in."""
 
@@ -76,7 +87,7 @@ class CgroupTree:
     def members(self) -> list[Process]:
         """See `Tree.members`."""
         found = {process.pid: process for process in self._descent.members()}
-        for pid in self._pids():
+        for pid in pids_below(self._path):
             process = None if pid in found else read_process(pid)
             if process is not None and process.alive:
                 found[pid] = process
@@ -100,17 +111,8 @@ class CgroupTree:
         if main is None or not main.alive:
             return
         with contextlib.suppress(OSError):
-            self._path.mkdir(parents=True)
+            self._path.mkdir(parents=True, exist_ok=True)
             (self._path / "cgroup.procs").write_text(str(self._main.pid))
-
-    def _pids(self) -> list[int]:
-        pids: list[int] = []
-        # Apps may make cgroups of their own below.
-        for folder, _, _ in os.walk(self._path):
-            with contextlib.suppress(OSError), open(f"{folder}/cgroup.procs", "rb") as file:
-                pids += map(int, file.read().split())
-        # 0 stands for a process outside our pid namespace: not ours to touch.
-        return [pid for pid in pids if pid]
 
 
 def _own_cgroup() -> Path | None:

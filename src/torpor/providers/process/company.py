@@ -35,6 +35,12 @@ class Company:
     hooks: set[asyncio.Future[ExitInfo | None]] = field(default_factory=set)
     """Commands that run for it now."""
 
+    @property
+    def has_last_words(self) -> bool:
+        """Whether more than a signal asks it to end."""
+        commands = self.workload.hooks.pre_stop, self.workload.stop_command
+        return not self.asked and any(command is not None for command in commands)
+
     def explain(self, info: ExitInfo) -> ExitInfo:
         """How its main process ended, with what its cgroup knows of that."""
         if info.clean or not (killed := self.enclosure.out_of_memory):

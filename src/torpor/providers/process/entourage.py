@@ -109,7 +109,7 @@ class Entourage:
         assert isinstance(workload, ProcessSpec)
         enclosure = Enclosure()
         if workload.resources != Resources():
-            enclosure = await self._enclose(label(launch, mark), workload.resources)
+            enclosure = await self._enclose(label(launch.id, launch.generation, mark), workload.resources)
         return self._accompany(launch, where, capture, mark, enclosure)
 
     def resume(self, launch: Launch, where: Surroundings, capture: Capture, mark: Mark) -> Company:
@@ -119,7 +119,7 @@ class Entourage:
         """
         workload = launch.spec.workload
         assert isinstance(workload, ProcessSpec)
-        enclosure = self._enclosures.enclose(label(launch, mark), workload.resources)
+        enclosure = self._enclosures.enclose(label(launch.id, launch.generation, mark), workload.resources)
         return self._accompany(launch, where, capture, mark, enclosure)
 
     async def _enclose(self, name: str, resources: Resources) -> Enclosure:

@@ -9,15 +9,17 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from torpor.config.settings import ProcessSpec
 from torpor.core.messages import Exited, Gone
-from torpor.core.model import AppSpec, ExitInfo
+from torpor.core.model import AppSpec, ExitInfo, Tier
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Report, Stats
 from torpor.providers.process.children import Child, wait_for_end
 from torpor.providers.process.company import Company
 from torpor.providers.process.exits import wait_for_exit_nowait
+from torpor.providers.process.freezer import Freezer
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.procfs import (
     TICKS_PER_SECOND,
@@ -33,6 +35,7 @@ from torpor.providers.process.procfs import (
 from torpor.providers.process.reaper import Reaper
 from torpor.providers.process.record import Record
 from torpor.providers.process.sandbox import is_monitored
+from torpor.providers.process.slumber import Slumber, SlumberThreads
 from torpor.providers.process.tree import Tree, signal_all
 from torpor.providers.process.voice import Voice
 
@@ -65,6 +68,8 @@ class Life:
         *,
         child: Child,
         tree: Tree,
+        freezer: Freezer,
+        threads: SlumberThreads,
         notify: NotifySocket | None,
         record: Record,
         keep: Callable[[Record], None],
@@ -87,6 +92,16 @@ class Life:
         self._record = record
         self._keep = keep
         self._tree = tree
+        self._freezer = freezer
+        self.slumber = Slumber(
+            self.id,
+            tree,
+            freezer,
+            threads,
+            tier=Tier(record.frozen) if record.frozen else None,
+            reclaim=None if record.cgroup is None else Path(record.cgroup, "memory.reclaim"),
+            keep=lambda tier: self._change(frozen=tier or ""),
+        )
         self._capture = company.capture
         self._reaper = reaper
         self._report = report
@@ -140,6 +155,7 @@ class Life:
             stop_command=workload.stop_command,
             reload_signal=workload.reload_signal,
             reload_command=workload.reload_command,
+            resume_signal=workload.resume_signal,
             hooks=workload.hooks,
             log=workload.log,
         )
@@ -220,6 +236,16 @@ class Life:
         except OSError as error:
             raise ProviderFailed(f"cannot send signal {number} to {self.id}: {error.strerror}") from error
 
+    def announce_wake(self) -> None:
+        """Let it know that time went on without it: by SIGCONT, and as its config says."""
+        try:
+            if not self._freezer.continues:
+                self.signal_main(signal.SIGCONT)
+            if self.workload.resume_signal is not None:
+                self.signal_main(self.workload.resume_signal)
+        except ProviderFailed as problem:
+            logger.warning("%s is awake and was not told so: %s", self.id, problem)
+
     def kill(self) -> None:
         """End all of it, also what shows only later.  Raises `ProviderFailed`."""
         self._killed = True
@@ -258,6 +284,7 @@ class Life:
 
     async def close(self) -> None:
         """Stop watching; what is alive stays alive."""
+        await self.slumber.settle()
         if self._outliving is not None:
             self._outliving.cancel()
             await asyncio.wait([self._outliving])
@@ -364,6 +391,8 @@ class Life:
 
     def _bury(self) -> None:
         self._cancel_writing()
+        self.slumber.hurry()
+        self._keep = _keep_nothing  # a thaw may end later
         self._capture.end()
         if self._notify is not None:
             self._notify.close()
@@ -380,6 +409,7 @@ class Life:
         wait_for_exit_nowait(self._born.pidfd)
         self._reaper.ours.discard(self._born.process.pid)
         os.close(self._born.pidfd)
+        self._freezer.close()
         self._tree.close()
 
     def _let_go(self) -> None:
@@ -397,6 +427,10 @@ class Life:
             os.close(pidfd)
         if self._notify is not None:
             self._notify.close(unlink=False)
+
+
+def _keep_nothing(_record: Record) -> None:
+    pass
 
 
 def _digest(fact: str) -> str:

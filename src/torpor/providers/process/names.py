@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from torpor.core.model import InstanceId
 from torpor.logs.names import file_name
-from torpor.providers.base import Launch
 from torpor.providers.process.tree import Mark
 
 
-def label(launch: Launch, mark: Mark) -> str:
+def label(id: InstanceId, generation: int, mark: Mark) -> str:
     """The name of a generation's cgroups."""
-    return f"{file_name(launch.id)}.{launch.generation}.{mark.text[-8:]}"
+    return f"{file_name(id)}.{generation}.{mark.text[-8:]}"

@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -177,6 +178,46 @@ def proportional_bytes(pid: int) -> int | None:
         return int(line.split()[1]) * 1024
     except (OSError, StopIteration):
         return None
+
+
+class Usage(NamedTuple):
+    """Memory of some processes in bytes, what they share counted once."""
+
+    resident: int
+    anonymous: int
+    """What of it lies in no file: it can go nowhere but to swap."""
+
+
+def read_usage(processes: Iterable[Process]) -> Usage:
+    """What they use together.  It walks page tables: not for the loop."""
+    resident = anonymous = 0
+    for process in processes:
+        try:
+            with open(f"/proc/{process.pid}/smaps_rollup", "rb") as file:
+                kib = {
+                    line.partition(b":")[0]: int(line.split()[1]) for line in file if line.endswith(b" kB\n")
+                }
+            resident += kib[b"Pss"] * 1024
+            anonymous += kib.get(b"Pss_Anon", kib[b"Anonymous"]) * 1024
+        except (OSError, KeyError):
+            resident += resident_bytes(process.pid)
+            anonymous += resident_bytes(process.pid)
+    return Usage(resident, anonymous)
+
+
+def stands_still(pid: int) -> bool:
+    """Whether all its threads are stopped, or it is gone."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    for thread in threads:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            with open(f"/proc/{pid}/task/{thread}/stat", "rb", buffering=0) as file:
+                state = file.read(4096).rpartition(b")")[2].split()[0]
+            if state not in {b"T", b"t", b"Z", b"X"}:
+                return False
+    return True
 
 
 def open_verified(process: Process) -> int | None:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -20,10 +21,10 @@ from pathlib import Path
 
 from torpor.config.fingerprints import differs
 from torpor.config.settings import ProcessSpec
-from torpor.core.model import AppSpec, InstanceId
+from torpor.core.model import AppSpec, InstanceId, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.names import file_name
-from torpor.providers.base import Launch, Report, Running, Stats, Survivor
+from torpor.providers.base import Frozen, Launch, Report, Running, Stats, Survivor
 from torpor.providers.process.adoption import end_tree, orphans
 from torpor.providers.process.births import Undoing, bear_on_record, hand_over, new_record, surround
 from torpor.providers.process.capture import Capture
@@ -41,6 +42,7 @@ from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
 from torpor.providers.process.reloads import monotonic_usec
+from torpor.providers.process.slumber import SlumberThreads
 from torpor.providers.process.spawn import arguments, fill_in, keep_ignored_signals_to_ourselves, surroundings
 from torpor.providers.process.survivors import Survivors, endpoint
 from torpor.providers.process.tree import Mark, Tree
@@ -77,6 +79,7 @@ class ProcessProvider:
         self._outputs = Outputs(self._run, self._logs)
         self._mailboxes = Mailboxes(self._run, Path("/run", name))
         self._nursery = Nursery(self._reaper)
+        self._slumbers = SlumberThreads()
         self._entourage = Entourage(
             name,
             self._nursery.run,
@@ -104,6 +107,7 @@ class ProcessProvider:
         keep_ignored_signals_to_ourselves()
         self._reaper.open()
         self._nursery.open()
+        self._slumbers.open()
 
     def check(self, spec: AppSpec) -> None:
         """See `Provider.check`."""
@@ -127,7 +131,7 @@ class ProcessProvider:
         mark = Mark.fresh(self._owner)
         notify = self._mailboxes.for_launch(launch, workload)
         where = surround(launch, self._environment, mark, notify)
-        cgroup = self._trees.path(label(launch, mark))
+        cgroup = self._trees.path(label(launch.id, launch.generation, mark))
         record = new_record(launch, mark, self._boot, cgroup, None if notify is None else str(notify.path))
         capture = self.output(launch.id)
         with contextlib.ExitStack() as undo:
@@ -219,31 +223,58 @@ class ProcessProvider:
         """See `Provider.discard`."""
         await self._found.discard(id, generation)
 
+    async def freeze(self, id: InstanceId, generation: int, tier: Tier) -> Frozen:
+        """See `Provider.freeze`."""
+        life = self._life(id, generation)
+        return Frozen(tier, 0, 0) if life is None else await life.slumber.freeze(tier)
+
+    async def thaw(self, id: InstanceId, generation: int) -> None:
+        """See `Provider.thaw`."""
+        life = self._life(id, generation)
+        if life is not None and await life.slumber.thaw() and self._life(id, generation) is life:
+            life.announce_wake()
+
     async def stop(self, id: InstanceId, generation: int) -> None:
         """See `Provider.stop`."""
         life = self._life(id, generation)
-        if life is not None:
-            await self._entourage.ask_to_end(life.company, life.app_pid())
-            if self._life(id, generation) is life:
-                life.signal(life.workload.stop_signal)
+        if life is None:
+            return
+        if life.company.has_last_words:
+            await life.slumber.thaw()  # whoever asks it to end must get an answer
+        await self._entourage.ask_to_end(life.company, life.app_pid())
+        if self._life(id, generation) is life:
+            # In this order, so that it wakes up to end, and for nothing else.
+            life.signal(life.workload.stop_signal)
+            await life.slumber.thaw()
 
     async def kill(self, id: InstanceId, generation: int) -> None:
         """See `Provider.kill`."""
         life = self._life(id, generation)
         if life is not None:
             life.kill()
+            # Cgroup v1 holds even what was killed.
+            await life.slumber.thaw()
 
     async def signal(self, id: InstanceId, generation: int, number: int) -> None:
         """See `Provider.signal`."""
         life = self._life(id, generation)
-        if life is not None:
-            life.signal_main(number)
+        if life is None:
+            return
+        if life.slumber.tier is not None and number == signal.SIGCONT:
+            raise NotAllowed(f"{id.app} is frozen", hint=f"`torpor wake {id.app}` lets it go on")
+        life.signal_main(number)
+        if number == signal.SIGKILL:
+            await life.slumber.thaw()
 
     async def reload(self, id: InstanceId, generation: int) -> None:
         """See `Provider.reload`."""
         life = self._life(id, generation)
         if life is None:
             return
+        if life.slumber.tier is not None:
+            raise NotAllowed(
+                f"{id.app} is frozen and cannot answer", hint=f"`torpor wake {id.app}`, and reload it then"
+            )
         hook, number = life.workload.reload_command, life.workload.reload_signal
         since = monotonic_usec()
         if hook is not None:
@@ -337,6 +368,7 @@ class ProcessProvider:
         self._lives.clear()
         await self._entourage.close()
         self._nursery.close()
+        self._slumbers.close()
         self._found.close()
         self._outputs.close()
         self._trees.close()
@@ -374,6 +406,8 @@ class ProcessProvider:
             company,
             child=child,
             tree=tree,
+            freezer=self._trees.freezer(record, tree),
+            threads=self._slumbers,
             notify=notify,
             record=record,
             keep=lambda record: self._records.write(file_name(launch.id), record),

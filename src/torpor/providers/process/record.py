@@ -54,6 +54,8 @@ class Record(msgspec.Struct, frozen=True):
     """What it said last of what it is doing,"""
     watchdog: float | None = None
     """and the watchdog interval that it asked for, in seconds."""
+    frozen: str = ""
+    """How deep it sleeps, or was about to; empty: it is awake."""
     seen: tuple[str, ...] = ()
     """Digests of what was seen of it once and for all."""
     settings: dict[str, str] = {}

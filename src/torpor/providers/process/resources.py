@@ -16,7 +16,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class Enclosures:
         self._unified = unified
         self._places = {}
         self._untried = set() if unified is None else _offered(unified)
-        for controller, own in _legacy():
+        for controller, own in legacy_places(CONTROLLERS):
             if controller not in self._untried and os.access(own, os.W_OK):
                 self._places[controller] = own / self._name
         self._sweep()
@@ -201,8 +201,8 @@ def _is_alone(folder: Path) -> bool:
     return (folder / "cgroup.procs").read_text().split() == [str(os.getpid())]
 
 
-def _legacy() -> Iterator[tuple[str, Path]]:
-    """Each mounted v1 controller with the daemon's own cgroup in it."""
+def legacy_places(wanted: Iterable[str]) -> Iterator[tuple[str, Path]]:
+    """Each of these v1 controllers that is mounted, with the daemon's own cgroup in it."""
     try:
         with open(_MEMBERSHIP, encoding="utf-8") as file:
             own = {
@@ -216,7 +216,7 @@ def _legacy() -> Iterator[tuple[str, Path]]:
         return
     for place, kind in mounts:
         words = kind.split()
-        for controller in CONTROLLERS:
+        for controller in wanted:
             if words[0] == "cgroup" and controller in words[2].split(",") and controller in own:
                 root, mount_point = place.split()[3:5]
                 yield controller, Path(mount_point, own[controller].removeprefix(root).lstrip("/"))

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 from collections.abc import Callable
 
-from torpor.core.model import Endpoint, InstanceId
+from torpor.core.model import Endpoint, InstanceId, Tier
 from torpor.errors import ProviderFailed
 from torpor.logs.names import file_name
 from torpor.providers.base import Running, Survivor
-from torpor.providers.process.adoption import end_leftovers, end_tree, end_unrecorded, find_main
+from torpor.providers.process.adoption import (
+    end_leftovers,
+    end_tree,
+    end_unrecorded,
+    find_main,
+    orphans,
+)
 from torpor.providers.process.children import Child
+from torpor.providers.process.names import label
 from torpor.providers.process.procfs import age
 from torpor.providers.process.record import Record, Records
+from torpor.providers.process.tree import Tree
 from torpor.providers.process.trees import Trees
 
+logger = logging.getLogger(__name__)
+
+FROZEN_TIERS = frozenset(tier.value for tier in Tier if tier.frozen)
 HOST = "127.0.0.1"
 _GRACE = 5.0
 """Seconds that something of which nothing is known gets to end by itself."""
@@ -37,12 +50,16 @@ class Survivors:
         """All of them.  What was left by those that ended meanwhile is ended."""
         dead = {}
         records = self._records.read_all()
+        self._trees.thaw_all_but(
+            {label(record.id, record.generation, record.mark) for record in records.values()}
+        )
         for name, record in records.items():
             child = find_main(record)
             if child is None:
                 dead[name] = record
+                self._thaw(record, self._trees.whole(record, orphans(record)))
             else:
-                self._found[record.id] = record, child
+                self._found[record.id] = self._look_how_it_sleeps(name, record, child), child
         await end_leftovers(self._records, dead, self._trees.whole)
         await end_unrecorded(self._owner(), {record.invocation for record in records.values()}, _GRACE)
         return [
@@ -54,6 +71,7 @@ class Survivors:
                 age(child.process),
                 record.status or None,
                 record.watchdog,
+                Tier(record.frozen) if record.frozen else None,
             )
             for id, (record, child) in self._found.items()
         ]
@@ -74,14 +92,36 @@ class Survivors:
             return
         record, child = found
         tree = self._trees.survivor(record, child)
+        self._thaw(record, tree)
         try:
             await end_tree(tree, record.stop_timeout, (record.stop_signal,))
         except (OSError, TimeoutError) as error:
             raise ProviderFailed(f"cannot end {id}: {error or 'it survives KILL'}") from error
         del self._found[id]
         os.close(child.pidfd)
+        self._trees.freezer(record, tree).close()
         tree.close()
         self._records.remove(file_name(id))
+
+    def _look_how_it_sleeps(self, name: str, record: Record, child: Child) -> Record:
+        """Believe the record that it is frozen where all of it stands still; else let all of it go on."""
+        if not record.frozen:
+            return record
+        tree = self._trees.survivor(record, child)
+        with contextlib.suppress(OSError):
+            if record.frozen in FROZEN_TIERS and self._trees.freezer(record, tree).holds():
+                return record
+        self._thaw(record, tree)
+        record = record.but(frozen="")
+        self._records.write(name, record)
+        return record
+
+    def _thaw(self, record: Record, tree: Tree) -> None:
+        if record.frozen:
+            try:
+                self._trees.freezer(record, tree).release()
+            except OSError as error:
+                logger.warning("%s cannot be thawed: %s", record.id, error.strerror)
 
     def close(self) -> None:
         """Leave alone those on which nobody has decided."""
