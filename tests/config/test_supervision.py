@@ -66,6 +66,7 @@ def test_each_key_of_supervision_arrives_in_its_value(home: Path) -> None:
     post_stop: {command: rm -f *.lock && true, shell: true}
     stop_command: ./ctl stop
     reload_signal: HUP
+    resume_signal: USR1
   b: {command: x}
   c: {command: x, reload_command: ./ctl reload}
   d: {command: x}
@@ -99,6 +100,7 @@ def test_each_key_of_supervision_arrives_in_its_value(home: Path) -> None:
             ),
             stop_command=Hook(("./ctl", "stop")),
             reload_signal=1,
+            resume_signal=10,
             notify=True,
         ),
     )

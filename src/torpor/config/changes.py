@@ -125,6 +125,7 @@ SETTINGS: Mapping[str, Setting] = {
     "stop_command": Setting(Takes.AT_ONCE, _process(lambda it: it.stop_command)),
     "reload_signal": Setting(Takes.AT_ONCE, _process(lambda it: it.reload_signal)),
     "reload_command": Setting(Takes.AT_ONCE, _process(lambda it: it.reload_command)),
+    "resume_signal": Setting(Takes.AT_ONCE, _process(lambda it: it.resume_signal)),
     "log": Setting(Takes.AT_ONCE, _process(lambda it: it.log)),
     # As whom it runs, and with what: all of it is given to a process when it is born.
     "user": Setting(Takes.RESTART, _identity(lambda it: (it.uid, it.name, it.home, it.shell))),

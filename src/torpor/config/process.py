@@ -76,6 +76,7 @@ def build_process(keys: Layers, lifecycle: Lifecycle, readiness: Readiness) -> P
     """The app's process.  What is wrong goes to the problems."""
     reload_signal = keys.get("reload_signal", None)
     reload_command = build_hook(keys, "reload_command")
+    resume_signal = keys.get("resume_signal", None)
     if reload_signal is not None and reload_command is not None:
         keys.report("reload_command", "says how to reload, and so does `reload_signal`; write one of them")
     return ProcessSpec(
@@ -90,6 +91,7 @@ def build_process(keys: Layers, lifecycle: Lifecycle, readiness: Readiness) -> P
         stop_command=build_hook(keys, "stop_command"),
         reload_signal=None if reload_signal is None else int(reload_signal),
         reload_command=reload_command,
+        resume_signal=None if resume_signal is None else int(resume_signal),
         hooks=_hooks(keys),
         identity=build_identity(keys),
         attributes=_attributes(keys),

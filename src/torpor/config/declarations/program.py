@@ -220,4 +220,15 @@ class Program(Keys, frozen=True):
         ]
         | UnsetType
     ) = UNSET
+    resume_signal: (
+        Annotated[
+            Signal,
+            about(
+                "The signal that tells the app that it was frozen for a while (`sleep: pause` or `hibernate`), "
+                "besides SIGCONT, which it always gets.",
+                "USR1",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     log: Annotated[Log, about("The app's rotating log.")] | UnsetType = UNSET
