@@ -70,6 +70,7 @@ VERBS = {
     "events": ("torpor.cli.events:events", "Show what happened to apps, and follow it."),
     "import": ("torpor.cli.importing:import_files", "Turn other managers' files into a torpor.yaml."),
     "config": ("torpor.cli.config:config", "Check the configuration, or print its schema."),
+    "zram": ("torpor.cli.zram:zram", "Print how to set up swap in compressed memory, or do it."),
     "version": ("torpor.cli.version:version", "Print the versions of this program and of the daemon."),
     "completion": ("torpor.cli.completion:completion", "Print the completion script for a shell."),
 }
