@@ -168,7 +168,7 @@ def test_without_the_right_to() -> None:
 
 def test_a_cgroup_may_give_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more is not permitted, the cgroup is asked, slice by slice, until nothing is left."""
-    monkeypatch.setattr(paging, "_page_out", _refuse)
+    monkeypatch.setattr(paging, "_advise", _refuse)
     (tmp_path / "memory.current").write_text("0")
     (tmp_path / "memory.reclaim").touch()
     assert page_out(_ourselves(), tmp_path / "memory.reclaim", threading.Event()) is None
@@ -201,4 +201,4 @@ def test_usage_counts_what_is_there() -> None:
     assert process is not None
     usage = read_usage([process])
     assert usage.resident > usage.anonymous > 0
-    assert read_usage([process._replace(pid=1 << 30)]) == (0, 0)
+    assert read_usage([process._replace(pid=1 << 30)]) == (0, 0, 0)

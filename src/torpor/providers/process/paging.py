@@ -2,7 +2,8 @@
 
 1. What a process has written goes to swap.  What it only reads from a file, like its libraries,
    is dropped, and read from there again; the kernel leaves what another process has mapped, too.
-2. Memory comes back by itself, page by page, when the process touches it.
+2. Memory comes back by itself, page by page, when the process touches it; `bring_back` only
+   hurries ahead of it, and only where there is room.
 3. It is moved in slices, so that whoever is woken meanwhile need not wait for the rest.
 """
 
@@ -16,10 +17,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from torpor.providers.process.procfs import Process, open_verified
+from torpor.providers.process.procfs import Process, open_verified, read_usage
 
 _PROCESS_MADVISE = 440
 """The number of the system call, on every kind of machine; libraries of 2020 and before lack it."""
+_MADV_WILLNEED = 3
 _MADV_PAGEOUT = 21
 _SLICE = 4 << 20
 """Bytes that are moved by one call: 10 ms, compressed."""
@@ -52,7 +54,7 @@ def page_out(processes: Iterable[Process], reclaim: Path | None, stop: threading
     """
     try:
         for process in processes:
-            _page_out(process, stop)
+            _advise(process, _MADV_PAGEOUT, stop)
     except OSError as error:
         if error.errno not in (errno.EPERM, errno.EACCES, errno.ENOSYS):
             return f"its memory cannot be paged out: {error.strerror}"
@@ -64,7 +66,18 @@ def page_out(processes: Iterable[Process], reclaim: Path | None, stop: threading
     return None
 
 
-def _page_out(process: Process, stop: threading.Event) -> None:
+def bring_back(processes: Iterable[Process], stop: threading.Event) -> None:
+    """Fetch their memory before they ask for it, page by page, until `stop` is set.  Not for the loop."""
+    # What is fetched early lies in memory beside what it was fetched from, for a while.
+    if read_usage(processes).swapped * 2 > _read_meminfo("MemAvailable"):
+        return
+    with contextlib.suppress(OSError):
+        for process in processes:
+            _advise(process, _MADV_WILLNEED, stop)
+
+
+def _advise(process: Process, advice: int, stop: threading.Event) -> None:
+    """Tell the kernel what to do with all private memory of a process.  Raises `OSError` if that may not be."""
     pidfd = open_verified(process)
     if pidfd is None:
         return
@@ -73,18 +86,18 @@ def _page_out(process: Process, stop: threading.Event) -> None:
             for at in range(start, end, _SLICE):
                 if stop.is_set():
                     return
-                _advise(pidfd, _Range(at, min(_SLICE, end - at)))
+                _advise_on(pidfd, _Range(at, min(_SLICE, end - at)), advice)
     finally:
         os.close(pidfd)
 
 
-def _advise(pidfd: int, part: _Range) -> None:
+def _advise_on(pidfd: int, part: _Range, advice: int) -> None:
     done = _libc.syscall(
         ctypes.c_long(_PROCESS_MADVISE),
         ctypes.c_int(pidfd),
         ctypes.byref(part),
         ctypes.c_size_t(1),
-        ctypes.c_int(_MADV_PAGEOUT),
+        ctypes.c_int(advice),
         ctypes.c_uint(0),
     )
     # Locked memory, that of a device, or one that has ended: these stay, the rest goes.
@@ -115,10 +128,12 @@ def private_ranges(pid: int) -> Iterator[tuple[int, int]]:
 
 def _read_swap() -> tuple[int, int]:
     """Bytes of swap, and those of them that are free."""
-    found = {}
+    return _read_meminfo("SwapTotal"), _read_meminfo("SwapFree")
+
+
+def _read_meminfo(name: str) -> int:
     with contextlib.suppress(OSError), open("/proc/meminfo", encoding="ascii") as file:
         for line in file:
-            name, _, value = line.partition(":")
-            if name in ("SwapTotal", "SwapFree"):
-                found[name] = int(value.split()[0]) * 1024
-    return found.get("SwapTotal", 0), found.get("SwapFree", 0)
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0

@@ -186,11 +186,13 @@ class Usage(NamedTuple):
     resident: int
     anonymous: int
     """What of it lies in no file: it can go nowhere but to swap."""
+    swapped: int
+    """What has gone there."""
 
 
 def read_usage(processes: Iterable[Process]) -> Usage:
     """What they use together.  It walks page tables: not for the loop."""
-    resident = anonymous = 0
+    resident = anonymous = swapped = 0
     for process in processes:
         try:
             with open(f"/proc/{process.pid}/smaps_rollup", "rb") as file:
@@ -199,10 +201,11 @@ def read_usage(processes: Iterable[Process]) -> Usage:
                 }
             resident += kib[b"Pss"] * 1024
             anonymous += kib.get(b"Pss_Anon", kib[b"Anonymous"]) * 1024
+            swapped += kib.get(b"SwapPss", 0) * 1024
         except (OSError, KeyError):
             resident += resident_bytes(process.pid)
             anonymous += resident_bytes(process.pid)
-    return Usage(resident, anonymous)
+    return Usage(resident, anonymous, swapped)
 
 
 def stands_still(pid: int) -> bool:

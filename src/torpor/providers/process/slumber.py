@@ -18,7 +18,7 @@ from torpor.core.model import InstanceId, Tier
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Frozen
 from torpor.providers.process.freezer import Freezer
-from torpor.providers.process.paging import obstacle, page_out
+from torpor.providers.process.paging import bring_back, obstacle, page_out
 from torpor.providers.process.procfs import Usage, read_usage
 from torpor.providers.process.tree import Tree
 
@@ -94,7 +94,7 @@ class Slumber:
         self._wakers = 0
         """Those that wait to thaw it."""
         self._paging = threading.Event()
-        """Set: nothing more is to be paged out."""
+        """Set: nothing more is to be paged out, or in."""
 
     async def freeze(self, tier: Tier) -> Frozen:
         """See `Provider.freeze`."""
@@ -117,7 +117,7 @@ class Slumber:
         return await asyncio.shield(self._release())
 
     def hurry(self) -> None:
-        """Page out no more than what is under way."""
+        """Page out, or in, no more than what is under way."""
         self._paging.set()
 
     async def settle(self) -> None:
@@ -159,10 +159,20 @@ class Slumber:
             async with self._lock:
                 if self.tier is None:
                     return False
+                deep = self.tier is Tier.HIBERNATE
                 await self._let_go()
+                if deep:
+                    self._hurry_ahead()
                 return True
         finally:
             self._wakers -= 1
+
+    def _hurry_ahead(self) -> None:
+        """Fetch its memory while it goes on: whoever woke it wants more than a sign of life."""
+        stop = self._paging = threading.Event()
+        asyncio.get_running_loop().run_in_executor(
+            self._threads.paging, bring_back, self._tree.members(), stop
+        )
 
     async def _let_go(self) -> None:
         try:
@@ -172,6 +182,7 @@ class Slumber:
         self._change(None)
 
     async def _page_out(self, before: Usage) -> Frozen:
+        self.hurry()
         if (note := obstacle(before.anonymous)) is not None:
             return Frozen(self._depth(), before.resident, before.resident, note)
         stop = self._paging = threading.Event()
