@@ -146,9 +146,7 @@ def _verdict(share: float, added: list[float], hibernate: Tier, stop: Tier) -> i
         ("pause wake <= 5 ms", f"{wake * 1e3:.2f} ms", wake <= 0.005),
     ):
         print(f"target ({what}): {'met' if met else 'MISSED'}, {value}")
-    print(
-        f"page drawn after hibernation: 1/{1 / drawn:.1f} of a cold start; swap used {swap()[1] / 1e6:.0f} MB"
-    )
+    print(f"page drawn after hibernation: 1/{1 / drawn:.1f} of a cold start")
     return 0
 
 

@@ -25,7 +25,10 @@ _MADV_WILLNEED = 3
 _MADV_PAGEOUT = 21
 _SLICE = 4 << 20
 """Bytes that are moved by one call: 10 ms, compressed."""
-_RIGHTS = "that takes root, or CAP_SYS_PTRACE and CAP_SYS_NICE, or a cgroup (v2) of its own with the memory controller"
+_RIGHTS = (
+    "that takes root, or CAP_SYS_NICE (and CAP_SYS_PTRACE for an app of another user), "
+    "or a cgroup (v2) of its own with the memory controller"
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
