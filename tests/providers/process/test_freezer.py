@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
@@ -28,10 +31,14 @@ from torpor.core.messages import Exited
 from torpor.core.model import Tier
 from torpor.errors import NotAllowed, ProviderFailed
 from torpor.providers.process import slumber
-from torpor.providers.process.procfs import read_process, send_signal
+from torpor.providers.process.freezer import StopSignals
+from torpor.providers.process.procfs import read_process, send_signal, stands_still
 from torpor.providers.process.provider import TreeKind
 from torpor.providers.process.record import Record
 from torpor.providers.process.resources import legacy_places
+
+if TYPE_CHECKING:
+    from torpor.providers.process.tree import Tree
 
 pytestmark = pytest.mark.anyio
 
@@ -108,6 +115,29 @@ async def test_the_whole_tree_stands_still(subject: World) -> None:
         await subject.provider.thaw(ID, 1)
         while before == steps.stat().st_size:
             await asyncio.sleep(0.001)
+    await subject.provider.kill(ID, 1)
+    if (await subject.facts.exited()).leftovers:
+        await subject.facts.gone()
+
+
+async def test_what_was_forked_behind_a_look_is_stopped() -> None:
+    """Where all that a look has seen stand still, one more look has to see nobody else."""
+    parent, child = (subprocess.Popen(("sleep", "1000")) for _ in range(2))
+    try:
+        seen = [process for one in (parent, child) if (process := read_process(one.pid)) is not None]
+        looks = iter([seen[:1]])
+        freezer = StopSignals(cast("Tree", SimpleNamespace(unsure=False, members=lambda: next(looks, seen))))
+        send_signal(seen[0], signal.SIGSTOP)
+        while not stands_still(parent.pid):
+            await asyncio.sleep(0.001)
+        assert not freezer.hold()
+        while not freezer.hold():
+            await asyncio.sleep(0.001)
+        assert stands_still(child.pid)
+    finally:
+        for one in (parent, child):
+            one.kill()
+            one.wait()
 
 
 async def test_it_is_told_that_time_went_on(subject: World) -> None:
