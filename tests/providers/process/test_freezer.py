@@ -20,6 +20,7 @@ from contract.freeze_contract import (
     WITNESS,
     FreezeContract,
     assert_it_goes_on,
+    assert_it_stands_still,
     pass_time,
     start_counting,
 )
@@ -56,6 +57,27 @@ for n in range(10**9):
                     time.sleep(0.0005)
         os._exit(0)
     os.wait()
+"""
+_RESTLESS = """
+import asyncio, sys
+from pathlib import Path
+from contract.provider_contract import ID, Behaviour, wait_for_line
+from providers.process.world import World
+from torpor.core.model import Tier
+from torpor.providers.process.provider import TreeKind
+
+async def main():
+    world = World(Path(sys.argv[1]), TreeKind(sys.argv[2]))
+    await world.provider.open()
+    await world.provider.start(world.launch(Behaviour.COUNTING))
+    await wait_for_line(world, "3")
+    while True:
+        print(flush=True)
+        await world.provider.freeze(ID, 1, Tier.PAUSE)
+        print(flush=True)
+        await world.provider.thaw(ID, 1)
+
+asyncio.run(main())
 """
 _TELLING = """
 import os, signal, sys, time
@@ -122,7 +144,7 @@ async def test_the_whole_tree_stands_still(subject: World) -> None:
 
 async def test_what_was_forked_behind_a_look_is_stopped() -> None:
     """Where all that a look has seen stand still, one more look has to see nobody else."""
-    parent, child = (subprocess.Popen(("sleep", "1000")) for _ in range(2))
+    parent, child = (subprocess.Popen(("sleep", "1000")) for _ in range(2))  # noqa: ASYNC220
     try:
         seen = [process for one in (parent, child) if (process := read_process(one.pid)) is not None]
         looks = iter([seen[:1]])
@@ -259,6 +281,36 @@ async def test_half_a_freeze_is_undone(subject: World) -> None:
     assert [None] == [survivor.frozen for survivor in await subject.provider.survivors()]
     before = steps.stat().st_size
     while before == steps.stat().st_size:
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("moment", range(3))
+async def test_a_daemon_that_dies_at_any_moment(subject: World, moment: int) -> None:
+    """Whatever it was about: what the next one is told of the app's sleep is so, of all of its processes."""
+    command = (sys.executable, "-c", _RESTLESS, str(subject.folder), subject.trees.value)
+    daemon = subprocess.Popen(  # noqa: ASYNC220 - a few hundred microseconds
+        command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    assert daemon.stdout is not None
+    for _ in range(2 * moment + 5):
+        await asyncio.to_thread(daemon.stdout.readline)
+    daemon.kill()
+    daemon.wait()
+    daemon.stdout.close()
+    await subject.succeed()
+    (survivor,) = await subject.provider.survivors()
+    launch = subject.launch(Behaviour.COUNTING)
+    subject.provider.adopt(launch)
+    await subject.provider.start(replace(launch, id=WITNESS))
+    if survivor.frozen is None:
+        await assert_it_goes_on(subject)
+    else:
+        await assert_it_stands_still(subject)
+        await subject.provider.thaw(ID, 1)
+        await assert_it_goes_on(subject)
+    for id in (ID, WITNESS):
+        await subject.provider.kill(id, 1)
+    while subject.alive():
         await asyncio.sleep(0.001)
 
 
