@@ -11,6 +11,7 @@ Laws for every provider (``tests/contract`` runs them against each one):
    They return when the request was made, not when the instance is gone, and are
    no error for a generation that is gone already.
 5. Nothing blocks the loop.
+6. An instance is frozen as a whole or not at all, and the daemon after this one finds it so.
 """
 
 from __future__ import annotations
@@ -194,7 +195,8 @@ class Provider(Protocol):
         """Stop it in its tracks, all of it: `PAUSE`, or `HIBERNATE` to have its memory paged out, too.
 
         It may be frozen already, less deep.  Returns when that is done.  Cancelling ends the
-        paging out, not the freeze.  Raises `ProviderFailed`; then it runs.
+        paging out, not the freeze.  No error for a generation that is gone already.
+        Raises `ProviderFailed`; then it runs, because it cannot be frozen or was thawed meanwhile.
         """
         ...
 
@@ -211,10 +213,10 @@ class Provider(Protocol):
         ...
 
     async def signal(self, id: InstanceId, generation: int, number: int) -> None:
-        """Send a signal to its main process, to nobody else.
+        """Send a signal to its main process, to nobody else; what is frozen takes it when it is thawed.
 
         No error for a generation that is gone already.  Raises `ProviderFailed`, and
-        `NotAllowed` where instances of this kind take no signals.
+        `NotAllowed` where instances of this kind take no signals, and for CONT to one that is frozen.
         """
         ...
 
@@ -223,7 +225,7 @@ class Provider(Protocol):
 
         Returns once it has done so, where it tells (RELOADING=1, READY=1), within its `start_timeout`.
         No error for a generation that is gone already.  Raises `NotAllowed` where the app
-        names no way, `ProviderFailed` where it failed.
+        names no way or is frozen, `ProviderFailed` where it failed.
         """
         ...
 

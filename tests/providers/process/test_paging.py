@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from contract.provider_contract import ID, wait_for_line
+from contract.provider_contract import ID, Behaviour, wait_for_line
 from providers.process.launches import NOBODY, needs_root
 from providers.process.world import World
 from torpor.core.model import Tier
@@ -138,6 +138,28 @@ async def test_cancelling_leaves_it_paused(subject: World, monkeypatch: pytest.M
     assert freezing.cancelled()
     await subject.succeed()
     assert [Tier.PAUSE] == [survivor.frozen for survivor in await subject.provider.survivors()]
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_memory_is_fetched_ahead_of_a_wake(
+    subject: World, monkeypatch: pytest.MonkeyPatch, *, ends: bool
+) -> None:
+    """For whoever woke it; not where it is woken to end."""
+    fetched = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(paging, "_read_swap", lambda: (1 << 40, 1 << 40))
+    monkeypatch.setattr(slumber, "page_out", lambda *_: None)
+    monkeypatch.setattr(slumber, "bring_back", lambda *_: loop.call_soon_threadsafe(fetched.set))
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    await wait_for_line(subject, "up")
+    assert (await subject.provider.freeze(ID, 1, Tier.HIBERNATE)).tier is Tier.HIBERNATE
+    if ends:
+        await subject.provider.stop(ID, 1)
+        await subject.facts.exited()
+        assert not fetched.is_set()
+    else:
+        await subject.provider.thaw(ID, 1)
+        await fetched.wait()
 
 
 async def test_without_swap_it_is_paused(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,7 +230,7 @@ class Life:
             if pid == self.main.pid:
                 signal.pidfd_send_signal(self._main.pidfd, number)
             elif (app := read_process(pid)) is not None and app.parent == self.main.pid:
-                send_signal(app, number)
+                send_signal(app, number, wakes=False)
         except ProcessLookupError:
             pass  # it has ended, and its exit is on the way
         except OSError as error:

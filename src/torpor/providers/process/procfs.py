@@ -239,14 +239,17 @@ def open_verified(process: Process) -> int | None:
     return fd
 
 
-def send_signal(process: Process, number: int) -> bool:
-    """Signal exactly this process.  False if it is gone.  Raises `OSError` if that may not be."""
+def send_signal(process: Process, number: int, *, wakes: bool = True) -> bool:
+    """Signal exactly this process.  False if it is gone.  Raises `OSError` if that may not be.
+
+    `wakes`: one that is stopped goes on, so that it can act on the signal.
+    """
     fd = open_verified(process)
     if fd is None:
         return False
     try:
         signal.pidfd_send_signal(fd, number)  # type: ignore[arg-type, unused-ignore]
-        if process.stopped and number not in {signal.SIGKILL, signal.SIGSTOP}:
+        if process.stopped and wakes and number not in {signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT}:
             signal.pidfd_send_signal(fd, signal.SIGCONT)
     except ProcessLookupError:
         return False

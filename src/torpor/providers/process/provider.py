@@ -231,8 +231,11 @@ class ProcessProvider:
     async def thaw(self, id: InstanceId, generation: int) -> None:
         """See `Provider.thaw`."""
         life = self._life(id, generation)
-        if life is not None and await life.slumber.thaw() and self._life(id, generation) is life:
+        slept = None if life is None else await life.slumber.thaw()
+        if life is not None and slept is not None and self._life(id, generation) is life:
             life.announce_wake()
+            if slept is Tier.HIBERNATE:
+                life.slumber.fetch_ahead()
 
     async def stop(self, id: InstanceId, generation: int) -> None:
         """See `Provider.stop`."""

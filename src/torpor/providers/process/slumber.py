@@ -108,13 +108,20 @@ class Slumber:
             return await self._page_out(before)
         return Frozen(self._depth(), before.resident, before.resident)
 
-    async def thaw(self) -> bool:
-        """Let it go on; whether it was frozen.  Raises `ProviderFailed`; then it may be frozen still."""
+    async def thaw(self) -> Tier | None:
+        """Let it go on; how deep it slept.  Raises `ProviderFailed`; then it may be frozen still."""
         if self.tier is None and not self._lock.locked():
-            return False
+            return None
         self._wakers += 1
         self.hurry()
         return await asyncio.shield(self._release())
+
+    def fetch_ahead(self) -> None:
+        """Fetch its memory while it goes on: whoever woke it wants more than a sign of life."""
+        stop = self._paging = threading.Event()
+        asyncio.get_running_loop().run_in_executor(
+            self._threads.paging, bring_back, self._tree.members(), stop
+        )
 
     def hurry(self) -> None:
         """Page out, or in, no more than what is under way."""
@@ -154,25 +161,14 @@ class Slumber:
             pause = min(2 * pause, _LONGEST_LOOK)
         return None
 
-    async def _release(self) -> bool:
+    async def _release(self) -> Tier | None:
         try:
             async with self._lock:
-                if self.tier is None:
-                    return False
-                deep = self.tier is Tier.HIBERNATE
-                await self._let_go()
-                if deep:
-                    self._hurry_ahead()
-                return True
+                if (slept := self.tier) is not None:
+                    await self._let_go()
+                return slept
         finally:
             self._wakers -= 1
-
-    def _hurry_ahead(self) -> None:
-        """Fetch its memory while it goes on: whoever woke it wants more than a sign of life."""
-        stop = self._paging = threading.Event()
-        asyncio.get_running_loop().run_in_executor(
-            self._threads.paging, bring_back, self._tree.members(), stop
-        )
 
     async def _let_go(self) -> None:
         try:
