@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from torpor.providers.process.cgroup import pids_below, remove_cgroup
-from torpor.providers.process.procfs import Process, stands_still
+from torpor.providers.process.procfs import Process, stands_still, thread_states
 from torpor.providers.process.tree import Tree, signal_all
 
 
@@ -119,14 +119,18 @@ class StopSignals:
         members = self._tree.members()
         signal_all((process for process in members if process[:2] not in before), signal.SIGSTOP)
         self._still = {process[:2] for process in members if stands_still(process.pid)}
-        moving = {process.pid for process in members if process[:2] not in self._still}
-        # What was stopped between vfork and exec keeps its parent in the kernel, where no
-        # signal reaches it: it gets until the next call to come out of there.
-        stuck = [process for process in members if process.parent in moving and process[:2] in self._still]
-        signal_all(stuck, signal.SIGCONT)
-        self._still.difference_update(process[:2] for process in stuck)
+        self._let_vforks_end(members)
         # Only a look that began after all of them had stopped has seen all that they forked.
         return not self._tree.unsure and all(process[:2] in before & self._still for process in members)
+
+    def _let_vforks_end(self, members: list[Process]) -> None:
+        # What was stopped between vfork and exec keeps its parent in the kernel, where no
+        # signal reaches it: it gets until the next call to come out of there.
+        moving = (process.pid for process in members if process[:2] not in self._still)
+        waiting = {pid for pid in moving if b"D" in thread_states(pid)}
+        stuck = [process for process in members if process.parent in waiting and process[:2] in self._still]
+        signal_all(stuck, signal.SIGCONT)
+        self._still.difference_update(process[:2] for process in stuck)
 
     def holds(self) -> bool:
         """See `Freezer.holds`."""

@@ -210,17 +210,20 @@ def read_usage(processes: Iterable[Process]) -> Usage:
 
 def stands_still(pid: int) -> bool:
     """Whether all its threads are stopped, or it is gone."""
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    for thread in threads:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            with open(f"/proc/{pid}/task/{thread}/stat", "rb", buffering=0) as file:
-                state = file.read(4096).rpartition(b")")[2].split()[0]
-            if state not in {b"T", b"t", b"Z", b"X"}:
-                return False
-    return True
+    return thread_states(pid) <= {b"T", b"t", b"Z", b"X"}
+
+
+def thread_states(pid: int) -> set[bytes]:
+    """What its threads are doing, a letter each as in proc(5); empty where it is gone."""
+    states: set[bytes] = set()
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with (
+                contextlib.suppress(FileNotFoundError, ProcessLookupError),
+                open(f"/proc/{pid}/task/{thread}/stat", "rb", buffering=0) as file,
+            ):
+                states.add(file.read(4096).rpartition(b")")[2].split()[0])
+    return states
 
 
 def open_verified(process: Process) -> int | None:
