@@ -284,6 +284,14 @@ def test_signals_and_reloads(family: Daemon, line: str, said: list[str]) -> None
     assert said == words(family, *line.split()).splitlines()
 
 
+def test_track_says_what_follows(family: Daemon) -> None:
+    """When it would sleep now, or that this is no way to wake it."""
+    assert "db counts as used now; left alone, it sleeps in 30m00s\n" == words(family, "track", "db")
+    assert "queue is backoff; `torpor wake queue` wakes it, this does not\n" == words(
+        family, "track", "queue"
+    )
+
+
 def test_reload_without_a_name_explains_itself(shared_family: Path) -> None:
     """Elsewhere it means to read the daemon's own configuration: it says how that is done."""
     result = torpor(shared_family, "reload")

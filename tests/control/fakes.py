@@ -199,6 +199,13 @@ class FakeOperator:
         more = [replace(first, id=InstanceId(app, n), **broken) for n in range(1, replicas)]  # type: ignore[arg-type]
         self.apps[app] = replace(before, instances=(first, *more))
 
+    def track(self, app: str) -> None:
+        before = self.app(app)
+        instances = tuple(
+            one if one.idle_in is None else replace(one, idle_in=1800.0) for one in before.instances
+        )
+        self.apps[app] = replace(before, instances=instances)
+
     async def signal(self, app: str, number: int) -> int:
         return self._tell(app, number)
 

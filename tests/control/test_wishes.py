@@ -25,6 +25,14 @@ async def test_what_others_need_is_stopped_by_force_only(tmp_path: Path) -> None
     assert ["db"] == operator.forced
 
 
+async def test_tracking_begins_the_idle_clock_anew(tmp_path: Path) -> None:
+    """The answer tells until when the app stays awake; an app that nobody knows is a 404."""
+    async with serving(tmp_path, "web") as (operator, client, _):
+        outcome = await post(client, "apps", "web", "track")
+        assert (True, 1800.0, []) == (outcome["done"], outcome["app"]["idle_in"], operator.commands)
+        assert 404 == (await problem(client, "POST", "apps", "wep", "track"))["status"]
+
+
 @pytest.mark.parametrize("verb", ["stop", "sleep"])
 async def test_a_wish_that_was_overruled_is_no_success(tmp_path: Path, verb: str) -> None:
     """Somebody wanted the app awake again meanwhile: whoever waited for its end gets 409."""

@@ -36,6 +36,7 @@ from torpor.core.messages import (
     StopInstance,
     StopRequested,
     TimeExtended,
+    Tracked,
     WakeRequested,
     WatchdogChanged,
     WatchdogTriggered,
@@ -124,6 +125,45 @@ def test_touch_keeps_it_awake() -> None:
     upstream.last_active = story.now
     story.wait(55.0)
 
+    assert Phase.READY is story.phase()
+
+
+def test_being_tracked_keeps_it_awake() -> None:
+    """Use past the gateway moves the idle deadline of every replica, though it has none of them counted."""
+    story = Story(Lifecycle(idle_timeout=60.0)).awake()
+
+    story.wait(50.0)
+    story.tell(Tracked("app"))
+    story.wait(55.0)
+    assert Phase.READY is story.phase()
+    story.wait(5.5)
+
+    assert Phase.STOPPING is story.phase()
+
+
+def test_an_app_without_a_port_is_tracked() -> None:
+    """What no request can reach has an idle clock as well."""
+    story = Story(Lifecycle(idle_timeout=60.0))
+    story.tell(WakeRequested("app"), Started(ID, 1, None, 7), BecameReady(ID, 1))
+
+    story.wait(50.0)
+    story.tell(Tracked("app"))
+    story.wait(55.0)
+
+    assert Phase.READY is story.phase()
+
+
+def test_being_tracked_wakes_nothing() -> None:
+    """An app that sleeps goes on sleeping, and its next wake has a whole idle timeout."""
+    story = Story(Lifecycle(idle_timeout=60.0))
+
+    story.tell(Tracked("app"))
+
+    assert Phase.ASLEEP is story.phase()
+    assert [] == story.effects
+    story.wait(100.0)
+    story.awake()
+    story.wait(59.0)
     assert Phase.READY is story.phase()
 
 

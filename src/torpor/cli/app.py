@@ -64,6 +64,7 @@ VERBS = {
     "signal": ("torpor.cli.signal:signal", "Send a signal to the main processes of apps."),
     "wake": ("torpor.cli.verbs:wake", "Wake apps, as a request would."),
     "sleep": ("torpor.cli.verbs:sleep", "Put apps to sleep; the next request wakes them."),
+    "track": ("torpor.cli.track:track", "Count apps as used now, for traffic past the gateway."),
     "logs": ("torpor.cli.logs:logs", "Show what apps write, and follow it."),
     "graph": ("torpor.cli.graph:graph", "Show which apps need which, and how they are."),
     "analyze": ("torpor.cli.analyze:analyze", "Show what made the last boot, or an app's last wake, slow."),

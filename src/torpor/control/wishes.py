@@ -35,7 +35,7 @@ WAKING = frozenset({Verb.START, Verb.RESTART, Verb.WAKE})
 SUCCESS = frozenset({Phase.READY, Phase.DRAINING, Phase.DONE})
 """Where a waking verb has come true: a one-shot may be done, and a visitor may have left already."""
 TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED, Phase.BLOCKED})
-OTHER_WISHES = ("scale", "signal", "reload")
+OTHER_WISHES = ("scale", "signal", "reload", "track")
 
 
 class Wishes:
@@ -51,6 +51,7 @@ class Wishes:
             Route("/apps/{name}/scale", self.scale, methods=["POST"]),
             Route("/apps/{name}/signal", self.signal, methods=["POST"]),
             Route("/apps/{name}/reload", self.reload, methods=["POST"]),
+            Route("/apps/{name}/track", self.track, methods=["POST"]),
             Route("/apps/{name}/{verb}", self.command, methods=["POST"]),
         ]
 
@@ -129,6 +130,13 @@ class Wishes:
         reached = await self._operator.reload(name)
         took = time.monotonic() - started
         return self._outcome("reload", before, self._operator.app(name), took, reached=reached)
+
+    async def track(self, request: Request) -> Response:
+        """Count an app as used now."""
+        name = _name(request)
+        before = self._operator.app(name)
+        self._operator.track(name)
+        return self._outcome("track", before, self._operator.app(name), 0.0)
 
     async def _come_true(
         self, request: Request, verb: Verb, word: str, name: str, timeout: float | None

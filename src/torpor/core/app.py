@@ -41,6 +41,7 @@ from torpor.core.messages import (
     SleepRequested,
     StartRequested,
     StopRequested,
+    Tracked,
     WakeRequested,
     WatchInstance,
     Wish,
@@ -186,6 +187,9 @@ class App:
                     self._tell_all(WakeRequested(self.spec.name, by), now)
             case ClientLeft(ticket=ticket):
                 self._waiting.left(ticket)
+            case Tracked():
+                for instance in self.instances:
+                    instance.tracked_at = now
             case RestartRequested(rolling=True, why=why) if self._ready():
                 self._rolling.begin((instance for instance in self.instances if not instance.leaving), why)
             case StartRequested() | RestartRequested():

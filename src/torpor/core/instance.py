@@ -93,6 +93,7 @@ class Instance:
         "started_at",
         "status",
         "tier",
+        "tracked_at",
         "trouble",
         "upstream",
         "want",
@@ -150,6 +151,8 @@ class Instance:
         """How it ended by itself, until it is started again."""
         self.woken_at: float | None = None
         self.woken_by: Caller | None = None
+        self.tracked_at = now
+        """When somebody told last that it is used past the gateway."""
         self.now = now
         self.out: list[Outcome] = []
 
@@ -276,7 +279,7 @@ class Instance:
 
     def _last_active(self) -> float:
         active = [peer.upstream.last_active for peer in self.peers if peer.upstream is not None]
-        return max(active, default=self.phase_since)
+        return max(*(peer.tracked_at for peer in self.peers), max(active, default=self.phase_since))
 
     def failures_with_this(self) -> list[float]:
         """When it failed, as far as that still counts, and now."""

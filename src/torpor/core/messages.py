@@ -64,6 +64,13 @@ class WakeRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class Tracked:
+    """The app was used in a way that the gateway does not see: its idle clock begins anew.  Wakes nothing."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
 class SleepRequested:
     """An operator, or the shortage of something, asked for the app to sleep now; the next request wakes it."""
 
@@ -361,7 +368,7 @@ class StopProblem:
 
 Wish = WakeRequested | SleepRequested | StartRequested | StopRequested | RestartRequested | ScaleRequested
 """What an operator may ask of an app.  The app may object."""
-AppInput = RequestArrived | PageRequested | ClientLeft | Wish
+AppInput = RequestArrived | PageRequested | ClientLeft | Tracked | Wish
 FleetInput = (
     DependenciesMet | DependencyLost | DependencyAwaited | Released | SettingsChanged | ProgramChanged
 )

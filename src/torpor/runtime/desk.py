@@ -13,6 +13,7 @@ from torpor.core.messages import (
     SleepRequested,
     StartRequested,
     StopRequested,
+    Tracked,
     WakeRequested,
     Wish,
 )
@@ -66,6 +67,10 @@ class Desk:
     def scale(self, app: str, replicas: int) -> None:
         """Ask for that many replicas."""
         self._ask(ScaleRequested(app, replicas))
+
+    def track(self, app: str) -> None:
+        """Count it as used now."""
+        self._engine.post(Tracked(self._find(app).spec.name))
 
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
         """Wait until it has come true, or cannot any more."""

@@ -57,6 +57,10 @@ class Operator(Protocol):
         """Ask for that many replicas, at least one.  Raises `UnknownApp` or `NotAllowed`."""
         ...
 
+    def track(self, app: str) -> None:
+        """Count it as used now; wakes nothing.  Raises `UnknownApp`."""
+        ...
+
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
         """Wait until what `verb` asked for has come true, or cannot any more.
 
