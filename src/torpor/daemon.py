@@ -197,7 +197,9 @@ class Daemon:
             )
             self._set.forget_spare()
             self._hang_up = HangUp(self._set, self._tell_supervisor)
-            control = ControlServer(desk, self._control, self._info(gateway), self._set)
+            control = ControlServer(
+                desk, self._control, self._info(gateway), self._set, gateway.doorman.answer
+            )
             front.changed = lambda: control.inform(self._info(gateway))
             await control.open()
             stack.push_async_callback(control.close)

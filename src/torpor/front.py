@@ -38,11 +38,12 @@ class Front:
 
 
 def urls(gateway: Gateway) -> list[str]:
-    """Where the gateway listens, in the order of the configuration."""
+    """Where the gateway takes requests, in the order of the configuration."""
     listens = zip(gateway.spec.listen, gateway.addresses(), strict=False)
     return [
         f"{'https' if listen.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         for listen, (host, port) in listens
+        if not listen.gate
     ]
 
 

@@ -87,7 +87,8 @@ class _Gateway:
         return tuple(listeners.values())
 
     def _listener(self, item: str | int | declared.Listener, where: tuple[str | int, ...]) -> Listen | None:
-        address, tls = (item.address, item.tls) if isinstance(item, declared.Listener) else (item, UNSET)
+        listener = item if isinstance(item, declared.Listener) else declared.Listener(item)
+        address, tls = listener.address, listener.tls
         certificate = None
         if tls is not UNSET:
             files = {name: absolute(self._document, getattr(tls, name)) for name in ("cert", "key")}
@@ -100,7 +101,7 @@ class _Gateway:
         except ValueError as error:
             self._report(str(error), *where, *(["address"] if isinstance(item, declared.Listener) else []))
             return None
-        return Listen(host, port, certificate)
+        return Listen(host, port, certificate, gate=listener.gate is True)
 
     def _limits(self) -> Limits:
         default = Limits()

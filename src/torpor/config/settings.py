@@ -27,6 +27,8 @@ class Listen:
     host: str
     port: int
     tls: Tls | None = None
+    gate: bool = False
+    """Whether it only answers proxies that ask if they may pass a request on."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

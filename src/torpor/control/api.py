@@ -2,7 +2,8 @@
 
 Laws:
 
-1. Asking never wakes an app; only the verbs `start`, `restart` and `wake` do (`wishes`).
+1. Asking never wakes an app; only the verbs `start`, `restart` and `wake` do (`wishes`), and the gate, which is
+   asked for a visitor.
 2. An answer is a document (`render`) or a problem (`problems`), whatever happened.
 """
 
@@ -24,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from torpor.control.analysis import analyse_boot, analyse_wake
 from torpor.control.follow import Followers
+from torpor.control.gate import Ask, gate_routes
 from torpor.control.lines import (
     Voice,
     json_event,
@@ -85,8 +87,15 @@ class DaemonInfo:
 class Api:
     """The endpoints and what they share."""
 
-    def __init__(self, operator: Operator, info: DaemonInfo, keeper: Keeper | None = None) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        info: DaemonInfo,
+        keeper: Keeper | None = None,
+        ask: Ask | None = None,
+    ) -> None:
         self._operator = operator
+        self._ask = ask
         self.info = info
         self._wishes = Wishes(operator)
         self._keeper = keeper
@@ -108,6 +117,7 @@ class Api:
             Route("/apps", self.apps),
             Route("/apps/{name}", self.app),
             Route("/apps/{name}/logs", self.logs),
+            *(gate_routes(self._ask) if self._ask is not None else ()),
             *(self._set.routes() if self._set is not None else ()),
             *self._wishes.routes(),
         ]

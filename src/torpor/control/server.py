@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from torpor.control.api import Api, DaemonInfo
+from torpor.control.gate import Ask
 from torpor.errors import StateUnusable
 from torpor.runtime.keeper import Keeper
 from torpor.runtime.operator import Operator
@@ -43,9 +44,10 @@ class ControlServer:
         socket_path: str | Path,
         info: DaemonInfo,
         keeper: Keeper | None = None,
+        ask: Ask | None = None,
     ) -> None:
-        """Without a `keeper` the set of apps cannot be changed."""
-        self._api = Api(operator, info, keeper)
+        """Without a `keeper` the set of apps cannot be changed; without `ask` there is no gate."""
+        self._api = Api(operator, info, keeper, ask)
         self._path = Path(socket_path)
         self._pid = info.pid
         self._state = ServerState()

@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.FAILED})
-"""Causes that the app's last words may explain."""
-
 
 class Exchange:
     """The request that a client connection is busy with.
@@ -549,12 +546,8 @@ class Exchange:
             self._refuse("bad-request", text, close=True)
 
     def _refused(self, refusal: Refusal) -> None:
-        """Pass on the core's verdict, with what the app wrote last where visitors may see that."""
-        spec = self._door.gate.spec
-        head = self._head()
-        shown = spec.loading_page.show_logs and refusal.reason.cause in _FAILURES
-        lines = self._gateway.last_lines(spec.name) if shown else ()
-        self._answer(replies.refusal(head, spec.name, refusal, lines))
+        """Pass on the core's verdict."""
+        self._answer(self._gateway.waiting.refused(self._door.gate, self._head(), refusal))
 
     def _refuse(self, cause: str, text: str, *, close: bool = False) -> None:
         verdict = replies.verdict(cause)

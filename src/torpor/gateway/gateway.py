@@ -17,12 +17,14 @@ from torpor.config.settings import GatewaySpec, Limits
 from torpor.core.admission import Admission
 from torpor.core.routing import RoutingTable
 from torpor.core.upstream import Upstream
+from torpor.gateway.doorman import Doorman
+from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import parse_networks
 from torpor.gateway.http import LINGER, ClientConnection
 from torpor.gateway.listeners import Listeners, Prepared
 from torpor.gateway.pool import Pool
+from torpor.gateway.question import Question
 from torpor.gateway.waiting.room import WaitingRoom
-from torpor.gateway.waiting.text import LOG_LINES
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Gate, Seam
 
@@ -52,6 +54,7 @@ class Gateway:
     def __init__(self, spec: GatewaySpec, seam: Seam) -> None:
         self.spec = spec
         self.waiting = WaitingRoom(seam)
+        self.doorman = Doorman(seam, self.waiting, self._routed)
         self.trusted = parse_networks(spec.trusted_proxies)
         self.pool = Pool(spec.limits.headers_size)
         self.table: RoutingTable[Door] = RoutingTable([])
@@ -156,10 +159,6 @@ class Gateway:
             connection.transport.abort()
         return count <= self.spec.limits.connections
 
-    def last_lines(self, app: str) -> Sequence[str]:
-        """The last lines that an app wrote."""
-        return self._seam.last_lines(app, LOG_LINES)
-
     def within_limits(self, head: bytes) -> bool:
         """Whether a head of a plain request, longer than `harmless_size`, is within all limits."""
         limits = self.spec.limits
@@ -173,8 +172,12 @@ class Gateway:
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _protocol(self, scheme: str) -> Callable[[], ClientConnection]:
-        return lambda: ClientConnection(self, scheme)
+    def _protocol(self, scheme: str, gate: bool) -> Callable[[], ClientConnection]:
+        return lambda: ClientConnection(self, scheme, Question if gate else Exchange)
+
+    def _routed(self, host: str, path: bytes) -> Gate | None:
+        found = self.table.match(host, path)
+        return None if found is None else found[1].gate
 
     def _check_emptied(self) -> None:
         if self.closing and not self._connections:

@@ -20,6 +20,8 @@ MOST_HOPS = 32
 _FOR = re.compile(rb"(?i:\bfor)=\"?([^\";]*)")
 """Whom an element of `Forwarded` names."""
 
+_THIS_MACHINE = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"))
+
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
     """Networks or single addresses.  Raises ValueError."""
@@ -38,6 +40,7 @@ class Forwarding:
         "_port",
         "_scheme",
         "_suffix",
+        "from_a_friend",
         "peer",
         "trusted",
     )
@@ -50,6 +53,8 @@ class Forwarding:
         self._scheme = scheme.encode()
         self._port = str(port).encode()
         self.trusted = _within(peer, trusted)
+        self.from_a_friend = self.trusted or _within(peer, _THIS_MACHINE)
+        """Whether the peer may ask about requests that others made."""
         self._host: bytes | None = None
         self._suffix = b""
         self._fixed = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\n" % (

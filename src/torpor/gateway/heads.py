@@ -36,6 +36,8 @@ _OF_REQUEST = re.compile(
     rb"|proxy[-_]connection|http2[-_]settings|forwarded|x[-_]forwarded[-_][^:]*|x[-_]real[-_]ip):([^\r]*)\r"
 )
 _HOST = re.compile(rb"([0-9a-z._-]+|\[[0-9a-f:.]+\])(?::([0-9]{0,5}))?")
+LONGEST_HOST = 262
+"""Characters of a Host field: a name of 255, a colon and a port."""
 _ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE)
 
 
@@ -170,6 +172,17 @@ def host_name(value: bytes) -> str:
     return name.strip(b"[]").rstrip(b".").decode("ascii")
 
 
+def check_request_line(method: bytes, target: bytes) -> bool:
+    """Whether a request line of these parts, in origin form, would be taken."""
+    line = b"%b %b HTTP/1.1\r\n" % (method, target)
+    return target.startswith(b"/") and _REQUEST_LINE.fullmatch(line) is not None
+
+
+def check_host(value: bytes) -> bool:
+    """Whether this (lower case) may be the value of a Host field."""
+    return _HOST.fullmatch(value) is not None and len(value) <= LONGEST_HOST
+
+
 def check_partial(data: bytes | bytearray, limits: Limits, checked: int = 0) -> None:
     """Refuse as early as possible what can no longer become a good request head.
 
@@ -195,8 +208,7 @@ def _check_host(request: Request, count: int) -> None:
         return
     if count != 1:
         raise Malformed("bad-request", "No Host field." if count == 0 else "More than one Host field.")
-    found = _HOST.fullmatch(request.host)
-    if found is None or len(request.host) > 262:
+    if not check_host(request.host):
         raise Malformed("bad-request", "The Host field is not a host name.")
 
 

@@ -84,7 +84,8 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, gateway: Gateway, scheme: str) -> None:
+    def __init__(self, gateway: Gateway, scheme: str, exchange: type[Exchange] = Exchange) -> None:
+        """`exchange`: what becomes of its requests."""
         self._gateway = gateway
         self.scheme = scheme
         self.transport: asyncio.Transport
@@ -99,7 +100,7 @@ class ClientConnection(asyncio.Protocol):
         self._empty_lines = 0
         """Met before the request with the number `_empty_lines_of` (a count of `served`)."""
         self._empty_lines_of = 0
-        self._exchange = Exchange(gateway, self)
+        self._exchange = exchange(gateway, self)
         # Kept at hand for the hot path: finding them costs more than using them.
         self._begin_plain = self._exchange.begin_plain
         self._harmless = gateway.harmless_size

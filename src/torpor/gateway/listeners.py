@@ -44,8 +44,8 @@ class Prepared:
 class Listeners:
     """The listening sockets, each with its server."""
 
-    def __init__(self, protocol: Callable[[str], Callable[[], asyncio.BaseProtocol]]) -> None:
-        """`protocol`: what makes the connections of a scheme."""
+    def __init__(self, protocol: Callable[[str, bool], Callable[[], asyncio.BaseProtocol]]) -> None:
+        """`protocol`: what makes the connections of a scheme, at a gate or not."""
         self._protocol = protocol
         self._served: list[_Served] = []
 
@@ -135,7 +135,7 @@ class Listeners:
     ) -> _Served:
         sock.setblocking(False)
         server = await asyncio.get_running_loop().create_server(
-            self._protocol("http" if context is None else "https"),
+            self._protocol("http" if context is None else "https", listen is not None and listen.gate),
             sock=sock,
             backlog=listener.BACKLOG,
             ssl=context,

@@ -86,6 +86,7 @@ _VERDICTS: dict[str, Verdict] = {
     Cause.ROOM_FULL: Verdict(503, logging.WARNING),
     # the gateway's
     "bad-request": Verdict(400, logging.DEBUG),
+    "forbidden": Verdict(403, logging.INFO),
     "method-not-allowed": Verdict(405, logging.DEBUG),
     "request-timeout": Verdict(408, logging.DEBUG),
     "expectation-failed": Verdict(417, logging.DEBUG),

@@ -25,6 +25,18 @@ class Listener(Keys, frozen=True):
 
     address: Annotated[str | int, about("`HOST:PORT`, or a port on 127.0.0.1.", "0.0.0.0:8443")]
     tls: Annotated[Tls, about("Speak TLS with this certificate.")] | UnsetType = UNSET
+    gate: (
+        Annotated[
+            bool,
+            about(
+                "Carry no requests here, but tell proxies whether they may pass one on to an app themselves, once it is "
+                "awake. Answers only this machine and `trusted_proxies`.",
+                True,
+                False,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
 
 class GatewayLimits(Keys, frozen=True):

@@ -11,15 +11,19 @@ from __future__ import annotations
 from dataclasses import replace
 from urllib.parse import parse_qs
 
-from torpor.core.model import AppSpec, Refusal
+from torpor.core.model import AppSpec, Cause, Refusal
 from torpor.errors import UnknownApp
-from torpor.gateway.replies import Reply, Streaming, problem
+from torpor.gateway.replies import Reply, Streaming, problem, refusal
 from torpor.gateway.request import RequestHead
 from torpor.gateway.waiting import view
 from torpor.gateway.waiting.events import HEADERS, PING_SECONDS, WakeEvents
 from torpor.gateway.waiting.page import EVENTS, STATUS, waiting_page
 from torpor.gateway.waiting.status import failure_lines, status
+from torpor.gateway.waiting.text import LOG_LINES
 from torpor.runtime.seam import Gate, Seam
+
+_FAILURES = frozenset({Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.FAILED})
+"""Causes that the app's last words may explain."""
 
 
 class WaitingRoom:
@@ -29,16 +33,23 @@ class WaitingRoom:
         self._seam = seam
         self._events = WakeEvents(seam, ping_seconds=ping_seconds)
 
-    def page(self, gate: Gate, head: RequestHead, refusal: Refusal | None = None) -> Reply:
-        """The page for a browser that has knocked at `gate`; `refusal` is what the knock returned.
+    def page(self, gate: Gate, head: RequestHead, refused: Refusal | None = None) -> Reply:
+        """The page for a browser that has knocked at `gate`; `refused` is what the knock returned.
 
         Always a 503 with `Retry-After`: nothing may take it for the app's own answer.
         """
-        now = view.arriving(gate.snapshot(), refusal)
+        now = view.arriving(gate.snapshot(), refused)
         events = self._seam.wake_steps(gate.spec.name)[-view.STEPS :]
         # A refusal ends what there was to follow: the steps are those of an earlier wake.
         steps = [] if now.state == "down" else [view.step(event) for event in events]
         return waiting_page(gate.spec, now, steps, failure_lines(self._seam, gate, now), target=head.target)
+
+    def refused(self, gate: Gate, head: RequestHead, verdict: Refusal) -> Reply:
+        """The core's verdict, with what the app wrote last where visitors may see that."""
+        spec = gate.spec
+        shown = spec.loading_page.show_logs and verdict.reason.cause in _FAILURES
+        lines = self._seam.last_lines(spec.name, LOG_LINES) if shown else ()
+        return refusal(head, spec.name, verdict, lines)
 
     def respond(self, head: RequestHead, app: str | None, stream: Streaming) -> Reply | None:
         """The answer to a request below `/_torpor/`; None: it is being given on `stream`.
