@@ -74,6 +74,7 @@ from torpor.runtime.reboot import Rebooter
 from torpor.runtime.running_set import RunningSet
 from torpor.runtime.standin import HANDED_ON, StandIn
 from torpor.runtime.state import StateFile
+from torpor.runtime.touches import Touches
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +205,9 @@ class Daemon:
             await control.open()
             stack.push_async_callback(control.close)
 
+            touches = Touches(lambda: self._engine.fleet.apps, desk.track)
+            stack.callback(touches.close)
+            self._set.changed = lambda settings: touches.follow(settings.tracking_dir)
             self._take_signals(signals)
             self._journal.subscribe(self._console.tell)
             self._journal.subscribe(self._end_with)
@@ -213,6 +217,7 @@ class Daemon:
             # No await between the two: an end that comes now is told to an engine that knows of it.
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted)
+            touches.follow(self._settings.tracking_dir)
             await self._discard(refused)
             if self._stand_in is not None:
                 self._stand_in.begin()

@@ -374,3 +374,21 @@ def test_it_is_known_what_the_environment_decides(home: Path, expected: bool, se
     written = load(home / "torpor.yaml", {"A": "1"}).origins["web"].written
 
     assert expected == any(one.borrowed for one in written)
+
+
+def test_what_tells_of_traffic_from_outside(home: Path) -> None:
+    """A gate is a listener, and the directory of touched files lies beside the file unless it says more."""
+    (home / "t.yaml").write_text(
+        "tracking_dir: track\ngateway: {listen: [8080, {address: 8081, gate: true}]}\n"
+    )
+    settings = load(home / "t.yaml")
+    assert home / "track" == settings.tracking_dir
+    assert [False, True] == [listen.gate for listen in settings.gateway.listen]
+
+
+def test_a_file_is_no_tracking_directory(home: Path) -> None:
+    """Said when the configuration is read, not once nobody's touches count."""
+    (home / "track").touch()
+    (home / "t.yaml").write_text("tracking_dir: track\n")
+    with pytest.raises(ConfigInvalid, match="track is not a directory"):
+        load(home / "t.yaml")

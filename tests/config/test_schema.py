@@ -102,6 +102,7 @@ GOOD = [
     "apps: {a: {command: x, rlimits: {nofile: 1024, nproc: '1:unlimited', as: '0', core: 0, cpu: '1m30s:2h'}}}",
     "apps: {a: {command: x, pre_start: y, pre_stop: [y], post_stop: {command: [y], timeout: 5s}}}",
     "defaults: {capabilities: {drop: all}}\nallow_reboot: false\nreboot_command: [reboot]",
+    "gateway: {listen: [8080, {address: 8081, gate: true}]}\ntracking_dir: /run/torpor/track",
 ]
 BAD = [
     "app: {}",

@@ -260,6 +260,7 @@ ONE_PROBLEM = {
             "of the main file to allow it"
         ),
     ),
+    "tracking directory": ("tracking_dir: ''\n", "t.yaml:1:15: tracking_dir: is not the name of a directory"),
     "reboot command": ("reboot_command: ''\n", "t.yaml:1:17: reboot_command: is empty"),
     "watchdog in silence": (
         APP + "    on_watchdog: reboot\n",

@@ -183,6 +183,7 @@ _OF_NO_APP: Mapping[str, Callable[[Settings], object]] = {
     "gateway.listen": lambda it: it.gateway.listen,
     "gateway.trusted_proxies": lambda it: it.gateway.trusted_proxies,
     "gateway.limits": lambda it: it.gateway.limits,
+    "tracking_dir": lambda it: it.tracking_dir,
     "allow_reboot": lambda it: it.allow_reboot,
     "reboot_command": lambda it: it.reboot_command,
 }

@@ -24,7 +24,7 @@ from torpor.config.command import parse_words
 from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
-from torpor.config.layers import Layer, Layers
+from torpor.config.layers import Layer, Layers, absolute
 from torpor.config.origin import Origin
 from torpor.config.problems import KeyPath, Problem, Problems
 from torpor.config.scalars import parse_scalar
@@ -35,7 +35,7 @@ from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid
 
 MAX_FILES = 1000
-_MAIN_ONLY = ("gateway", "allow_reboot", "reboot_command")
+_MAIN_ONLY = ("gateway", "tracking_dir", "allow_reboot", "reboot_command")
 _SECTIONS = ("gateway", "defaults", "apps", "include")
 
 
@@ -104,12 +104,24 @@ class _Loader:
         if main.keys.gateway is not UNSET:
             gateway = build_gateway(main.keys.gateway, main.document, self.problems)
             settings = replace(settings, gateway=gateway)
+        if main.keys.tracking_dir is not UNSET:
+            folder = self._tracking_dir(main.keys.tracking_dir, main.document)
+            settings = replace(settings, tracking_dir=folder)
         if main.keys.allow_reboot is not UNSET:
             settings = replace(settings, allow_reboot=main.keys.allow_reboot)
         if main.keys.reboot_command is not UNSET:
             words = self._reboot_command(main.keys.reboot_command, main.document)
             settings = replace(settings, reboot_command=words)
         return settings
+
+    def _tracking_dir(self, value: str, document: Document) -> Path | None:
+        if not value.strip() or "\0" in value:
+            self.problems.add(document.problem(("tracking_dir",), "is not the name of a directory"))
+            return None
+        folder = Path(absolute(document, value))
+        if folder.exists() and not folder.is_dir():
+            self.problems.add(document.problem(("tracking_dir",), f"{folder} is not a directory"))
+        return folder
 
     def _reboot_command(self, value: str | list[str], document: Document) -> tuple[str, ...]:
         try:

@@ -225,6 +225,8 @@ class Settings:
     allow_reboot: bool = False
     """Whether an app's failure may reboot the machine."""
     reboot_command: tuple[str, ...] = ("systemctl", "reboot")
+    tracking_dir: Path | None = None
+    """Where others touch a file with an app's name to tell that it is used."""
     apps: tuple[AppSpec, ...] = ()
     origins: Mapping[str, Origin] = field(default_factory=lambda: MappingProxyType({}), compare=False)
     """Where each app is written."""

@@ -83,6 +83,8 @@ class RunningSet:
         """`alone`: the app besides which there are none, ever."""
         self.settings = settings
         """What holds now."""
+        self.changed: Callable[[Settings], None] = lambda _: None
+        """Called with the settings that hold from now on."""
         self._additions = additions
         self._engine = engine
         self._desk = desk
@@ -248,6 +250,7 @@ class RunningSet:
             self._announce(DAEMON, "changed", f"changed: {', '.join(changes.settings)}")
         renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)
         self._engine.post(Applied(new.apps, renewed))
+        self.changed(new)
 
     def _announce(self, app: str, kind: str, text: str) -> None:
         self._journal.announce(Announce(app, app, kind, text))

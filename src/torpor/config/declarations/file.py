@@ -50,6 +50,17 @@ class File(Keys, frozen=True):
         ]
         | UnsetType
     ) = UNSET
+    tracking_dir: (
+        Annotated[
+            str,
+            about(
+                "A directory, made if it is missing, in which a file with an app's name is touched to tell that the app is "
+                "used: for traffic that does not pass the gateway. Only in the main file.",
+                "/run/torpor/track",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     allow_reboot: (
         Annotated[
             bool,
