@@ -21,8 +21,6 @@ from torpor.gateway.request import RequestHead
 from torpor.gateway.waiting.room import WaitingRoom
 from torpor.runtime.seam import Gate, Refused, Seam
 
-UPSTREAM = "X-Torpor-Upstream"
-
 Answer = tuple[int, Sequence[tuple[str, str]], bytes]
 """Status, header fields and body."""
 Routed = Callable[[str, bytes], Gate | None]
@@ -59,7 +57,12 @@ class Doorman:
                 return self._waiting.refused(gate, visit, refused.refusal)
         address = str(upstream.endpoint)
         gate.leave(upstream)
-        headers = (("X-Torpor", "ready"), ("Cache-Control", "no-store"), (UPSTREAM, address))
+        headers = (
+            ("X-Torpor", "ready"),
+            ("Cache-Control", "no-store"),
+            ("X-Torpor-App", gate.spec.name),
+            ("X-Torpor-Upstream", address),
+        )
         return Reply(204, headers, b"")
 
     async def answer(self, app: str | None, fields: Sequence[tuple[bytes, bytes]]) -> Answer:
