@@ -41,6 +41,10 @@ class TorporGate:
         loader.add_option("torpor_gateway", str, "127.0.0.1:8080", "HOST:PORT of Torpor's gateway.")
         loader.add_option("torpor_tracking_dir", str, "", "Torpor's tracking_dir.")
 
+    def running(self) -> None:
+        """Connect nowhere before the gate has said where to, and let apps be told apart by their hosts."""
+        ctx.options.update(connection_strategy="lazy", keep_host_header=True)
+
     async def request(self, flow: http.HTTPFlow) -> None:
         """Hold the request until its app is awake."""
         if flow.request.path.startswith(OWN_PATHS):

@@ -34,6 +34,8 @@ from torpor.importers.formats import FORMATS, import_files, recognise
         ("prog.yaml", "", "pm_tiny"),
         ("prog.cfg", "", "pm_tiny"),
         ("list.yaml", "- {name: a, executable: b}\n", "pm_tiny"),
+        ("streamlit-launcher", "", "streamlit-launcher"),
+        ("backup", "config global 'global'\n\toption memory_threshold '100'\n", "streamlit-launcher"),
     ],
 )
 def test_a_file_is_recognised(tmp_path: Path, name: str, text: str, format: str) -> None:
@@ -76,7 +78,16 @@ def test_several_files_become_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Procfile", "supervisord.conf", "prog.yaml", "compose.yml", "x.service", "ecosystem.json"]
+    "name",
+    [
+        "Procfile",
+        "supervisord.conf",
+        "prog.yaml",
+        "compose.yml",
+        "x.service",
+        "ecosystem.json",
+        "streamlit-launcher",
+    ],
 )
 def test_a_file_that_is_too_large_is_refused(tmp_path: Path, name: str) -> None:
     """Before it is parsed."""
@@ -86,7 +97,16 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Procfile", "supervisord.conf", "prog.yaml", "compose.yml", "x.service", "ecosystem.json"]
+    "name",
+    [
+        "Procfile",
+        "supervisord.conf",
+        "prog.yaml",
+        "compose.yml",
+        "x.service",
+        "ecosystem.json",
+        "streamlit-launcher",
+    ],
 )
 def test_what_cannot_be_read_is_told(tmp_path: Path, name: str) -> None:
     """A missing file, and one that is no text."""

@@ -86,6 +86,10 @@ COMPOSE = {
     "networks": "", "oom_score_adj": "oom_score_adj", "logging": "log", "container_name": "", "privileged": "",
 }  # fmt: skip
 
+LAUNCHER = {
+    "value": "priority", "always_on": "always_on", "enabled": "", "idle_timeout": "", "label": "",
+}  # fmt: skip
+
 
 def ini(said: dict[str, str]) -> tuple[str, str]:
     """A supervisord.conf that says this."""
@@ -114,11 +118,28 @@ def compose(said: dict[str, str]) -> tuple[str, str]:
     return "compose.yaml", json.dumps({"services": {"x": {"command": "/bin/true", **said}}})
 
 
+def launcher(said: dict[str, str]) -> tuple[str, str]:
+    """A file of the Streamlit launcher with an app that says this."""
+    lines = [f'\toption {name} "{_uci_text(value)}"\n' for name, value in said.items()]
+    return "streamlit-launcher", "config global\nconfig priority\n\toption app x\n" + "".join(lines)
+
+
+def _uci_text(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("write", "known"),
-    [(ini, SUPERVISORD), (unit, SYSTEMD), (pm_tiny, PM_TINY), (pm2, PM2), (compose, COMPOSE)],
-    ids=["supervisord", "systemd", "pm_tiny", "pm2", "compose"],
+    [
+        (ini, SUPERVISORD),
+        (unit, SYSTEMD),
+        (pm_tiny, PM_TINY),
+        (pm2, PM2),
+        (compose, COMPOSE),
+        (launcher, LAUNCHER),
+    ],
+    ids=["supervisord", "systemd", "pm_tiny", "pm2", "compose", "streamlit-launcher"],
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
@@ -128,7 +149,9 @@ def test_every_setting_is_carried_or_told(
     """For any settings with any values: what comes out is valid, and each name is in it, or its key is."""
     names = st.one_of(st.sampled_from(sorted(known)), UNKNOWN)
     plain = (
-        WORDS.map(lambda text: "".join(c for c in text if c.isprintable())) if write in {ini, unit} else WORDS
+        WORDS.map(lambda text: "".join(c for c in text if c.isprintable()))
+        if write in {ini, unit, launcher}
+        else WORDS
     )
     said = data.draw(st.dictionaries(names, plain, max_size=12))
     # These would have to exist; other tests are about them.

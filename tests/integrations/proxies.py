@@ -72,7 +72,10 @@ class Setup:
                     env={**os.environ, "HOME": str(self.home), **environment},
                 )
             self._processes.append(process)
-        wait_for(f"{proxy} passes requests on", self._works)
+        try:
+            wait_for(f"{proxy} passes requests on", self._works)
+        except NeverHappened as late:
+            raise NeverHappened(f"{late}\n{self.log}") from None
 
     def _works(self) -> bool:
         for process in self._processes:

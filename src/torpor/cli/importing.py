@@ -11,7 +11,7 @@ import click
 from torpor.cli.app import FAILED
 from torpor.cli.terminal import fail, printable
 
-NAMES = ("supervisord", "pm2", "pm_tiny", "procfile", "systemd", "compose")
+NAMES = ("supervisord", "pm2", "pm_tiny", "procfile", "systemd", "compose", "streamlit-launcher")
 """The formats; a test compares them with the importers', which nobody but the verb itself loads."""
 
 
@@ -22,7 +22,7 @@ NAMES = ("supervisord", "pm2", "pm_tiny", "procfile", "systemd", "compose")
     "format_name",
     type=click.Choice(NAMES),
     metavar="FORMAT",
-    help="Whose files they are, where name and content do not tell: supervisord, pm2, pm_tiny, procfile, systemd, compose.",
+    help="Whose files they are, where name and content do not tell: supervisord, pm2, pm_tiny, procfile, systemd, compose, streamlit-launcher.",
 )
 @click.option(
     "--env",

@@ -32,10 +32,14 @@ class Verbatim(str):
 
 def refused(key: str, value: Any) -> str | None:
     """Why Torpor would not take `value` for `key`; None if it would.  `rlimits.nofile` is a key inside of a map."""
+    return _complaint(key, value, declarations.App)
+
+
+def _complaint(key: str, value: Any, kind: type[msgspec.Struct]) -> str | None:
     for step in reversed(key.split(".")):
         value = {step: value}
     try:
-        msgspec.convert(value, declarations.App, dec_hook=parse_scalar)
+        msgspec.convert(value, kind, dec_hook=parse_scalar)
     except msgspec.ValidationError as error:
         return str(error).partition(" - at ")[0]
     return None
@@ -97,6 +101,8 @@ class FileDraft:
     """The whole file."""
 
     apps: list[AppDraft] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What belongs to no app."""
     defaults: AppDraft = field(default_factory=lambda: AppDraft("defaults"))
     intro: list[str] = field(default_factory=list)
     """Paragraphs at the top: what holds for all apps."""
@@ -106,6 +112,18 @@ class FileDraft:
     """For whoever runs the import."""
     single: bool = True
     """Whether all of it comes from one file, so that `defaults` can be that file's."""
+
+    def put(self, key: str, value: Any) -> str | None:
+        """Set a key that belongs to no app, `memory.keep_free` inside of a map; why not, if Torpor would not take it."""
+        if (complaint := _complaint(key, value, declarations.File)) is not None:
+            return complaint
+        *outer, last = key.split(".")
+        target = self.settings
+        for step in outer:
+            target = target.setdefault(step, {})
+        if target.setdefault(last, value) != value:
+            return f"another file says {target[last]} already"
+        return None
 
     def say(self, *paragraphs: str) -> None:
         """Add paragraphs to the top of the file, each once."""

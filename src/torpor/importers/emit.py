@@ -26,6 +26,10 @@ _FLOW_UNSAFE = frozenset(",[]{}")
 def emit(file: FileDraft) -> str:
     """The file's text."""
     blocks = [_head(file)]
+    if file.settings:
+        blocks.append(
+            "\n".join(line for key, value in file.settings.items() for line in _entry(key, value, ""))
+        )
     if file.defaults.settings or file.defaults.notes:
         blocks.append("\n".join(["defaults:", *_body(file.defaults, "  ")]))
     apps = [_app(app) for app in file.apps]

@@ -25,6 +25,7 @@ FORMATS = {
     "procfile": "torpor.importers.procfile:read_procfiles",
     "systemd": "torpor.importers.systemd:read_units",
     "compose": "torpor.importers.compose:read_compose",
+    "streamlit-launcher": "torpor.importers.streamlit_launcher:read_streamlit_launcher",
 }
 """Where each importer lives.  They are loaded when they are used."""
 
@@ -36,11 +37,13 @@ _BY_NAME = (
     (r".*\.(js|cjs|mjs)", "pm2"),
     (r"prog\.(ya?ml|cfg)", "pm_tiny"),
     (r"supervisord?\.(conf|ini)", "supervisord"),
+    (r"streamlit-launcher(\..*)?", "streamlit-launcher"),
 )
 _SUPERVISOR = re.compile(
     r"^\[(?:supervisord|supervisorctl|include|(?:program|group|fcgi-program|eventlistener):[^\]]+)\]",
     re.MULTILINE,
 )
+_LAUNCHER = re.compile(r"^\s*config\s+['\"]?(?:global|priority)\b[^{}:=]*$", re.MULTILINE)
 _UNIT = re.compile(r"^\[Service\]\s*$", re.MULTILINE)
 _PROCFILE = re.compile(r"(?:[ \t]*(?:#.*)?\n|[A-Za-z0-9_-]+:[ \t]*\S.*(?:\n|$))+")
 
@@ -101,6 +104,8 @@ def recognise(file: str) -> str:
         return "supervisord"
     if _UNIT.search(text):
         return "systemd"
+    if _LAUNCHER.search(text) and "memory_threshold" in text:
+        return "streamlit-launcher"
     if name.endswith((".yaml", ".yml", ".json")):
         found = _by_shape(from_yaml(text, file))
         if found is not None:
