@@ -61,7 +61,7 @@ The first of these that exists is taken: `-c FILE`, `$TORPOR_CONFIG`, `./torpor.
 - **Defaults** hold for every app of the file and of the files that it includes. What an app says wins as a whole; only
   `environment` is merged, name by name.
 - **Includes** are paths or globs, relative to the file. A glob may match nothing, a plain path may not. Two files may not
-  name the same app, and only the main file has `gateway`, `allow_reboot` and `reboot_command`.
+  name the same app, and only the main file has `gateway`, `tracking_dir`, `allow_reboot` and `reboot_command`.
 - **Paths** are relative to the file that names them.
 - **Commands** are a list, or a string that is split as a shell would split it but run without one. Where a map is taken,
   `shell: true` gives the string to `/bin/sh -c` as it stands.

@@ -273,3 +273,15 @@ def exists(name: str) -> bool:
         except ModuleNotFoundError:
             return False
     return True
+
+
+def test_the_examples_are_the_files_that_are_tested() -> None:
+    """`docs/make_examples.py --write` was run after the last change of one, and the page misses none."""
+    examples = script("make_examples")
+    page = (DOCS / "behind-a-proxy.md").read_text(encoding="utf-8")
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "integrations").rglob("*") if path.is_file()}
+
+    assert examples.page_with_files(page) == page
+    assert set() == {
+        name for name in files - examples.shown(page) if f"`{name}`" not in page and "__pycache__" not in name
+    }

@@ -61,7 +61,7 @@ def test_the_classic_file(tmp_path: Path) -> None:
     assert "always_on" not in ytdownload
     assert "log_level info: Torpor tells all that happens" in result.comments
     assert [
-        f"{name} comes out as a comment: put the path of its script into the command; slforge knows it"
+        f"{name} comes out as a comment: its script is not named; slforge knows it"
         for name in ("control", "ytdownload")
     ] == result.warnings
 

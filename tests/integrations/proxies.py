@@ -12,7 +12,8 @@ from pathlib import Path
 from e2e.client import Client
 from e2e.harness import PATIENCE, Daemon, Launch, NeverHappened, free_port, wait_for
 
-INTEGRATIONS = Path(__file__).parents[2] / "integrations"
+ROOT = Path(__file__).parents[2]
+INTEGRATIONS = ROOT / "integrations"
 MIRROR = f"uvicorn --app-dir {Path(__file__).parent / 'programs'} mirror:app --host 127.0.0.1 --port $PORT"
 
 WIKI = "wiki.example.com"
@@ -29,7 +30,7 @@ class Setup:
         self.port, self.gate, self.app_port, self.agent_port = (free_port() for _ in range(4))
         self.tracked = home / "track"
         text = (INTEGRATIONS / "torpor.yaml").read_text(encoding="utf-8")
-        text = text.replace("python -m http.server $PORT --bind 127.0.0.1", MIRROR)
+        text = text.replace("python3 -m http.server $PORT --bind 127.0.0.1", MIRROR)
         text = text.replace("127.0.0.1:8080", "GATEWAY").replace("8081", str(self.gate))
         text = text.replace("8501", str(self.app_port))
         self.daemon: Daemon = launch(f"tracking_dir: {self.tracked}\n{text}")
@@ -184,21 +185,19 @@ _COMMANDS: Mapping[str, Callable[[Setup, str], Commands]] = {
 }
 
 
-def _found(name: str, variable: str = "") -> Callable[[], str | None]:
-    """Where a program is: named by a variable, in the path, beside Python, or where Debian has servers."""
-    beside = os.fspath(Path(sys.executable).parent)
-    return lambda: (
-        os.environ.get(variable)
-        or shutil.which(name, path=f"{beside}:{os.environ.get('PATH', '')}:/usr/sbin")
-    )
+def _found(name: str, *beside: Path) -> Callable[[], str | None]:
+    """Where a program is: in one of these folders, in the path, or where Debian has servers."""
+    folders = [*map(os.fspath, beside), os.environ.get("PATH", ""), "/usr/sbin"]
+    return lambda: shutil.which(name, path=":".join(folders))
 
+
+_OURS = Path(sys.executable).parent
 
 PROGRAMS: Mapping[str, Callable[[], str | None]] = {
     "nginx": _found("nginx"),
-    "caddy": _found("caddy"),
-    "traefik": _found("traefik"),
+    "caddy": _found("caddy", _OURS),
+    "traefik": _found("traefik", _OURS),
     "haproxy": _found("haproxy"),
-    "mitmproxy": _found("mitmdump", "MITMDUMP"),
+    "mitmproxy": _found("mitmdump", ROOT / ".venv-mitmproxy/bin"),
 }
-"""Where each proxy is; None: not installed.  mitmproxy wants other versions of libraries than we do, so MITMDUMP may
-name one in an environment of its own."""
+"""Where each proxy is; None: not installed."""

@@ -37,8 +37,8 @@ def import_files(
 ) -> int:
     """Turn other managers' files into a torpor.yaml.
 
-    Knows supervisord.conf, PM2 ecosystem files, pm_tiny's prog.yaml and prog.cfg, Procfiles, systemd .service units and
-    Compose files. What could not be carried over stands in a comment, each setting with the reason. An ecosystem file
+    Knows supervisord.conf, PM2 ecosystem files, pm_tiny's prog.yaml and prog.cfg, Procfiles, systemd .service units,
+    Compose files and the Streamlit launcher's file of OpenWrt. What could not be carried over stands in a comment, each setting with the reason. An ecosystem file
     in JavaScript is run with node, as PM2 runs it.
 
     Nothing is applied. Paths in the result are relative to the directory of -o, or to the current one.

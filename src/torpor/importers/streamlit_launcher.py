@@ -135,10 +135,10 @@ def _apps(sections: list[Section], common: AppDraft, draft: FileDraft) -> list[A
 
 def _app(name: str, sections: list[Section], draft: FileDraft) -> AppDraft:
     app = AppDraft(name, source=f"{sections[0].file}:{sections[0].line}")
-    app.off = "put the path of its script into the command; slforge knows it"
+    app.off = "its script is not named; slforge knows it"
     app.put(
         "command",
-        f"streamlit run /path/to/{name}.py --server.address 127.0.0.1 --server.port $PORT --server.headless true",
+        "streamlit run TO-BE-WRITTEN --server.address 127.0.0.1 --server.port $PORT --server.headless true",
     )
     app.put("routes", [f"{name}.localhost"], "The domain that slforge has for it.")
     app.put("readiness", {"http": "/_stcore/health"})
