@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from socket import create_connection
 
 import pytest
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from e2e.harness import wait_for
 from integrations.proxies import NOTES, WIKI, Setup
@@ -105,12 +105,36 @@ def test_the_apps_own_errors_are_its_own(behind: Behind, proxy: str) -> None:
 def test_websockets_past_torpor(behind: Behind, proxy: str) -> None:
     """The handshake wakes the app as any request does, and messages go both ways."""
     setup = behind(proxy)
-    raw = create_connection(("127.0.0.1", setup.port), 30)
-    with connect(f"ws://{NOTES}/", sock=raw, open_timeout=30) as socket:
+    with chat(setup) as socket:
         for text in ("hello", "again"):
             socket.send(text)
             assert text == socket.recv(timeout=30)
     assert 1 == setup.facts("notes")["generation"]
+
+
+def chat(setup: Setup) -> ClientConnection:
+    """A WebSocket to the app past Torpor."""
+    return connect(f"ws://{NOTES}/", sock=create_connection(("127.0.0.1", setup.port), 30), open_timeout=30)
+
+
+@pytest.mark.parametrize(("proxy", "texts"), [("haproxy", []), ("mitmproxy", ["hello"])])
+def test_an_open_websocket_past_torpor_is_use(behind: Behind, proxy: str, texts: list[str]) -> None:
+    """HAProxy's agent sees that it is open, mitmproxy's addon what is said on it."""
+    setup = behind(proxy)
+    wait_for("it is reached past Torpor", lambda: "forwarded" not in seen(setup)["headers"])
+    with chat(setup) as socket:
+        low = setup.daemon.apps()["notes"]["idle_in"]
+
+        def anew() -> bool:
+            nonlocal low
+            for text in texts:
+                socket.send(text)
+                socket.recv(timeout=30)
+            before, low = low, setup.daemon.apps()["notes"]["idle_in"]
+            return low > before
+
+        for _ in range(3):
+            wait_for("the clock begins anew", anew)
 
 
 @pytest.mark.parametrize("proxy", ALL)
