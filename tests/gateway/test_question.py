@@ -11,6 +11,7 @@ from gateway.fakes import DEFAULT, Setup, serving
 from gateway.test_wake import until
 from torpor.config.settings import Listen
 from torpor.core.model import AppSpec, Cause, Reason, Refusal, Route, WakeOn
+from torpor.core.rules import Answer, Glob, Rule
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +70,7 @@ async def test_the_question_of_a_program_is_held() -> None:
         }
         await client.send(question(**fields))
         await until(lambda: setup.gate.waiting)
-        assert (["POST /rows from 192.0.2.7"], []) == (setup.gate.waits, setup.gate.knocks)
+        assert (["POST /rows from 192.0.2.7"], []) == (list(map(str, setup.gate.waits)), setup.gate.knocks)
         setup.gate.awake()
         assert (await client.head()).startswith(b"HTTP/1.1 204 ")
 
@@ -82,7 +83,7 @@ async def test_a_visitor_who_opens_a_page_is_to_see_the_waiting_page() -> None:
         assert (b"503", b"waking") == (head[9:12], header(head, b"X-Torpor"))
         assert b"Retry-After: " in head
         assert b";url=/a?b" in body
-        assert (["GET /a from 127.0.0.1"], []) == (setup.gate.knocks, setup.gate.waits)
+        assert (["GET /a from 127.0.0.1"], []) == (list(map(str, setup.gate.knocks)), setup.gate.waits)
 
 
 async def test_a_refusal_is_passed_on() -> None:
@@ -112,6 +113,31 @@ async def test_what_wakes_nothing_does_not_pass(wake_on: WakeOn, target: str) ->
 
         assert (b"503", b"asleep") == (head[9:12], header(head, b"X-Torpor"))
         assert ([], []) == (setup.gate.knocks, setup.gate.waits)
+
+
+@pytest.mark.parametrize("status", [200, 404])
+async def test_a_rule_that_does_not_wake_holds_for_questions(status: int) -> None:
+    """Its answer is the visitor's; but no success, which would let the request pass to nobody."""
+    rule = Rule("monitor", (Glob("/ping"),), wakes=False, answer=Answer(status))
+    async with serving(spec=replace(DEFAULT, rules=(rule,)), listen=GATE, awake=False) as setup:
+        head, _ = await _ask(setup, question(X_Forwarded_Uri="/ping"))
+
+        assert (503 if status == 200 else status, b"asleep") == (int(head[9:12]), header(head, b"X-Torpor"))
+        assert ([], []) == (setup.gate.knocks, setup.gate.waits)
+
+
+async def test_a_rule_that_does_not_count_holds_for_questions() -> None:
+    """The request may pass, and the idle clock goes on."""
+    rule = Rule("monitor", (Glob("/ping"),), counts=False)
+    async with serving(spec=replace(DEFAULT, rules=(rule,)), listen=GATE) as setup:
+        upstream = setup.gate.upstream
+        assert upstream is not None
+        before = upstream.last_active
+        head, _ = await _ask(setup, question(X_Forwarded_Uri="/ping"))
+        assert head.startswith(b"HTTP/1.1 204 ")
+        assert before == upstream.last_active
+        await _ask(setup, question(X_Forwarded_Uri="/"))
+        assert upstream.last_active > before
 
 
 async def test_a_client_that_leaves_gives_up_its_place() -> None:

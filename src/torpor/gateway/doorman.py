@@ -1,29 +1,36 @@
 """The doorman: answers those who ask before they pass a request on to an app themselves.
 
 Laws:
-1. 204 says that the app is ready, at the address in `X-Torpor-Upstream`.  Any other answer is what the visitor is to get.
-2. A question counts as a request does at the gateway: it wakes, and it begins the idle clock anew.  When the request
-   ends nobody tells, so the clock runs from the question on.
+1. 204 says that the app is ready, at the address in `X-Torpor-Upstream`.  Any other answer is what the visitor is to
+   get, and never a success: that would let the request pass to where nobody is.
+2. A question counts as a request does at the gateway: by the same rules it wakes the app and begins its idle clock
+   anew.  When the request ends nobody tells, so the clock runs from the question on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from torpor.core.model import Cause, Reason, Refusal, WakeOn
+from torpor.core.admission import Admission, Decision
+from torpor.core.model import Cause, Reason, Refusal, Route
 from torpor.core.routing import ConfusingPath
 from torpor.errors import UnknownApp
 from torpor.gateway.classify import is_navigation
 from torpor.gateway.fields import Malformed
 from torpor.gateway.question import asked_about
-from torpor.gateway.replies import Reply, problem
+from torpor.gateway.replies import RETRY_ASLEEP, Reply, problem
 from torpor.gateway.request import RequestHead
+from torpor.gateway.turned_away import own_answer
 from torpor.gateway.waiting.room import WaitingRoom
 from torpor.runtime.seam import Gate, Refused, Seam
 
+if TYPE_CHECKING:
+    from torpor.gateway.gateway import Door
+
 Answer = tuple[int, Sequence[tuple[str, str]], bytes]
 """Status, header fields and body."""
-Routed = Callable[[str, bytes], Gate | None]
+Routed = Callable[[str, bytes], "Door | None"]
 """The door that a host name and a raw path lead to.  Raises `ConfusingPath`."""
 
 
@@ -42,21 +49,26 @@ class Doorman:
         """
         try:
             visit = asked_about(question)
-            gate = self._meant(visit) if app is None else self._seam.gate(app)
+            gate, admission = self._meant(visit) if app is None else self._named(app)
         except Malformed as malformed:
             return problem(question, malformed.cause, malformed.text)
         except UnknownApp as unknown:
             return problem(question, "not-found", str(unknown))
+        decision = admission.decide(visit, navigation=is_navigation(visit))
         upstream = gate.enter()
         if upstream is None:
-            if (reply := self._asleep(gate, visit)) is not None:
+            if (reply := self._asleep(gate, visit, decision)) is not None:
                 return reply
             try:
-                upstream = await gate.wait(visit.by)
+                upstream = await gate.wait(visit.knock(decision.rule))
             except Refused as refused:
                 return self._waiting.refused(gate, visit, refused.refusal)
         address = str(upstream.endpoint)
-        gate.leave(upstream)
+        if decision.counts:
+            gate.leave(upstream)
+        else:
+            gate.discount(upstream)
+            gate.leave_discounted(upstream)
         headers = (
             ("X-Torpor", "ready"),
             ("Cache-Control", "no-store"),
@@ -71,23 +83,28 @@ class Doorman:
         reply = await self.ask(question, app)
         return reply.status, reply.headers, reply.body
 
-    def _meant(self, visit: RequestHead) -> Gate:
+    def _named(self, app: str) -> tuple[Gate, Admission]:
+        """By its name an app has no route, and so only rules of its own.  Raises `UnknownApp`."""
+        gate = self._seam.gate(app)
+        return gate, Admission(gate.spec, Route(None))
+
+    def _meant(self, visit: RequestHead) -> tuple[Gate, Admission]:
         """Raises `Malformed` where no route fits."""
         try:
-            gate = self._routed(visit.host, visit.path.encode("latin-1"))
+            door = self._routed(visit.host, visit.path.encode("latin-1"))
         except ConfusingPath:
             raise Malformed("bad-request", "The path has dot segments.") from None
-        if gate is None:
+        if door is None:
             raise Malformed("unknown-host", f"No app is routed at {visit.path} of the host {visit.host}.")
-        return gate
+        return door.gate, door.admission
 
-    def _asleep(self, gate: Gate, visit: RequestHead) -> Reply | None:
+    def _asleep(self, gate: Gate, visit: RequestHead, decision: Decision) -> Reply | None:
         """What to say at once to the visitor of an app that is not ready; None: hold the question."""
-        spec, navigation = gate.spec, is_navigation(visit)
-        if navigation and spec.loading_page.enabled:
-            return self._waiting.page(gate, visit, gate.knock(visit.by))
-        # Browsers ask for the icon by themselves: no reason to wake anything.
-        if visit.path == "/favicon.ico" or (spec.wake_on is WakeOn.NAVIGATION and not navigation):
-            text = f"{spec.name} is asleep and is only woken by opening its page."
-            return self._waiting.refused(gate, visit, Refusal(Reason(Cause.ASLEEP, text), 30.0))
+        if (own := own_answer(gate, visit, decision)) is not None:
+            if own.status >= 300:
+                return own
+            text = f"{gate.spec.name} is asleep, and {decision.why}."
+            return self._waiting.refused(gate, visit, Refusal(Reason(Cause.ASLEEP, text), RETRY_ASLEEP))
+        if gate.spec.loading_page.enabled and is_navigation(visit):
+            return self._waiting.page(gate, visit, gate.knock(visit.knock(decision.rule)))
         return None

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from torpor.core.admission import Decision
-from torpor.core.model import Cause, Refusal, SocketActivity
+from torpor.core.model import Refusal, SocketActivity
 from torpor.core.routing import HostRoutes
 from torpor.core.upstream import Upstream
 from torpor.gateway import replies

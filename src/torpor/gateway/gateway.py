@@ -175,9 +175,9 @@ class Gateway:
     def _protocol(self, scheme: str, gate: bool) -> Callable[[], ClientConnection]:
         return lambda: ClientConnection(self, scheme, Question if gate else Exchange)
 
-    def _routed(self, host: str, path: bytes) -> Gate | None:
+    def _routed(self, host: str, path: bytes) -> Door | None:
         found = self.table.match(host, path)
-        return None if found is None else found[1].gate
+        return None if found is None else found[1]
 
     def _check_emptied(self) -> None:
         if self.closing and not self._connections:
