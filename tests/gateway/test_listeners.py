@@ -52,6 +52,19 @@ async def test_addresses_are_exchanged_while_connections_go_on() -> None:
         writer.close()
 
 
+async def test_an_address_becomes_a_gate() -> None:
+    """From the next connection on it carries nothing more."""
+    async with serving() as setup:
+        gateway = setup.gateway
+        (_, port), listen = gateway.addresses()[0], gateway.spec.listen[0]
+        assert b"200" == await _status(port)
+
+        await _change(gateway, replace(listen, gate=True))
+
+        assert port == gateway.addresses()[0][1]
+        assert b"404" == await _status(port)
+
+
 async def test_an_address_that_cannot_be_had_changes_nothing() -> None:
     """What was opened for the others is closed again."""
     async with serving() as setup:

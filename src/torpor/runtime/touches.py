@@ -94,7 +94,7 @@ class Touches:
 
     def _read(self, watch: Watch) -> None:
         touched: dict[str, None] = {}
-        masks = 0
+        masks, now = 0, time.time()
         for notice in watch.read():
             masks |= notice.mask
             if notice.name:
@@ -103,9 +103,10 @@ class Touches:
             self._touched(name)
         if masks & _OVER:
             self._begin_anew()
-        elif masks & inotify.IN_Q_OVERFLOW:
+            return
+        if masks & inotify.IN_Q_OVERFLOW:
             self._catch_up()
-        self._blind_since = time.time()
+        self._blind_since = now
 
     def _touched(self, name: str) -> None:
         if name in self._apps():
@@ -117,7 +118,6 @@ class Touches:
     def _begin_anew(self) -> None:
         """The directory is not where it was."""
         self._shut()
-        self._blind_since = time.time()
         loop = asyncio.get_running_loop()
         # Somebody who removes it again and again is not to keep us busy.
         self._timer = loop.call_at(max(loop.time(), self._opened + PAUSE), self._open)
