@@ -123,7 +123,7 @@ def test_an_open_websocket_past_torpor_is_use(behind: Behind, proxy: str, texts:
     setup = behind(proxy)
     wait_for("it is reached past Torpor", lambda: "forwarded" not in seen(setup)["headers"])
     with chat(setup) as socket:
-        low = setup.daemon.apps()["notes"]["idle_in"]
+        low: float = setup.daemon.apps()["notes"]["idle_in"]
 
         def anew() -> bool:
             nonlocal low
