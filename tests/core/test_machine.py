@@ -13,12 +13,23 @@ from torpor.core.messages import (
     FleetInput,
     InstanceInput,
     PageRequested,
+    PinRequested,
     RequestArrived,
     ScaleRequested,
+    ScheduleChanged,
+    UnpinRequested,
 )
 from torpor.core.model import InstanceId, Lifecycle, Phase, Want
 
-ADDRESSED_TO_THE_APP = {RequestArrived, PageRequested, ClientLeft, ScaleRequested}
+ADDRESSED_TO_THE_APP = {
+    RequestArrived,
+    PageRequested,
+    ClientLeft,
+    ScaleRequested,
+    PinRequested,
+    UnpinRequested,
+    ScheduleChanged,
+}
 
 
 def test_the_table_is_total() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
-from torpor.core import dependencies, machine, moves, transitions
+from torpor.core import dependencies, machine, moves, transitions, wakefulness
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.messages import (
@@ -24,6 +24,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import Phase, Refusal
 from torpor.core.waiting_room import WaitingRoom
+from torpor.core.wakefulness import Grounds
 
 HISTORIES = 2500
 STEPS = 80
@@ -103,7 +104,22 @@ def _hold_nobody(patch: pytest.MonkeyPatch) -> None:
 
 
 def _sleep_although_held(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Instance, "_idle_timeout", lambda self: self.lifecycle.idle_timeout)
+    patch.setattr(Grounds, "hold", False)
+    patch.setattr(wakefulness, "_of_its_app", lambda _it, _now: ())
+
+
+def _sleep_unasked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(wakefulness, "_asked", lambda _it, _now, last: None)
+
+
+def _wait_for_an_answer_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        wakefulness, "look_again", lambda found, now: None if found[-1].name == "question" else now + 1.0
+    )
+
+
+def _run_out_of_hours(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "_keep_closed", lambda _self, _now: None)
 
 
 def _give_up_although_held(patch: pytest.MonkeyPatch) -> None:
@@ -213,6 +229,9 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _start_before_the_needed,
         _hold_nobody,
         _sleep_although_held,
+        _sleep_unasked,
+        _wait_for_an_answer_for_ever,
+        _run_out_of_hours,
         _give_up_although_held,
         _sleep_alone,
         _leave_new_replicas_asleep,

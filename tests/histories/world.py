@@ -21,7 +21,10 @@ from torpor.core.instance import Instance
 from torpor.core.messages import (
     AdaptInstance,
     Adopted,
+    Announce,
+    Answered,
     Applied,
+    AskWhetherIdle,
     BecameReady,
     ClientLeft,
     CloseUpgraded,
@@ -40,11 +43,13 @@ from torpor.core.messages import (
     KillInstance,
     PageRequested,
     Pinged,
+    PinRequested,
     ProbeInstance,
     RefuseTicket,
     RequestArrived,
     RestartRequested,
     ScaleRequested,
+    ScheduleChanged,
     ShutdownRequested,
     SleepRequested,
     Started,
@@ -58,6 +63,7 @@ from torpor.core.messages import (
     ThawInstance,
     TimeExtended,
     Tracked,
+    UnpinRequested,
     Vacated,
     WakeRequested,
     WatchdogChanged,
@@ -71,6 +77,7 @@ from torpor.core.model import (
     Dependency,
     Endpoint,
     ExitInfo,
+    IdleQuestion,
     InstanceId,
     Lifecycle,
     OnStartTimeout,
@@ -82,6 +89,7 @@ from torpor.core.model import (
     Tier,
     Want,
 )
+from torpor.core.schedule import Hours
 from torpor.core.upstream import Upstream
 
 BY_ITSELF = {Ending.FINISHED, Ending.CRASHED, Ending.UNHEALTHY}
@@ -130,6 +138,8 @@ class World:
     """Leases of requests that do not count."""
     parked: list[Upstream] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
+    answers: dict[str, tuple[float, bool]] = field(default_factory=dict)
+    """When it was found out last of each instance whether it was at work, and whether it was."""
     closing: bool = False
     falling_asleep: set[InstanceId] = field(default_factory=set)
     """What nobody needed any more when the end began: who slept frozen beside it needs it as little now."""
@@ -175,6 +185,8 @@ class World:
                 on_start_timeout=dice.choice(list(OnStartTimeout)),
                 watchdog=dice.choice([None, None, 5.0]),
                 on_watchdog=dice.choice(list(OnWatchdog)),
+                min_uptime=dice.choice([0.0, 0.0, 20.0]),
+                question=dice.choice([None, None, IdleQuestion(cpu_below=0.1)]),
                 max_waiting=dice.choice([1, 3, 1000]),
                 backoff=Backoff(initial=dice.choice([0.0, 0.5]), max=4.0),
                 start_limit=StartLimit(failures=dice.choice([1, 3]), window=30.0, cool_off=10.0),
@@ -198,7 +210,7 @@ class World:
         self._carry_out(self.fleet.handle(message, self.now))
         self._check()
         app = self.fleet.apps.get(message.app) if isinstance(message, StartRequested) else None
-        if app is not None and not app.leaving and not self.closing:
+        if app is not None and not app.leaving and not self.closing and app.closed is None:
             for instance in app.instances:
                 if instance.phase in (Phase.DRAINING, Phase.STOPPING) and not instance.leaving:
                     again = instance.demand and instance.ending is Ending.ASKED
@@ -253,11 +265,22 @@ class World:
             (0.4, lambda: self.post(StopRequested(name, force=self.dice.random() < 0.5))),
             (0.4, lambda: self.post(RestartRequested(name, rolling=self.dice.random() < 0.5))),
             (0.3, lambda: self.post(ScaleRequested(name, self.dice.randint(1, 3)))),
+            (0.3, lambda: self.post(PinRequested(name, self.dice.choice([None, 5.0, 50.0])))),
+            (0.5, lambda: self.post(UnpinRequested(name))),
+            (0.6, lambda: self._clock_says(name)),
             (0.3, self._daemon_dies),
             (0.5, self._apply),
             (0.3, self._knock_at_nobody),
         ]
         self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
+
+    def _clock_says(self, name: str) -> None:
+        """Its schedule says something else than before; what may not run at times is never to run always."""
+        always = self.fleet.apps[name].spec.lifecycle.always_on
+        until = self.dice.choice([None, self.now + 5.0])  # which may come true late, or never
+        says = [Hours(), Hours(warm="08:00-18:00", until=until)]
+        says += [] if always else [Hours(closed="it runs only 08:00-18:00", until=until)]
+        self.post(ScheduleChanged(name, self.dice.choice(says)))
 
     def _daemon_dies(self) -> None:
         """It is killed: its clients are cut off, the apps live on, and the next one takes them on."""
@@ -322,11 +345,13 @@ class World:
             if before.get(spec.name) == spec
             and not self.fleet.apps[spec.name].leaving
             and not spec.depends_on
+            and self.fleet.apps[spec.name].closed is None  # or it sleeps once it is let go of
         }
         self.post(Applied(tuple(specs), renewed))
         for id, phase in phases.items():
-            # What sleeps frozen is woken where somebody needs it now.
-            if id.app in untouched and not (phase[0] is Phase.FROZEN and self.fleet.apps[id.app].held_by):
+            # What sleeps frozen, or is falling asleep, is woken where somebody needs it now.
+            asleep = phase[0] in (Phase.FROZEN, Phase.DRAINING)
+            if id.app in untouched and not (asleep and self.fleet.apps[id.app].held_by):
                 law((live[id].phase, live[id].generation) == phase, f"{id} was touched by an apply")
         law([s.name for s in specs] == list(self.fleet.apps)[: len(specs)], "apps are out of order")
         for app in list(self.fleet.apps.values())[len(specs) :]:
@@ -505,6 +530,11 @@ class World:
                 case RefuseTicket(ticket=ticket):
                     law(ticket in self.open_tickets, f"ticket {ticket} got a second verdict")
                     del self.open_tickets[ticket]
+                case AskWhetherIdle(id=id, generation=generation):
+                    self._later(partial(self._answer, id, generation), chance=0.8)
+                case Announce(app=name, instance=instance, kind="draining", text=text):
+                    if text.startswith("going to sleep"):
+                        self._fell_asleep(self.fleet.apps[name], instance)
                 case AdaptInstance(id=id, generation=generation):
                     body = self.bodies.get(id)
                     law(body is None or body.generation == generation, "another generation is to be adapted")
@@ -519,6 +549,25 @@ class World:
                     self._later(partial(self._close_parked, upstream), chance=0.8)
                 case _:
                     pass
+
+    def _answer(self, id: InstanceId, generation: int) -> None:
+        """Somebody has found out whether it is at work."""
+        keeps_awake = self.hostile and self.dice.random() < 0.5
+        self.answers[str(id)] = self.now, keeps_awake
+        self.post(Answered(id, generation, keeps_awake, "asked"))
+
+    def _fell_asleep(self, app: App, name: str) -> None:
+        """An instance went to sleep by itself, in this step."""
+        law(not app.held_by, f"{name} fell asleep although {app.held_by} need it")
+        law(not app.pinned, f"{name} fell asleep although it is pinned")
+        law(app.hours.warm is None, f"{name} fell asleep although it is to be warm")
+        busy = [upstream for upstream in self.leases if upstream.id.app == app.spec.name]
+        law(not any(upstream.open for upstream in busy), f"{name} fell asleep although its app is used")
+        instance = next(one for one in app.instances if str(one.id) == name)
+        if app.spec.lifecycle.question is not None:
+            at, keeps_awake = self.answers.get(name, (0.0, True))
+            used = 0.0 if instance.upstream is None else instance.upstream.last_active
+            law(at >= used and not keeps_awake, f"{name} fell asleep although nobody knew it to be idle")
 
     def _dependents(self, name: str) -> list[str]:
         return [
@@ -655,6 +704,12 @@ class World:
                     law(instance.deadline is not None, f"{instance.phase} waits without a deadline")
                 upstream = instance.upstream
                 if instance.phase is Phase.READY:
+                    asking = [one.name for one in instance.clauses(self.now) if one.keeps_awake] == [
+                        "question"
+                    ]
+                    law(
+                        instance.deadline is not None or not asking, "an answer is awaited without a deadline"
+                    )
                     law(upstream is not None and upstream.open, "ready, but the gate is closed")
                     law(instance.leaving or app.want is not Want.DOWN, f"{instance.id} is ready, to be down")
                     law(waiting == 0, "somebody waits for an app that is ready")
@@ -674,6 +729,10 @@ class World:
 
         That one is at work, or only an operator can help it.
         """
+        law(
+            app.closed is None or bool(app.held_by) or not any(one.in_use for one in app.instances),
+            f"{app.spec.name} runs out of its hours",
+        )
         for instance in app.instances:
             law(not (instance.phase is Phase.FROZEN and instance.demand), f"{instance.id} waits in its sleep")
         if app.want is Want.UP:
@@ -698,7 +757,7 @@ class World:
             return
         root = self.fleet.apps[standing.failed.app]
         ended = any(instance.completed or instance.ending is Ending.UNHEALTHY for instance in root.instances)
-        given_up = root.want is Want.DOWN or root.phase is Phase.FAILED or ended
+        given_up = root.want is Want.DOWN or root.closed is not None or root.phase is Phase.FAILED or ended
         law(given_up, f"{name} {standing.failed.reason}, but {root.spec.name} is just {root.phase}")
 
     def _come_to_rest(self) -> None:
@@ -709,6 +768,9 @@ class World:
             self._repay(upstream)
         while self.discounted:
             self._discounted_ends()
+        if self.dice.random() < 0.5:
+            for name in list(self.fleet.apps):
+                self.post(ScheduleChanged(name, Hours()))
         self.pass_time(200.0)
         for app in self.fleet.apps.values():
             self._has_recovered(app)

@@ -20,6 +20,7 @@ from torpor.core.messages import (
     AdaptInstance,
     Adopted,
     Announce,
+    Answered,
     AppInput,
     ClientLeft,
     DependenciesMet,
@@ -28,8 +29,10 @@ from torpor.core.messages import (
     Effect,
     EndRemembered,
     GrantTicket,
+    GroundsChanged,
     InstanceInput,
     PageRequested,
+    PinRequested,
     ProgramChanged,
     RefuseTicket,
     Released,
@@ -37,11 +40,13 @@ from torpor.core.messages import (
     RequestArrived,
     RestartRequested,
     ScaleRequested,
+    ScheduleChanged,
     SettingsChanged,
     SleepRequested,
     StartRequested,
     StopRequested,
     Tracked,
+    UnpinRequested,
     WakeRequested,
     WatchInstance,
     Wish,
@@ -56,6 +61,7 @@ from torpor.core.model import (
     InstanceId,
     Loss,
     Phase,
+    Pin,
     Reason,
     Refusal,
     Standing,
@@ -66,9 +72,11 @@ from torpor.core.moves import CHANGED
 from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.rolling import Rolling
+from torpor.core.schedule import ANY_HOURS, Hours
 from torpor.core.upstream import Upstream
 from torpor.core.volume import Volume
 from torpor.core.waiting_room import WaitingRoom
+from torpor.core.wakefulness import Clause, Grounds
 from torpor.core.wakes import Wakes
 
 USEFULNESS = (
@@ -107,6 +115,7 @@ class App:
         "_wakes",
         "closing",
         "held_by",
+        "hours",
         "instances",
         "leaving",
         "spec",
@@ -128,7 +137,10 @@ class App:
         """Apps that need this one now."""
         self._spared_by: set[str] = set()
         """Those among them that do not miss it."""
-        self._memory = memory
+        self.hours = ANY_HOURS
+        """What its schedule says now."""
+        over = memory.pin is not None and memory.pin.until is not None and memory.pin.until <= now
+        self._memory = replace(memory, pin=None) if over else memory
         self._wakes = Wakes(memory)
         self._open: list[Upstream] = []
         self._volume = _volume_of(spec)
@@ -150,6 +162,16 @@ class App:
         if self._memory.want is not None:
             return self._memory.want
         return Want.UP if self.spec.lifecycle.always_on else Want.AUTO
+
+    @property
+    def pinned(self) -> bool:
+        """Whether an operator keeps it awake."""
+        return self._memory.pin is not None
+
+    @property
+    def closed(self) -> str | None:
+        """Why its schedule lets it not run now; None: it may, or an operator has pinned it."""
+        return None if self.pinned else self.hours.closed
 
     @property
     def replicas(self) -> int:
@@ -199,6 +221,7 @@ class App:
                 self._scale(replicas, now)
             case StopRequested():
                 self._set_want(Want.DOWN)
+                self._set_pin(None, "stopped: pinned no more")
                 self._rolling.end("it was stopped")
                 self._out += self._waiting.refuse(_DOWN)
                 self._tell_all(message, now)
@@ -207,6 +230,12 @@ class App:
                 self._tell_all(message, now)
             case WakeRequested():
                 self._tell_all(message, now)
+            case PinRequested(seconds=seconds):
+                self._pin(seconds, now)
+            case UnpinRequested():
+                self._unpin("unpinned by the operator: it may sleep again", now)
+            case ScheduleChanged(hours=hours):
+                self._follow_schedule(hours, now)
         return self._done(now)
 
     def report(self, message: InstanceInput, now: float) -> list[Effect]:
@@ -217,12 +246,17 @@ class App:
                 if isinstance(message, Adopted):
                     instance.generation = message.generation
                 self._tell(instance, message, now)
+                if isinstance(message, Answered):  # others may have waited for nothing else
+                    self._tell_all(GroundsChanged(self.spec.name), now)
         return self._done(now)
 
     def deadline_reached(self, now: float) -> list[Effect]:
         """Do whatever is due at `now`."""
         self._out = []
         self._out += [RefuseTicket(ticket, self._too_late(now)) for ticket in self._waiting.late(now)]
+        pin = self._memory.pin
+        if pin is not None and pin.until is not None and pin.until <= now:
+            self._unpin("its pin is over: it may sleep again", now)
         for instance in self.instances:
             due = instance.deadline
             if due is not None and due <= now:
@@ -234,16 +268,19 @@ class App:
         due = [at for instance in self.instances if (at := instance.deadline) is not None]
         if (first := self._waiting.deadline) is not None:
             due.append(first)
+        if (pin := self._memory.pin) is not None and pin.until is not None:
+            due.append(pin.until)
         return min(due, default=None)
 
     def boot(self, now: float, by: str = "boot") -> list[Effect]:
         """The daemon has come up, or the app is new: start what is to run, or is in use but for a replica."""
         self._out = []
         serving = any(instance.in_use and instance.endpoint is not None for instance in self.instances)
+        wanted = self.want is Want.UP or self.pinned or serving
         for instance in self.instances:
             if (info := instance.completed) is not None and instance.phase is Phase.ASLEEP:
                 self._tell(instance, EndRemembered(instance.id, info), now)
-            if (self.want is Want.UP or serving) and instance.phase not in UNUSED - {Phase.ASLEEP}:
+            if wanted and instance.phase not in UNUSED - {Phase.ASLEEP}:
                 self._tell(instance, WakeRequested(self.spec.name, by), now)
         return self._out
 
@@ -280,6 +317,8 @@ class App:
         if spec.replicas != before.replicas and self._memory.replicas is not None:
             self._memory = replace(self._memory, replicas=None)  # the newer word on it holds
             self._out.append(Remember(name))
+        if spec.schedule is None:
+            self.hours = ANY_HOURS
         self._waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
         self._agree()
         if spec.lifecycle.min_bytes != before.lifecycle.min_bytes:
@@ -337,8 +376,8 @@ class App:
         self._spared_by.discard(by)
         if not self.held_by:
             self._tell_all(Released(self.spec.name), now)
-            if (lost := self.lost) is not None:  # it was blocked for their sake, maybe
-                self._tell_all(DependencyLost(self.spec.name, lost), now)
+            self._reconsider_blocked(now)
+            self._keep_closed(now)
         return self._done(now)
 
     def reconsider(self, now: float) -> list[Effect]:
@@ -381,6 +420,9 @@ class App:
             return _REMOVED
         if self.want is Want.DOWN:
             return _DOWN
+        if (closed := self.closed) is not None:
+            until = self.hours.until
+            return Refusal(Reason(Cause.SCHEDULE, closed), None if until is None else max(0.0, until - now))
         if all(instance.phase is Phase.FAILED for instance in self.instances):
             return dependencies.first_retry(self.instances).refusal(now)
         if self.phase is Phase.BLOCKED and (lost := self.lost) is not None:
@@ -457,7 +499,15 @@ class App:
             spec=self.spec,
             held_by=tuple(sorted(self.held_by)),
             roll_ended=self._rolling.ended,
+            pinned=self.pinned,
+            pinned_for=self._pinned_for(now),
+            hours=self._hours_left(now),
         )
+
+    def clauses(self, now: float) -> tuple[Clause, ...]:
+        """All that its falling asleep depends on; nothing while no instance is ready."""
+        ready = next((instance for instance in self.instances if instance.phase is Phase.READY), None)
+        return () if ready is None else ready.clauses(now)
 
     # --- helpers -------------------------------------------------------------
 
@@ -483,6 +533,71 @@ class App:
         text = f"{self.spec.name} was not ready within {limit} (it is {self.phase})"
         retry = min((left for i in self.instances if (left := i.retry_in(now)) is not None), default=1.0)
         return Refusal(Reason(Cause.WAKE_TIMEOUT, text), retry)
+
+    def _pin(self, seconds: float | None, now: float) -> None:
+        """Be awake, and stay so."""
+        span = "until it is unpinned" if seconds is None else f"for {policy.span(seconds)}"
+        self._set_pin(Pin(None if seconds is None else now + seconds), f"pinned {span}: it stays awake")
+        if self.refusal(now) is None:
+            self._tell_all(WakeRequested(self.spec.name, "torpor pin"), now)
+        self._grounds_changed(now)
+
+    def _unpin(self, why: str, now: float) -> None:
+        if self.pinned:
+            self._set_pin(None, why)
+            self._grounds_changed(now)
+
+    def _set_pin(self, pin: Pin | None, text: str) -> None:
+        if pin == self._memory.pin:
+            return
+        self._memory = replace(self._memory, pin=pin)
+        self._out.append(Remember(self.spec.name))
+        kind = "unpinned" if pin is None else "pinned"
+        self._out.append(Announce(self.spec.name, self.spec.name, kind, text))
+
+    def _pinned_for(self, now: float) -> float | None:
+        pin = self._memory.pin
+        return None if pin is None or pin.until is None else pin.until - now
+
+    def _hours_left(self, now: float) -> Hours:
+        until = self.hours.until
+        return self.hours if until is None else replace(self.hours, until=max(0.0, until - now))
+
+    def _follow_schedule(self, hours: Hours, now: float) -> None:
+        """Something else holds by the clock on the wall: be awake, or asleep, if that says so."""
+        before, self.hours = self.hours, hours
+        begins = hours.warm is not None and before.warm is None
+        opens = hours.closed is None and before.closed is not None and bool(self.held_by)
+        if (begins or opens) and self.refusal(now) is None:
+            by = f"its schedule, kept warm {hours.warm}" if begins else "whoever needs it"
+            self._tell_all(WakeRequested(self.spec.name, by), now)
+        self._grounds_changed(now)
+
+    def _grounds_changed(self, now: float) -> None:
+        """What keeps it awake is another than before."""
+        self._tell_all(GroundsChanged(self.spec.name), now)
+        if not self._grounds.hold:
+            self._reconsider_blocked(now)
+        self._keep_closed(now)
+
+    def _reconsider_blocked(self, now: float) -> None:
+        """Nothing holds it any more: it was blocked for the sake of that, maybe."""
+        if (lost := self.lost) is not None:
+            self._tell_all(DependencyLost(self.spec.name, lost), now)
+
+    def _keep_closed(self, now: float) -> None:
+        """Sleep while its schedule lets it not run, unless others need it."""
+        if self.closed is None or self.held_by or (refusal := self.refusal(now)) is None:
+            return
+        self._rolling.end(refusal.reason.text)
+        self._out += self._waiting.refuse(refusal)
+        for instance in self.instances:
+            if instance.phase not in UNUSED and not instance.leaving:
+                self._tell(instance, SleepRequested(self.spec.name, Tier.STOP, refusal.reason), now)
+
+    @property
+    def _grounds(self) -> Grounds:
+        return Grounds(tuple(sorted(self.held_by)), self._memory.pin, self.hours)
 
     @property
     def _wanted(self) -> bool:
@@ -594,7 +709,8 @@ class App:
 
     def _tell(self, instance: Instance, message: object, now: float) -> None:
         before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
-        instance.held = bool(self.held_by)
+        instance.grounds = self._grounds
+        instance.held = instance.grounds.hold
         instance.needs = dependencies.missing(self.spec.depends_on, self._standings)
         for outcome in step(instance, message, now):
             self._settle(instance, outcome)

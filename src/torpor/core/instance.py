@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from torpor.core import policy
+from torpor.core import policy, wakefulness
 from torpor.core.endings import Ending
 from torpor.core.messages import Announce, CloseUpgraded
 from torpor.core.model import (
@@ -38,6 +38,7 @@ from torpor.core.model import (
 )
 from torpor.core.outcomes import CloseGate, Outcome
 from torpor.core.upstream import Upstream
+from torpor.core.wakefulness import Clause, Grounds, Inquiry
 
 UNUSED = frozenset({Phase.ASLEEP, Phase.FAILED, Phase.DONE})
 """Phases in which an instance needs nothing of others."""
@@ -75,8 +76,10 @@ class Instance:
         "failures",
         "frozen",
         "generation",
+        "grounds",
         "held",
         "id",
+        "inquiry",
         "leaving",
         "lifecycle",
         "needs",
@@ -137,8 +140,12 @@ class Instance:
         """Whether it is one replica too many, to be forgotten once it has ended."""
         self.peers: Sequence[Instance] = (self,)
         """All replicas of its app, itself included: they are idle together or not at all."""
+        self.grounds = Grounds()
+        """What keeps all of its app awake."""
         self.held = False
-        """Whether other apps need it now."""
+        """Whether it is to be awake: other apps need it, it is pinned, or its schedule says so."""
+        self.inquiry: Inquiry | None = None
+        """What was asked about it last before it might fall asleep, and is not moot."""
         self.needs: Reason | None = None
         """What it waits for before it may be started."""
         self.status: str | None = None
@@ -235,12 +242,16 @@ class Instance:
         assert self.reason is not None
         return Refusal(Reason(Cause.FAILED, self.reason.text), self.retry_in(now))
 
+    def clauses(self, now: float) -> tuple[Clause, ...]:
+        """All that its falling asleep depends on; nothing while it is not ready."""
+        return wakefulness.clauses(self, now) if self.phase is Phase.READY else ()
+
     def idle_in(self, now: float) -> float | None:
         """Seconds until it would fall asleep if nobody came; None where it would not."""
-        idle_timeout = self._idle_timeout()
-        if self.phase is not Phase.READY or idle_timeout is None or self._busy():
+        if self.phase is not Phase.READY:
             return None
-        return self._last_active() + idle_timeout - now
+        at = wakefulness.sleeps_at(self.clauses(now), now)
+        return None if at is None else at - now
 
     def _deeper_in(self, now: float) -> float | None:
         if self.phase is not Phase.FROZEN or self.under_way or self.deadline is None:
@@ -256,30 +267,12 @@ class Instance:
         if self.frozen is None:
             return self.phase_since + FREEZE_LIMIT
         rung = self.next_rung()
-        return None if rung is None else max(self.now, self._last_active() + rung.after)
+        return None if rung is None else max(self.now, wakefulness.last_active(self) + rung.after)
 
     def ready_deadline(self) -> float | None:
-        """The earliest moment at which something may be due.
-
-        While requests are in flight the true idle deadline is unknown; if the last one
-        ended right now it would be a whole idle timeout away, so that is early enough.
-        """
-        due = [at for at in (self.stable_at, self.watched_until) if at is not None]
-        if (idle_timeout := self._idle_timeout()) is not None:
-            due.append((self.now if self._busy() else self._last_active()) + idle_timeout)
-        return min(due, default=None)
-
-    def _idle_timeout(self) -> float | None:
-        return None if self.want is Want.UP or self.held else self.lifecycle.idle_timeout
-
-    def _busy(self) -> bool:
-        """Whether anybody is served who counts."""
-        upstreams = [peer.upstream for peer in self.peers if peer.upstream is not None]
-        return any(upstream.inflight > upstream.discounted for upstream in upstreams)
-
-    def _last_active(self) -> float:
-        active = [peer.upstream.last_active for peer in self.peers if peer.upstream is not None]
-        return max(*(peer.tracked_at for peer in self.peers), max(active, default=self.phase_since))
+        """The earliest moment at which something may be due."""
+        looks = (self.stable_at, self.watched_until, wakefulness.look_again(self.clauses(self.now), self.now))
+        return min((at for at in looks if at is not None), default=None)
 
     def failures_with_this(self) -> list[float]:
         """When it failed, as far as that still counts, and now."""
@@ -304,6 +297,7 @@ class Instance:
         self.phase_since = self.now
         self.stable_at = None
         self.watched_until = None
+        self.inquiry = None
         self.deadline = None if limit is None else self.now + limit
 
     def watch(self) -> None:

@@ -23,6 +23,7 @@ from torpor.core.model import (
     Refusal,
     Tier,
 )
+from torpor.core.schedule import Hours
 
 if TYPE_CHECKING:
     from torpor.core.upstream import Upstream
@@ -114,6 +115,30 @@ class ScaleRequested:
 
     app: str
     replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class PinRequested:
+    """An operator wants the app to be awake, and to stay so."""
+
+    app: str
+    seconds: float | None = None
+    """How long; None: until an `UnpinRequested`."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnpinRequested:
+    """An operator lets the app sleep again."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleChanged:
+    """The clock on the wall says something else of the app than before."""
+
+    app: str
+    hours: Hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +264,13 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class GroundsChanged:
+    """What keeps the app awake, whatever it does, is another than before."""
+
+    app: str
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsChanged:
     """Other settings hold for the app; what runs goes on with them."""
 
@@ -259,6 +291,17 @@ class BecameReady:
 
     id: InstanceId
     generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to `AskWhetherIdle`."""
+
+    id: InstanceId
+    generation: int
+    keeps_awake: bool
+    text: str
+    """What was found, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,11 +409,26 @@ class StopProblem:
     text: str
 
 
-Wish = WakeRequested | SleepRequested | StartRequested | StopRequested | RestartRequested | ScaleRequested
+Wish = (
+    WakeRequested
+    | SleepRequested
+    | StartRequested
+    | StopRequested
+    | RestartRequested
+    | ScaleRequested
+    | PinRequested
+    | UnpinRequested
+)
 """What an operator may ask of an app.  The app may object."""
-AppInput = RequestArrived | PageRequested | ClientLeft | Tracked | Wish
+AppInput = RequestArrived | PageRequested | ClientLeft | Tracked | ScheduleChanged | Wish
 FleetInput = (
-    DependenciesMet | DependencyLost | DependencyAwaited | Released | SettingsChanged | ProgramChanged
+    DependenciesMet
+    | DependencyLost
+    | DependencyAwaited
+    | Released
+    | GroundsChanged
+    | SettingsChanged
+    | ProgramChanged
 )
 """What an app tells its instances about its surroundings and its settings."""
 InstanceInput = (
@@ -388,6 +446,7 @@ InstanceInput = (
     | EndAnnounced
     | WatchdogTriggered
     | FoundUnhealthy
+    | Answered
     | Exited
     | Gone
     | ConnectRefused
@@ -428,6 +487,17 @@ class WatchInstance:
 @dataclass(frozen=True, slots=True)
 class AdaptInstance:
     """The app's settings changed: from now on it is supervised by these."""
+
+    id: InstanceId
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class AskWhetherIdle:
+    """Nothing else keeps it awake: find out whether it is at work, and report Answered.
+
+    One that is asked again is to be asked afresh.
+    """
 
     id: InstanceId
     generation: int
@@ -543,6 +613,7 @@ Effect = (
     | ProbeInstance
     | WatchInstance
     | AdaptInstance
+    | AskWhetherIdle
     | FreezeInstance
     | ThawInstance
     | Reboot

@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from torpor.core.rules import Glob, Rule
+from torpor.core.schedule import ANY_HOURS, Hours, Schedule
 
 
 class Tier(StrEnum):
@@ -213,6 +214,7 @@ class Cause(StrEnum):
     WAKE_TIMEOUT = "wake-timeout"
     ROOM_FULL = "waiting-room-full"
     DOWN = "down"
+    SCHEDULE = "schedule"
     DEPENDENCY = "dependency"
     FAILED = "failed"
     ASLEEP = "asleep"
@@ -317,6 +319,10 @@ class Lifecycle:
     watchdog: float | None = None
     """Longest silence (no WATCHDOG=1) of a ready instance; None: it need not speak."""
     on_watchdog: OnWatchdog = OnWatchdog.RESTART
+    min_uptime: float = 0.0
+    """How long it stays awake at least, once it is ready."""
+    question: IdleQuestion | None = None
+    """What else has to be found out before it may fall asleep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +366,30 @@ class DelayProbe:
 
 
 Probe = HttpProbe | TcpProbe | LogProbe | ExecProbe | NotifyProbe | DelayProbe
+
+
+@dataclass(frozen=True, slots=True)
+class IdleQuestion:
+    """What is asked about an app that nothing else keeps awake, before it falls asleep."""
+
+    cpu_below: float | None = None
+    """It is at work while it uses this share of one core or more; None: that is not measured."""
+    cpu_window: float = 10.0
+    """Seconds over which that is measured."""
+    probe: HttpProbe | ExecProbe | None = None
+    """It stays awake as long as this holds; what cannot be found out holds."""
+    timeout: float = 5.0
+    """Seconds that the probe may take."""
+
+    @property
+    def limit(self) -> float:
+        """Seconds after which there will be no answer any more."""
+        window = 0.0 if self.cpu_below is None else self.cpu_window
+        return window + (0.0 if self.probe is None else self.timeout) + _ANSWER_MARGIN
+
+
+_ANSWER_MARGIN = 5.0
+"""Seconds by which an answer may be late: a busy machine is no reason to give up on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,13 +478,17 @@ class AppSpec:
     """Apps that are started before it, and held as long as it runs."""
     groups: frozenset[str] = frozenset()
     """Names under which operators mean it together with others."""
+    schedule: Schedule | None = None
+    """When it is to be awake, and when it may not be."""
     workload: object = None
     """What the instances are made of; only the provider looks inside."""
 
     @property
     def listens(self) -> bool:
         """Whether its instances are given a port."""
+        question = self.lifecycle.question
         probes = [*self.readiness.probes, *([self.liveness.probe] if self.liveness else [])]
+        probes += [question.probe] if question is not None and question.probe is not None else []
         asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in probes)
         return bool(self.routes) or self.port is not None or asked
 
@@ -544,11 +578,25 @@ class AppSnapshot:
     """Apps that need it now; it may not sleep meanwhile."""
     roll_ended: str | None = None
     """Why the last rolling restart ended before every replica had been restarted; None: it did not."""
+    pinned: bool = False
+    """Whether an operator keeps it awake."""
+    pinned_for: float | None = None
+    """How much longer; None: until the operator says otherwise."""
+    hours: Hours = ANY_HOURS
+    """What its schedule says now; `until` is relative, too."""
 
     @property
     def state(self) -> str:
         """The word for what its most useful instance is."""
         return next(one.state for one in self.instances if one.phase is self.phase)
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """An operator's word that an app is to stay awake."""
+
+    until: float | None = None
+    """A point in time, of this boot of the machine; None: until the operator says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -569,6 +617,8 @@ class AppMemory:
     """How each replica ended by itself, if it did and was not started again; means something within one boot."""
     failures: tuple[tuple[float, ...], ...] = ()
     """When each replica failed of late, on the monotonic clock; means something within one boot."""
+    pin: Pin | None = None
+    """One with an end means something within one boot."""
 
 
 @dataclass(frozen=True, slots=True)

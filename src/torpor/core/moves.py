@@ -10,6 +10,7 @@ from torpor.core.endings import Ending
 from torpor.core.instance import FREEZE_LIMIT, DeadlineReached, Instance
 from torpor.core.messages import (
     Adopted,
+    Answered,
     BecameReady,
     ConnectRefused,
     DependenciesMet,
@@ -23,6 +24,7 @@ from torpor.core.messages import (
     FreezeFailed,
     Froze,
     Gone,
+    GroundsChanged,
     KillInstance,
     Pinged,
     ProbeInstance,
@@ -286,12 +288,19 @@ def ready_due(it: Instance, _message: DeadlineReached) -> None:
         assert it.watch_interval is not None
         transitions.watchdog_acts(it, f"no sign of life for {policy.span(it.watch_interval)}")
         return
-    idle_in = it.idle_in(it.now)
-    if idle_in is not None and idle_in <= 0:
-        text = policy.idle_text(it.lifecycle)
-        transitions.drain(it, Reason(Cause.IDLE, text), it.lifecycle.tier)
-    else:
-        it.deadline = it.ready_deadline()
+    transitions.sleep_if_idle(it)
+
+
+def look_again(it: Instance, _message: GroundsChanged) -> None:
+    """Something else keeps it awake than before, or nothing any more."""
+    it.deadline = it.ready_deadline()
+
+
+def answered(it: Instance, message: Answered) -> None:
+    """What was found out about it: it sleeps if that is all that kept it awake, else it is asked again later."""
+    if it.inquiry is not None:
+        it.inquiry = it.inquiry.answer(it.now, message.text, keeps_awake=message.keeps_awake)
+        transitions.sleep_if_idle(it)
 
 
 def touch(it: Instance, _message: WakeRequested) -> None:
@@ -404,6 +413,7 @@ def take_over(it: Instance, message: SettingsChanged) -> None:
 def take_over_ready(it: Instance, message: SettingsChanged) -> None:
     """The new settings say when it becomes idle."""
     it.lifecycle = message.lifecycle
+    it.inquiry = None
     it.deadline = it.ready_deadline()
 
 

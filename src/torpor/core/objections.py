@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torpor.core.messages import ScaleRequested, SleepRequested, StopRequested, WakeRequested, Wish
+from torpor.core.messages import (
+    PinRequested,
+    RestartRequested,
+    ScaleRequested,
+    SleepRequested,
+    StartRequested,
+    StopRequested,
+    WakeRequested,
+    Wish,
+)
 from torpor.core.model import AppSpec, Cause, Want
 
 if TYPE_CHECKING:
@@ -30,6 +39,13 @@ def objection(app: App, message: Wish, now: float) -> Objection | None:
             return _needed(app), f"stop them first, or `torpor stop --force {name}`"
         case SleepRequested() if app.missed_by:
             return _needed(app), "they have to sleep or be stopped first"
+        case SleepRequested() if app.pinned:
+            return f"{name} is pinned", f"`torpor unpin {name}` lets it sleep again"
+        case PinRequested() if app.want is Want.DOWN:
+            return f"{name} is stopped", f"`torpor start {name}` first"
+        case StartRequested() | RestartRequested() | WakeRequested() if app.closed is not None:
+            hint = f"`torpor pin --for 1h {name}` keeps it awake all the same"
+            return f"{name} will not wake: {app.closed}", hint
         case SleepRequested() if app.want is Want.UP:
             return f"{name} is always on, it does not sleep", f"`torpor stop {name}` stops it"
         case WakeRequested() if (refusal := app.refusal(now)) is not None:

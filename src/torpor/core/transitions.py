@@ -8,10 +8,11 @@ Laws of this file:
 
 from __future__ import annotations
 
-from torpor.core import policy
+from torpor.core import policy, wakefulness
 from torpor.core.endings import Ending, Sequel, sequel
 from torpor.core.instance import FREEZE_LIMIT, Instance
 from torpor.core.messages import (
+    AskWhetherIdle,
     DropStored,
     DropUpstream,
     Exited,
@@ -25,6 +26,7 @@ from torpor.core.messages import (
 from torpor.core.model import Cause, ExitInfo, OnWatchdog, Phase, Reason, Refusal, Tier, Want
 from torpor.core.outcomes import OpenGate, RefuseWaiting
 from torpor.core.upstream import Upstream
+from torpor.core.wakefulness import Inquiry
 
 KILL_AGAIN = 2.0
 """Seconds between two attempts to end by force what survived the first."""
@@ -98,6 +100,36 @@ def open_gate(it: Instance) -> None:
     text = "ready" if took is None else f"ready after {policy.span(took)}"
     it.say("ready", text, seconds=took)
     it.out.append(OpenGate(it.upstream, took, slept))
+
+
+def sleep_if_idle(it: Instance) -> None:
+    """Fall asleep if nothing keeps it awake; if only a question is open, ask it."""
+    _drop_old_answer(it)
+    found = it.clauses(it.now)
+    if not wakefulness.awake(found):
+        text = policy.idle_text(it.lifecycle)
+        if it.inquiry is not None:
+            text += f", {it.inquiry.text}"
+        drain(it, Reason(Cause.IDLE, text), it.lifecycle.tier)
+        return
+    if wakefulness.is_to_be_asked(it, found):
+        it.inquiry = Inquiry(it.now)
+        it.out.append(AskWhetherIdle(it.id, it.generation))
+    it.deadline = it.ready_deadline()
+
+
+def _drop_old_answer(it: Instance) -> None:
+    """What was asked before it was used again is moot, and no answer is one that keeps it awake for a while."""
+    inquiry, question = it.inquiry, it.lifecycle.question
+    if inquiry is None or question is None:
+        return
+    if inquiry.answered_at is None and it.now >= inquiry.asked_at + question.limit:
+        text = f"no answer within {policy.span(question.limit)}"
+        inquiry = it.inquiry = inquiry.answer(it.now, text, keeps_awake=True)
+    used = inquiry.asked_at < wakefulness.last_active(it)
+    old = inquiry.answered_at is not None and it.now >= inquiry.answered_at + wakefulness.pause(it)
+    if used or old:
+        it.inquiry = None
 
 
 def drain(it: Instance, reason: Reason, tier: Tier = Tier.STOP, *, patient: bool = False) -> None:

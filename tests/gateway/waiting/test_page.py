@@ -243,6 +243,7 @@ def test_every_state(  # noqa: PLR0917
     [
         (Refusal(Reason(Cause.DOWN, "stopped by the operator"), None), "down", None),
         (Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0), "down", "5"),
+        (Refusal(Reason(Cause.SCHEDULE, "it runs only mon"), 3600.0), "down", "3600"),
         (Refusal(Reason(Cause.FAILED, "exited with code 3"), 12.0), "failed", "12"),
     ],
 )
@@ -252,7 +253,9 @@ def test_refused_knock(refusal: Refusal, state: str, refresh: str | None) -> Non
     document = Document(reply)
     assert [state] == document.attribute("html", "data-state")
     assert refusal.reason.cause == header(reply, "X-Torpor")
-    assert refusal.reason.text in document.text.replace("Stopped", "stopped").replace("Exited", "exited")
+    assert refusal.reason.text in document.text.replace("Stopped", "stopped").replace(
+        "Exited", "exited"
+    ).replace("It", "it")
     body = reply.body.decode()
     assert (re.findall(r'refresh" content="(\d+);', body) or [None]) == [refresh]
 

@@ -57,7 +57,7 @@ _STEP_TEXTS = {
     "stopping": "Stopping the previous run",
     "stop-problem": "Stopping takes longer than it should",
 }
-_ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED})
+_ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED, Cause.SCHEDULE})
 _BY_ACCIDENT = frozenset(
     {Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.DEPENDENCY, Cause.UNHEALTHY}
 )
@@ -170,7 +170,7 @@ def about(seconds: float) -> str:
 
 def _refused(view: View, refusal: Refusal) -> View:
     cause = refusal.reason.cause
-    state = "down" if cause in (Cause.DOWN, Cause.SHUTDOWN) else "failed"
+    state = "down" if cause in (Cause.DOWN, Cause.SHUTDOWN, Cause.SCHEDULE) else "failed"
     said = _capital(text.sentence(refusal.reason.text)) or _SENTENCES[state]
     return View(state, said, True, refusal.retry_after, None, view.eta, cause)
 
