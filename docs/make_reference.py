@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from torpor.config.changes import SETTINGS, Setting, Takes
-from torpor.config.declarations import Privileges, Program, Requests, Supervision
+from torpor.config.declarations import Privileges, Program, Requests, Supervision, Wakefulness
 from torpor.config.schema import json_schema
 from torpor.config.template import PLACEHOLDERS
 
@@ -98,6 +98,11 @@ SECTIONS = {
     "Answer": ("rules.answer", "As a map:"),
     "WaitingPage": ("loading_page", "As a map:"),
     "Websocket": ("websocket", ""),
+    "KeepAwakeIf": ("keep_awake_if", "As a map. Exactly one of `exec` and `http`:"),
+    "Schedule": (
+        "schedule",
+        "A window is days, times, or both: `mon-fri 08:00-18:00`, `sat,sun`, `22:00-06:00` (which ends on the next day). [Keeping awake](keeping-awake.md) says more.",
+    ),
     "Needed": ("depends_on", "As a map from names to maps:"),
     "Readiness": (
         "readiness",
@@ -113,6 +118,7 @@ GROUPS = {
     "Program": Program,
     "Rights and limits": Privileges,
     "Requests and sleep": Requests,
+    "What keeps it awake": Wakefulness,
     "Supervision": Supervision,
 }
 """The parts of an app's keys, each declared upon the one before."""

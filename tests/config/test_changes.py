@@ -43,6 +43,7 @@ ONLY_THUS: dict[str, Any] = {
 BESIDE: dict[str, dict[str, Any]] = {
     "on_start_timeout": {},
     "on_watchdog": {"watchdog": "30s"},
+    "cpu_window": {"cpu_below": "5%"},
     "group": {"user": os.getuid()},
     "groups": {"user": os.getuid()},
 }

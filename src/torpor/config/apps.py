@@ -20,6 +20,7 @@ from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import parse_path, parse_route
 from torpor.config.rules import build_rules, build_wake_paths
+from torpor.config.schedule import build_schedule
 from torpor.core.model import (
     AppSpec,
     LoadingPage,
@@ -55,6 +56,7 @@ def build_app(keys: Layers) -> AppSpec:
         replicas=_replicas(keys, port),
         depends_on=build_dependencies(keys),
         groups=_groups(keys),
+        schedule=build_schedule(keys),
         workload=build_process(keys, lifecycle, readiness),
     )
 

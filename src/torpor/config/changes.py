@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from torpor.config.settings import Identity, ProcessSpec, Settings
-from torpor.core.model import AppSpec
+from torpor.core.model import AppSpec, IdleQuestion
 
 
 class Takes(StrEnum):
@@ -106,6 +106,10 @@ def _identity(value: Callable[[Identity], object]) -> Callable[[AppSpec], object
     return _process(lambda process: None if process.identity is None else value(process.identity))
 
 
+def _question(value: Callable[[IdleQuestion], object]) -> Callable[[AppSpec], object]:
+    return lambda app: None if app.lifecycle.question is None else value(app.lifecycle.question)
+
+
 SETTINGS: Mapping[str, Setting] = {
     # What it is.
     "member_of": Setting(Takes.AT_ONCE, lambda app: app.groups),
@@ -158,6 +162,12 @@ SETTINGS: Mapping[str, Setting] = {
     "websocket": Setting(Takes.AT_ONCE, lambda app: app.websocket),
     "websocket_activity": Setting(Takes.AT_ONCE, lambda app: app.websocket, told_as="websocket"),
     "max_waiting": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.max_waiting),
+    # What keeps it awake.
+    "min_uptime": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.min_uptime),
+    "cpu_below": Setting(Takes.AT_ONCE, _question(lambda it: it.cpu_below)),
+    "cpu_window": Setting(Takes.AT_ONCE, _question(lambda it: it.cpu_window)),
+    "keep_awake_if": Setting(Takes.AT_ONCE, _question(lambda it: (it.probe, it.timeout))),
+    "schedule": Setting(Takes.AT_ONCE, lambda app: app.schedule),
     # How it is kept running.
     "always_on": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.always_on),
     "replicas": Setting(Takes.AT_ONCE, lambda app: app.replicas),

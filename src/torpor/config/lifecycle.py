@@ -10,6 +10,7 @@ from msgspec import UNSET
 from torpor.config.layers import Layers, given
 from torpor.config.scalars import Signal
 from torpor.config.sleep import build_ladder
+from torpor.config.wakefulness import build_question
 from torpor.core.model import Backoff, Lifecycle, StartLimit
 
 
@@ -52,6 +53,8 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
         min_bytes=int(keys.get("min_bytes", default.min_bytes)),
         watchdog=default.watchdog if watchdog is None else watchdog.limit,
         on_watchdog=keys.get("on_watchdog", default.on_watchdog),
+        min_uptime=float(keys.get("min_uptime", default.min_uptime)),
+        question=build_question(keys, idle_timeout),
     )
 
 

@@ -17,6 +17,8 @@ from torpor.config.units import DURATION_PATTERN, Duration, PositiveDuration, Si
 _SIGNALS = {name.removeprefix("SIG"): int(value) for name, value in signal.Signals.__members__.items()}
 _UMASK = re.compile(r"0?[0-7]{1,3}")
 MAX_REGEX = 1000
+_PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?%")
+_LARGEST_SHARE = 1000.0
 _NAMED_PERIODS = ("daily", "hourly")
 _SHORTEST_PERIOD = 1.0
 """Seconds."""
@@ -122,7 +124,31 @@ class Period(str):
         return {"title": "period", "type": "string", "pattern": f"^(?:{names}|{DURATION_PATTERN})$"}
 
 
-_SCALARS = (Duration, Size, Signal, Regex, Umask, LimitPair, Period)
+class Percent(float):
+    """A share, written `5%`; 100% is 1.0.  It may be more than that."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The share.  Raises `ValueError`."""
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            raise ValueError(f"{value} needs a percent sign, e.g. {value}%")  # noqa: TRY004
+        match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise ValueError(f"'{value}' is no share; write it like 5% or 0.5%")
+        share = float(match[1]) / 100
+        if not 0 < share <= _LARGEST_SHARE:
+            raise ValueError(f"must be more than 0% and at most {_LARGEST_SHARE * 100:.0f}%")
+        return cls(share)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Its JSON Schema."""
+        return {"title": "share", "type": "string", "pattern": f"^{_PERCENT.pattern}$"}
+
+
+_SCALARS = (Duration, Size, Signal, Regex, Umask, LimitPair, Period, Percent)
 
 
 def parse_scalar(kind: type, value: object) -> Any:

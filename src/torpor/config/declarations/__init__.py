@@ -5,9 +5,9 @@ page.  A default that the core decides by is taken from there, never repeated.
 What one key alone can tell is declared here; what needs another key or the world
 outside (a file, a directory) is checked where the value is built.
 
-The keys of an app are declared in four steps, each upon the one before: what it is
-(`program`), as whom (`privileges`), how it wakes (`requests`), how it is kept
-running (`supervision`).  msgspec cannot join several bases, hence the chain.
+The keys of an app are declared in five steps, each upon the one before: what it is
+(`program`), as whom (`privileges`), how it wakes (`requests`), what keeps it awake
+(`wakefulness`), how it is kept running (`supervision`).  msgspec cannot join several bases, hence the chain.
 """
 
 from torpor.config.declarations.file import SYNONYMS, App, File
@@ -24,6 +24,7 @@ from torpor.config.declarations.supervision import (
     RestartPause,
     Supervision,
 )
+from torpor.config.declarations.wakefulness import KeepAwakeIf, Schedule, Wakefulness
 
 __all__ = [
     "SYNONYMS",
@@ -35,6 +36,7 @@ __all__ = [
     "GatewayLimits",
     "GiveUp",
     "HookCommand",
+    "KeepAwakeIf",
     "Listener",
     "Liveness",
     "Log",
@@ -47,9 +49,11 @@ __all__ = [
     "Rlimits",
     "Route",
     "Rule",
+    "Schedule",
     "Sleep",
     "Supervision",
     "Tls",
     "WaitingPage",
+    "Wakefulness",
     "Websocket",
 ]

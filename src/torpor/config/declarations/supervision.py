@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import UNSET, UnsetType
 
 from torpor.config.declarations.keys import Keys, about
-from torpor.config.declarations.requests import Requests
+from torpor.config.declarations.wakefulness import Wakefulness
 from torpor.config.scalars import Regex
 from torpor.config.units import Duration, Patience, PositiveDuration, duration_text
 from torpor.core.model import (
@@ -176,7 +176,7 @@ class GiveUp(Keys, frozen=True):
     ) = UNSET
 
 
-class Supervision(Requests, frozen=True):
+class Supervision(Wakefulness, frozen=True):
     """How it is kept running."""
 
     always_on: (
