@@ -32,6 +32,7 @@ from torpor.core.messages import (
     AdaptInstance,
     Adopted,
     Announce,
+    AskWhetherIdle,
     CloseUpgraded,
     DropStored,
     DropUpstream,
@@ -63,6 +64,7 @@ from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
 from torpor.runtime import clock
 from torpor.runtime.actions import Actions
+from torpor.runtime.calendar import Calendar
 from torpor.runtime.console import Console
 from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
@@ -186,6 +188,8 @@ class Daemon:
 
             desk = Desk(self._engine, self._journal, self._provider, self.end)
             front = Front(self._seam, gateway)
+            calendar = Calendar(self._seam.specs, self._post)
+            stack.callback(calendar.close)
             self._set = RunningSet(
                 self._settings,
                 Additions(self._folder / "apps"),
@@ -194,6 +198,7 @@ class Daemon:
                 journal=self._journal,
                 provider=self._provider,
                 front=front,
+                calendar=calendar,
                 alone=None if self._alone is None else self._alone.name,
             )
             self._set.forget_spare()
@@ -218,6 +223,7 @@ class Daemon:
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted)
             touches.follow(self._settings.tracking_dir)
+            calendar.look()
             await self._discard(refused)
             if self._stand_in is not None:
                 self._stand_in.begin()
@@ -348,6 +354,7 @@ class Daemon:
                 | ProbeInstance()
                 | WatchInstance()
                 | AdaptInstance()
+                | AskWhetherIdle()
                 | FreezeInstance()
                 | ThawInstance()
                 | StopInstance()

@@ -24,6 +24,7 @@ from torpor.errors import (
     TorporError,
 )
 from torpor.providers.fake import Plan
+from torpor.runtime.calendar import Calendar
 from torpor.runtime.running_set import RunningSet
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +87,7 @@ async def running(tmp_path: Path, text: str = TEXT) -> AsyncIterator[Setup]:
             journal=built.journal,
             provider=lambda _spec: built.provider,
             front=gateway,
+            calendar=Calendar(lambda: (), built.engine.post),
         )
         yield Setup(built, keeper, gateway, file, additions)
 

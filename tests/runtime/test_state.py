@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from torpor.core.model import AppMemory, ExitInfo, Want
+from torpor.core.model import AppMemory, ExitInfo, Pin, Want
 from torpor.errors import StateUnusable
 from torpor.runtime.state import StateFile
 
@@ -54,6 +54,21 @@ async def test_another_boot_begins_anew(tmp_path: Path) -> None:
             state = StateFile(tmp_path, boot)
             before = state.open()
         assert {"app": expected} == before
+        await state.close()
+
+
+@pytest.mark.parametrize(("pin", "later"), [(Pin(500.0), None), (Pin(), Pin())])
+async def test_a_pin_without_an_end_outlives_the_boot(tmp_path: Path, pin: Pin, later: Pin | None) -> None:
+    """One with an end is one of a clock that begins anew."""
+    state = StateFile(tmp_path, "one")
+    state.open()
+    state.watch(lambda _name: replace(MEMORY, pin=pin))
+    state.remember("app")
+    await state.close()
+
+    for boot, expected in (("one", pin), ("two", later)):
+        state = StateFile(tmp_path, boot)
+        assert expected == state.open()["app"].pin
         await state.close()
 
 

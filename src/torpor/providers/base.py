@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torpor.core.messages import InstanceInput
-from torpor.core.model import AppSpec, Endpoint, InstanceId, Tier
+from torpor.core.model import AppSpec, Endpoint, ExitInfo, InstanceId, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +258,13 @@ class Provider(Protocol):
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
         """Whether `command`, run in the instance's surroundings, exits 0 within `timeout` seconds."""
+        ...
+
+    async def run_command(self, launch: Launch, command: tuple[str, ...], timeout: float) -> ExitInfo | None:
+        """How `command`, run in the instance's surroundings, ended; None: not within `timeout` seconds.
+
+        Raises `StartFailed` where it cannot be run, and `ProviderFailed` where there is no such instance.
+        """
         ...
 
     def drop_stored(self, id: InstanceId) -> None:

@@ -312,6 +312,10 @@ class FakeProvider:
         await asyncio.sleep(0)
         return self.probe_answer and self._life(launch.id, launch.generation) is not None
 
+    async def run_command(self, launch: Launch, command: tuple[str, ...], timeout: float) -> ExitInfo | None:
+        """See `Provider.run_command`."""
+        return ExitInfo(code=0 if await self.run_probe(launch, command, timeout) else 1)
+
     def drop_stored(self, id: InstanceId) -> None:
         """See `Provider.drop_stored`."""
         self.dropped.append(id)

@@ -17,6 +17,8 @@ from torpor.core.messages import (
     AdaptInstance,
     Adopted,
     Announce,
+    Answered,
+    AskWhetherIdle,
     BecameReady,
     DropStored,
     Exited,
@@ -37,11 +39,12 @@ from torpor.core.messages import (
     ThawInstance,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, InstanceId, Liveness, Readiness, Tier
+from torpor.core.model import AppSpec, IdleQuestion, InstanceId, Liveness, Readiness, Tier
 from torpor.errors import StartFailed, TorporError
 from torpor.providers.base import Fact, HookFailed, Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
 from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhealthy
+from torpor.runtime.questions import ask
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,7 @@ InstanceEffect = (
     | ProbeInstance
     | WatchInstance
     | AdaptInstance
+    | AskWhetherIdle
     | FreezeInstance
     | ThawInstance
     | StopInstance
@@ -77,6 +81,7 @@ class Actions:
         self._starts: dict[InstanceId, asyncio.Task[None]] = {}
         self._probes: dict[InstanceId, asyncio.Task[None]] = {}
         self._freezes: dict[InstanceId, asyncio.Task[None]] = {}
+        self._questions: dict[InstanceId, asyncio.Task[None]] = {}
         self._launched: dict[InstanceId, tuple[Launch, Running]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -99,6 +104,8 @@ class Actions:
                 self._watch(id)
             case AdaptInstance():
                 self._adapt(id, generation)
+            case AskWhetherIdle():
+                self._ask(id)
             case FreezeInstance(tier=tier):
                 self._end_probe(id)
                 earlier = self._freezes.get(id)
@@ -227,9 +234,22 @@ class Actions:
         else:
             self._post(FoundUnhealthy(launch.id, launch.generation, text))
 
+    def _ask(self, id: InstanceId) -> None:
+        if (earlier := self._questions.pop(id, None)) is not None:
+            earlier.cancel()
+        launch, running = self._launched[id]
+        question = self._specs(id.app).lifecycle.question
+        if question is not None:
+            self._questions[id] = self._spawn(self._find_out(question, launch, running))
+
+    async def _find_out(self, question: IdleQuestion, launch: Launch, running: Running) -> None:
+        found = await ask(question, launch, running, self._provider(launch.spec))
+        self._post(Answered(launch.id, launch.generation, found.keeps_awake, found.text))
+
     def _end_probe(self, id: InstanceId) -> None:
-        if (task := self._probes.pop(id, None)) is not None:
-            task.cancel()
+        for tasks in (self._probes, self._questions):
+            if (task := tasks.pop(id, None)) is not None:
+                task.cancel()
 
     async def _freeze(
         self, id: InstanceId, generation: int, tier: Tier, earlier: asyncio.Task[None] | None

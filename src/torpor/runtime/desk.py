@@ -8,17 +8,20 @@ from collections.abc import Callable, Mapping, Sequence
 from torpor.core.app import App
 from torpor.core.messages import (
     Announce,
+    PinRequested,
     RestartRequested,
     ScaleRequested,
     SleepRequested,
     StartRequested,
     StopRequested,
     Tracked,
+    UnpinRequested,
     WakeRequested,
     Wish,
 )
 from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Tier
 from torpor.core.objections import objection
+from torpor.core.wakefulness import Clause
 from torpor.errors import NotAllowed, unknown_app
 from torpor.providers.base import Output, Provider, Stats
 from torpor.runtime import clock
@@ -71,6 +74,19 @@ class Desk:
     def track(self, app: str) -> None:
         """Count it as used now."""
         self._engine.post(Tracked(self._find(app).spec.name))
+
+    def pin(self, app: str, seconds: float | None = None) -> None:
+        """Keep it awake."""
+        self._ask(PinRequested(app, seconds))
+
+    def unpin(self, app: str) -> None:
+        """Let it sleep again."""
+        self._ask(UnpinRequested(app))
+
+    def clauses(self, app: str) -> tuple[Sequence[Clause], float]:
+        """All that its falling asleep depends on, and the moment at which that is so."""
+        now = clock.now()
+        return self._find(app).clauses(now), now
 
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
         """Wait until it has come true, or cannot any more."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from torpor.core.model import AppSnapshot, Event, InstanceId, Tier
+from torpor.core.wakefulness import Clause
 from torpor.providers.base import Output, Stats
 
 
@@ -59,6 +60,21 @@ class Operator(Protocol):
 
     def track(self, app: str) -> None:
         """Count it as used now; wakes nothing.  Raises `UnknownApp`."""
+        ...
+
+    def pin(self, app: str, seconds: float | None = None) -> None:
+        """Keep it awake, for that long or until `unpin`; one that sleeps is woken.
+
+        Raises `UnknownApp` or `NotAllowed`.
+        """
+        ...
+
+    def unpin(self, app: str) -> None:
+        """Let it sleep again; no error where it is not pinned.  Raises `UnknownApp` or `NotAllowed`."""
+        ...
+
+    def clauses(self, app: str) -> tuple[Sequence[Clause], float]:
+        """All that its falling asleep depends on, and the moment at which that is so.  Raises `UnknownApp`."""
         ...
 
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:

@@ -185,7 +185,15 @@ async def _accepts(endpoint: Endpoint) -> bool:
 
 
 async def _answers(endpoint: Endpoint, probe: HttpProbe) -> bool:
-    request = f"GET {probe.path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: torpor-probe\r\nConnection: close\r\n\r\n"
+    status = await status_of(endpoint, probe.path)
+    return status is not None and any(low <= status <= high for low, high in probe.codes)
+
+
+async def status_of(endpoint: Endpoint, path: str) -> int | None:
+    """The status with which a GET of `path` is answered; None: what comes is no HTTP.  Raises `OSError`."""
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: torpor-probe\r\nConnection: close\r\n\r\n"
+    )
     loop = asyncio.get_running_loop()
     with await _connect(endpoint) as sock:
         await loop.sock_sendall(sock, request.encode())
@@ -196,7 +204,7 @@ async def _answers(endpoint: Endpoint, probe: HttpProbe) -> bool:
                 break
             head += piece
     found = _STATUS.match(head)
-    return found is not None and any(low <= int(found[1]) <= high for low, high in probe.codes)
+    return None if found is None else int(found[1])
 
 
 async def _connect(endpoint: Endpoint) -> socket.socket:

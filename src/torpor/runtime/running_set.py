@@ -40,6 +40,7 @@ from torpor.errors import (
     StateUnusable,
 )
 from torpor.providers.base import Provider
+from torpor.runtime.calendar import Calendar
 from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
 from torpor.runtime.journal import Journal
@@ -78,6 +79,7 @@ class RunningSet:
         journal: Journal,
         provider: Callable[[AppSpec], Provider],
         front: Front,
+        calendar: Calendar,
         alone: str | None = None,
     ) -> None:
         """`alone`: the app besides which there are none, ever."""
@@ -91,6 +93,7 @@ class RunningSet:
         self._journal = journal
         self._provider = provider
         self._front = front
+        self._calendar = calendar
         self._alone = alone
         self._lock = asyncio.Lock()
         self._closed = False
@@ -251,6 +254,7 @@ class RunningSet:
         renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)
         self._engine.post(Applied(new.apps, renewed))
         self.changed(new)
+        self._calendar.look()
 
     def _announce(self, app: str, kind: str, text: str) -> None:
         self._journal.announce(Announce(app, app, kind, text))

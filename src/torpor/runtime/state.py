@@ -176,4 +176,10 @@ class StateFile:
         if document.boot == self._boot:
             return document.apps
         # Whoever had done its work before must do it again, and points in time are of another clock.
-        return {name: replace(memory, completed=(), failures=()) for name, memory in document.apps.items()}
+        return {name: _after_boot(memory) for name, memory in document.apps.items()}
+
+
+def _after_boot(memory: AppMemory) -> AppMemory:
+    """What of it means something in another boot of the machine."""
+    endless = memory.pin is not None and memory.pin.until is None
+    return replace(memory, completed=(), failures=(), pin=memory.pin if endless else None)

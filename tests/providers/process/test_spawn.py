@@ -17,7 +17,7 @@ from contract.provider_contract import ID, wait_for_line
 from providers.process.world import PORT, World
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import AppSpec, ExitInfo, InstanceId
-from torpor.errors import StartFailed, StateUnusable
+from torpor.errors import ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.names import file_name
 from torpor.providers.base import Launch
 from torpor.providers.process.explanations import explain
@@ -245,6 +245,23 @@ async def test_a_probe_command(subject: World) -> None:
     assert not await run_probe(launch, ("nope",), 5)
     assert not await run_probe(launch, ("sleep", "1000"), 0.01)
     assert subject.alive() <= 2
+
+
+async def test_a_command_tells_how_it_ended(subject: World) -> None:
+    """By its own code, by a signal, not in time, or not at all."""
+    launch = subject.run(("sleep", "1000"))
+    await subject.provider.start(launch)
+    run = subject.provider.run_command
+
+    assert ExitInfo(code=3) == await run(launch, ("sh", "-c", "exit 3"), 5)
+    assert ExitInfo(signal=9) == await run(launch, ("sh", "-c", "kill -9 $$"), 5)
+    assert await run(launch, ("sleep", "1000"), 0.01) is None
+    with pytest.raises(StartFailed):
+        await run(launch, ("nope",), 5)
+    await subject.provider.kill(launch.id, launch.generation)
+    await subject.facts.exited(launch.generation)
+    with pytest.raises(ProviderFailed):
+        await run(launch, ("true",), 5)
 
 
 async def test_a_cancelled_probe_is_killed(subject: World) -> None:

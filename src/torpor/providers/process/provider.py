@@ -21,7 +21,7 @@ from pathlib import Path
 
 from torpor.config.fingerprints import differs
 from torpor.config.settings import ProcessSpec
-from torpor.core.model import AppSpec, InstanceId, Tier
+from torpor.core.model import AppSpec, ExitInfo, InstanceId, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.names import file_name
 from torpor.providers.base import Frozen, Launch, Report, Running, Stats, Survivor
@@ -333,16 +333,19 @@ class ProcessProvider:
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
         """See `Provider.run_probe`."""
-        life = self._life(launch.id, launch.generation)
-        if life is None:
-            return False
         try:
-            info = await self._nursery.run(
-                fill_in(launch, command), life.company.where, subprocess.DEVNULL, timeout, life.mark
-            )
-        except StartFailed:
+            info = await self.run_command(launch, command, timeout)
+        except (StartFailed, ProviderFailed):
             return False
         return info is not None and info.clean
+
+    async def run_command(self, launch: Launch, command: tuple[str, ...], timeout: float) -> ExitInfo | None:
+        """See `Provider.run_command`."""
+        if (life := self._life(launch.id, launch.generation)) is None:
+            raise ProviderFailed(f"{launch.id} is gone")
+        return await self._nursery.run(
+            fill_in(launch, command), life.company.where, subprocess.DEVNULL, timeout, life.mark
+        )
 
     def drop_stored(self, id: InstanceId) -> None:
         """See `Provider.drop_stored`."""
