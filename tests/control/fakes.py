@@ -21,6 +21,7 @@ from torpor.core.model import (
     Tier,
     Want,
 )
+from torpor.core.wakefulness import Clause
 from torpor.errors import NotAllowed, unknown_app
 from torpor.providers.base import Stats
 from torpor.runtime.operator import Verb
@@ -83,6 +84,8 @@ class FakeOperator:
     forbidden: set[str] = field(default_factory=set)
     overruled: set[str] = field(default_factory=set)
     """Apps that somebody else wants awake as soon as anybody waits for them."""
+    found: dict[str, tuple[Clause, ...]] = field(default_factory=dict)
+    """What apps' falling asleep depends on, at the moment 100."""
     waiting: int = 0
     """Calls of `settle` that wait now."""
     journal: list[Event] = field(default_factory=list)
@@ -205,6 +208,16 @@ class FakeOperator:
             one if one.idle_in is None else replace(one, idle_in=1800.0) for one in before.instances
         )
         self.apps[app] = replace(before, instances=instances)
+
+    def pin(self, app: str, seconds: float | None = None) -> None:
+        self.command(Verb.WAKE, app)
+        self.apps[app] = replace(self.apps[app], pinned=True, pinned_for=seconds)
+
+    def unpin(self, app: str) -> None:
+        self.apps[app] = replace(self.app(app), pinned=False, pinned_for=None)
+
+    def clauses(self, app: str) -> tuple[Sequence[Clause], float]:
+        return self.found.get(self.app(app).name, ()), 100.0
 
     async def signal(self, app: str, number: int) -> int:
         return self._tell(app, number)

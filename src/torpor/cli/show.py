@@ -96,6 +96,12 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     for soon in (app["idle_in"], app["deeper_in"]):
         if soon is not None:
             idle += f", now in {duration(soon)}"
+    if app["pinned"]:
+        left = app["pinned_for"]
+        span = f"until `torpor unpin {printable(app['name'])}`" if left is None else f"for {duration(left)}"
+        rows.append(("pinned", span))
+    if app["closed"]:
+        rows.append(("closed", printable(app["closed"])))
     rows += [
         ("routes", ", ".join(app["routes"]) or NONE),
         ("sleeps", "never: always on" if app["always_on"] else idle),

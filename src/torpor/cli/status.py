@@ -81,9 +81,9 @@ def rows(app: dict[str, Any]) -> list[Row]:
     instances = app["instances"]
     if len(instances) < 2:
         return [_row(app["name"], app, app["routes"])]
-    want = app["want"]
+    common = {key: app[key] for key in ("want", "pinned", "pinned_for", "closed")}
     return [
-        _row(instance["id"], {**instance, "want": want}, [] if number else app["routes"])
+        _row(instance["id"], {**instance, **common}, [] if number else app["routes"])
         for number, instance in enumerate(instances)
     ]
 
@@ -115,8 +115,17 @@ def state_colour(app: dict[str, Any]) -> str:
 
 
 def note(app: dict[str, Any]) -> str | None:
-    """Why an app is in trouble, waits or ended by itself, and when it will be tried again; else its own words."""
+    """What there is to say about an app beside its state.
+
+    Whether it is pinned, or may not run now; else its own words, or why it is in trouble, waits or ended
+    by itself, and when it will be tried again.
+    """
     state = app["state"]
+    if app["pinned"] and state not in TROUBLED:
+        left = app["pinned_for"]
+        return "pinned" if left is None else f"pinned for another {duration(left)}"
+    if app["closed"] and state == "asleep":
+        return printable(app["closed"])
     if app["status"]:
         return printable(app["status"])
     if state not in TROUBLED and state != "blocked" and (state != "asleep" or app["cause"] not in MISHAPS):

@@ -29,10 +29,11 @@ Outcome = tuple[str, dict[str, Any] | Problem]
 """An app, and what came of the wish."""
 
 
-def _parse_timeout(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+def parse_duration(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """The seconds of an option that takes a duration."""
     if value is None:
         return None
-    from torpor.config.units import Duration  # noqa: PLC0415  # only --timeout pays for it
+    from torpor.config.units import Duration  # noqa: PLC0415  # only who names one pays for it
 
     try:
         return float(Duration.parse(value))
@@ -43,7 +44,7 @@ def _parse_timeout(_ctx: click.Context, _param: click.Parameter, value: str | No
 timeout_option = click.option(
     "--timeout",
     metavar="DURATION",
-    callback=_parse_timeout,
+    callback=parse_duration,
     help="Wait at most that long, e.g. 60s; then exit 124.",
 )
 

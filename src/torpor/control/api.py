@@ -47,6 +47,7 @@ from torpor.control.render import app_detail, app_document, json_response
 from torpor.control.selection import is_glob, meant
 from torpor.control.set_changes import SetChanges
 from torpor.control.stream import Source, StreamResponse
+from torpor.control.why import LOG_LINES, Account, why_document
 from torpor.control.wishes import Wishes
 from torpor.core.model import Event, InstanceId
 from torpor.errors import BadRequest, UnknownApp
@@ -118,6 +119,7 @@ class Api:
             Route("/apps/{name}", self.app),
             Route("/apps/{name}/logs", self.logs),
             *(gate_routes(self._ask) if self._ask is not None else ()),
+            Route("/apps/{name}/why", self.why),
             *(self._set.routes() if self._set is not None else ()),
             *self._wishes.routes(),
         ]
@@ -150,6 +152,22 @@ class Api:
     async def app(self, request: Request) -> Response:
         """One app with all that is known."""
         return json_response(app_detail(self._operator.app(_name(request)), self._operator.stats))
+
+    async def why(self, request: Request) -> Response:
+        """Why an app is as it is."""
+        app = self._operator.app(_name(request))
+        clauses, at = self._operator.clauses(app.name)
+        shown = next(one for one in app.instances if one.phase is app.phase)
+        output = self._operator.outputs_of(app.name)[shown.id]
+        account = Account(
+            app,
+            tuple(clauses),
+            at,
+            events=self._operator.events(MAX_EVENTS, app.name),
+            wake=self._operator.wake_steps(app.name),
+            output=output.tail(LOG_LINES) or output.tail(LOG_LINES, previous=True),
+        )
+        return json_response(why_document(account))
 
     async def version(self, _request: Request) -> Response:
         """Who answers here."""

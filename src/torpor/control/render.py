@@ -107,6 +107,12 @@ class AppDocument(msgspec.Struct, frozen=True):
     log_lost: int
     log_problem: str | None
     log_unforwarded: int
+    pinned: bool
+    """Whether an operator keeps it awake."""
+    pinned_for: float | None
+    """How much longer; null: until the operator says otherwise."""
+    closed: str | None
+    """Why its schedule lets it not run now."""
     depends_on: list[DependencyDocument]
     held_by: list[str]
     """Apps that need it now."""
@@ -254,6 +260,9 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         log_lost=sum(one.log_lost for one in instances),
         log_problem=next((one.log_problem for one in instances if one.log_problem), None),
         log_unforwarded=sum(one.log_unforwarded for one in instances),
+        pinned=snapshot.pinned,
+        pinned_for=_ms(snapshot.pinned_for),
+        closed=None if snapshot.pinned else snapshot.hours.closed,
         depends_on=[
             DependencyDocument(needed.app, needed.condition.value, needed.optional)
             for needed in snapshot.spec.depends_on

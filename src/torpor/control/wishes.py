@@ -35,7 +35,9 @@ WAKING = frozenset({Verb.START, Verb.RESTART, Verb.WAKE})
 SUCCESS = frozenset({Phase.READY, Phase.DRAINING, Phase.DONE})
 """Where a waking verb has come true: a one-shot may be done, and a visitor may have left already."""
 TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED, Phase.BLOCKED})
-OTHER_WISHES = ("scale", "signal", "reload", "track")
+OTHER_WISHES = ("scale", "signal", "pin", "unpin", "reload", "track")
+LONGEST_PIN = 10 * 365 * 86400.0
+"""Seconds; for longer there is the pin without an end."""
 
 
 class Wishes:
@@ -50,6 +52,8 @@ class Wishes:
         return [
             Route("/apps/{name}/scale", self.scale, methods=["POST"]),
             Route("/apps/{name}/signal", self.signal, methods=["POST"]),
+            Route("/apps/{name}/pin", self.pin, methods=["POST"]),
+            Route("/apps/{name}/unpin", self.unpin, methods=["POST"]),
             Route("/apps/{name}/reload", self.reload, methods=["POST"]),
             Route("/apps/{name}/track", self.track, methods=["POST"]),
             Route("/apps/{name}/{verb}", self.command, methods=["POST"]),
@@ -114,6 +118,29 @@ class Wishes:
         if trouble := _left_behind(after):
             return self._failed("scale", after, trouble)
         return self._outcome("scale", before, after, took, replicas=replicas)
+
+    async def pin(self, request: Request) -> Response:
+        """Keep an app awake, with `for` that many seconds; with `wait`, answer when it is awake."""
+        name, span = _name(request), seconds(request, "for")
+        wait, timeout = flag(request, "wait", default=True), seconds(request, "timeout")
+        if span is not None and not 0 < span <= LONGEST_PIN:
+            raise BadRequest("nobody can be pinned for that long", hint="Without `for` it is until unpin.")
+        before = self._operator.app(name)
+        self._operator.pin(name, span)
+        if not wait:
+            return self._outcome("pin", before, self._operator.app(name), None)
+        after, took = await self._come_true(request, Verb.WAKE, "pin", name, timeout)
+        if trouble := [one for one in after.instances if not _well(one)]:
+            return self._failed("pin", after, trouble)
+        return self._outcome("pin", before, after, took)
+
+    async def unpin(self, request: Request) -> Response:
+        """Let an app sleep again."""
+        name = _name(request)
+        before = self._operator.app(name)
+        self._operator.unpin(name)
+        after = self._operator.app(name)
+        return self._outcome("unpin", before, after, 0.0, pinned_before=before.pinned)
 
     async def signal(self, request: Request) -> Response:
         """Send a signal to the main process of every instance."""
