@@ -29,7 +29,7 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
     watchdog = keys.get("watchdog", None)
     if own.on_watchdog is not UNSET and (watchdog is None or watchdog.limit is None):
         keys.report("on_watchdog", "has no effect without `watchdog`; say how often the app must speak")
-    if own.min_bytes is not UNSET and (always_on or (idle is not None and idle.limit is None)):
+    if own.min_bytes is not UNSET and (always_on or idle_timeout is None):
         keys.report("min_bytes", "has no effect: the app never sleeps because it is idle; remove one of them")
     start = keys.get("start_timeout", None)
     if own.on_start_timeout is not UNSET and start is not None and start.limit is None:

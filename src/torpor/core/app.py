@@ -716,7 +716,7 @@ class App:
             self._settle(instance, outcome)
             if isinstance(outcome, OpenGate):
                 self._out.append(WatchInstance(instance.id, instance.generation))
-                if outcome.upstream is not None and outcome.took is not None:
+                if outcome.upstream is not None:
                     self._wake_others(instance, now)
         after = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
         if after != before:

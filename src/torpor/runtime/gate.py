@@ -77,8 +77,9 @@ class LocalGate:
 
         It wakes what is frozen, once.
         """
-        if upstream.volume is None or upstream.volume.suffices():
-            upstream.last_active = clock.now()
+        if upstream.volume is not None and not upstream.volume.suffices():
+            return
+        upstream.last_active = clock.now()
         if upstream.frozen:
             upstream.frozen = False
             self._engine.post(PageRequested(self._app.spec.name, "data on an open connection"))
