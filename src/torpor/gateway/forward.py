@@ -187,10 +187,10 @@ class Exchange:
         """A lease for a plain request to an app of which some requests do not count."""
         plain, door = self.plain, self._door
         assert plain is not None
+        # Whether a request counts does not depend on whether a browser loads a page.
+        decision = door.admission.decide(PlainVisit(plain, self.client.peer), navigation=False)
         upstream = door.gate.enter()
         if upstream is not None:
-            # Whether a request counts does not depend on whether a browser loads a page.
-            decision = door.admission.decide(PlainVisit(plain, self.client.peer), navigation=False)
             self._rate(upstream, counts=decision.counts)
         return upstream
 
@@ -276,7 +276,8 @@ class Exchange:
 
     def _asleep(self, door: Door) -> None:
         """No instance takes the request: turn it away, show a page, or let it wait."""
-        head, decision = self._head(), self._decide()
+        head = self._head()
+        decision = self._decide(head)
         if (own := own_answer(door.gate, head, decision)) is not None:
             self._answer(own)
             return
@@ -286,11 +287,10 @@ class Exchange:
             return
         self._task = self._gateway.loop.create_task(self._reach(None))
 
-    def _decide(self) -> Decision:
+    def _decide(self, head: RequestHead) -> Decision:
         """What the request means for its app."""
         decision = self._decision
         if decision is None:
-            head = self._head()
             decision = self._door.admission.decide(head, navigation=is_navigation(head))
             self._decision = decision
         return decision
@@ -299,7 +299,7 @@ class Exchange:
         """Take note of a lease."""
         self._upstream = upstream
         if self._door.admission.discounts:
-            self._rate(upstream, counts=self._decide().counts)
+            self._rate(upstream, counts=self._decide(self._head()).counts)
 
     def _rate(self, upstream: Upstream, *, counts: bool) -> None:
         """How a lease is repaid depends on whether its request is activity."""
@@ -357,7 +357,8 @@ class Exchange:
         while True:
             if upstream is None:
                 self._carefully()
-                head, decision = self._head(), self._decide()
+                head = self._head()
+                decision = self._decide(head)
                 if (own := own_answer(self._door.gate, head, decision)) is not None:
                     raise TurnedAway(own)
                 upstream = await reaching.lease(head.knock(decision.rule))
