@@ -14,7 +14,7 @@ def app(name: str, state: str, **changes: Any) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": name, "state": state, "want": "auto", "pid": None, "port": None, "idle_in": None, "uptime": None,
         "restarts": 0, "rss": None, "routes": [f"{name}.localhost"], "cause": None, "reason": None, "retry_in": None,
-        "status": None, "instances": [],
+        "status": None, "pinned": False, "pinned_for": None, "closed": None, "instances": [],
     }  # fmt: skip
     return {**document, **changes}
 

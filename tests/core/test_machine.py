@@ -17,6 +17,7 @@ from torpor.core.messages import (
     RequestArrived,
     ScaleRequested,
     ScheduleChanged,
+    Tracked,
     UnpinRequested,
 )
 from torpor.core.model import InstanceId, Lifecycle, Phase, Want
@@ -25,6 +26,7 @@ ADDRESSED_TO_THE_APP = {
     RequestArrived,
     PageRequested,
     ClientLeft,
+    Tracked,
     ScaleRequested,
     PinRequested,
     UnpinRequested,

@@ -558,7 +558,10 @@ class World:
 
     def _fell_asleep(self, app: App, name: str) -> None:
         """An instance went to sleep by itself, in this step."""
-        law(not app.held_by, f"{name} fell asleep although {app.held_by} need it")
+        law(
+            not app.held_by or any(one.demand for one in app.instances),
+            f"{name} fell asleep although {app.held_by} need it",
+        )
         law(not app.pinned, f"{name} fell asleep although it is pinned")
         law(app.hours.warm is None, f"{name} fell asleep although it is to be warm")
         busy = [upstream for upstream in self.leases if upstream.id.app == app.spec.name]
@@ -695,10 +698,11 @@ class World:
                 idle = instance.reason is not None and instance.reason.cause is Cause.IDLE
                 begun = instance.phase is Phase.DRAINING and instance.phase_since == self.now
                 law(
-                    not (begun and idle and holders),
+                    not (begun and idle and holders and not instance.demand),
                     f"{app.spec.name} fell asleep although {holders} need it",
                 )
-                served = any(lease.id.app == app.spec.name for lease in self.leases)
+                upstreams = [one.upstream for one in app.instances]
+                served = any(lease in upstreams for lease in self.leases)
                 law(not (begun and idle and served), f"{app.spec.name} fell asleep over a request")
                 if instance.phase in WAITING or (instance.phase is Phase.FROZEN and instance.under_way):
                     law(instance.deadline is not None, f"{instance.phase} waits without a deadline")

@@ -64,7 +64,7 @@ VERBS = {
     "signal": ("torpor.cli.signal:signal", "Send a signal to the main processes of apps."),
     "wake": ("torpor.cli.verbs:wake", "Wake apps, as a request would."),
     "sleep": ("torpor.cli.verbs:sleep", "Put apps to sleep; the next request wakes them."),
-    "track": ("torpor.cli.track:track", "Count apps as used now, for traffic past the gateway."),
+    "track": ("torpor.cli.track:track", "Count apps as used now, so that they sleep one idle timeout later."),
     "pin": ("torpor.cli.pin:pin", "Keep apps awake, whether anybody uses them or not."),
     "unpin": ("torpor.cli.pin:unpin", "Let pinned apps sleep again."),
     "why": ("torpor.cli.why:why", "Tell why apps are awake, asleep, or in trouble."),
@@ -74,7 +74,7 @@ VERBS = {
     "events": ("torpor.cli.events:events", "Show what happened to apps, and follow it."),
     "import": ("torpor.cli.importing:import_files", "Turn other managers' files into a torpor.yaml."),
     "config": ("torpor.cli.config:config", "Check the configuration, or print its schema."),
-    "zram": ("torpor.cli.zram:zram", "Print how to set up swap in compressed memory, or do it."),
+    "zram": ("torpor.cli.zram:zram", "Print how to set up swap in compressed memory."),
     "version": ("torpor.cli.version:version", "Print the versions of this program and of the daemon."),
     "completion": ("torpor.cli.completion:completion", "Print the completion script for a shell."),
 }

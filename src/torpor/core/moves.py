@@ -160,9 +160,9 @@ def resume_when_met(it: Instance, _message: DependenciesMet) -> None:
 
 
 def lose_frozen(it: Instance, message: DependencyLost) -> None:
-    """What it needs will not come by itself: tell whoever waits, and sleep on."""
+    """What it needs will not come by itself: tell whoever waits, and sleep on, or be blocked if it must run."""
     if it.demand:
-        transitions.stay_frozen(it, message.loss.refusal(it.now))
+        transitions.lose_in_sleep(it, message.loss.refusal(it.now))
 
 
 def sleep_deeper(it: Instance, message: SleepRequested) -> None:
@@ -228,7 +228,7 @@ def frozen_due(it: Instance, _message: DeadlineReached) -> None:
     """Idle for longer: sleep deeper.  Or what it waits for has not come."""
     if it.demand:
         reason = it.needs or Reason(Cause.DEPENDENCY, "what it needs did not come")
-        transitions.stay_frozen(it, Refusal(reason, it.lifecycle.backoff.initial))
+        transitions.lose_in_sleep(it, Refusal(reason, it.lifecycle.backoff.initial))
     elif it.frozen is None:
         it.say("freeze-failed", f"not frozen within {policy.span(FREEZE_LIMIT)}, so it is stopped")
         transitions.stop(it)

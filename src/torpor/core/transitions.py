@@ -72,7 +72,7 @@ def stay_blocked(it: Instance, refusal: Refusal) -> None:
     it.demand = False
     it.reason = refusal.reason
     it.out.append(RefuseWaiting(refusal))
-    if it.want is Want.UP or it.held or any(peer.alive and peer.in_use for peer in it.peers):
+    if _is_missed(it):
         it.enter(Phase.BLOCKED, it.lifecycle.start_timeout)
         it.say("blocked", refusal.reason.text)
     else:
@@ -189,8 +189,29 @@ def resume(it: Instance) -> None:
     it.out.append(ThawInstance(it.id, it.generation))
 
 
+def lose_in_sleep(it: Instance, refusal: Refusal) -> None:
+    """What it needs does not come: tell whoever waits, and sleep on.
+
+    What must run, or is needed, does not sleep on: it is ended, and its next generation blocked.
+    """
+    if _is_missed(it):
+        it.out.append(RefuseWaiting(refusal))
+        stop(it)
+        it.demand = True
+    else:
+        stay_frozen(it, refusal)
+
+
+def _is_missed(it: Instance) -> bool:
+    return (
+        it.want is Want.UP
+        or it.held
+        or any(peer.alive and peer.in_use for peer in it.peers if peer is not it)
+    )
+
+
 def stay_frozen(it: Instance, refusal: Refusal) -> None:
-    """What it needs does not come: tell whoever waits, and go on sleeping."""
+    """Sleep on although somebody knocked; tell whoever waits."""
     it.demand = False
     it.woken_at = None
     if it.upstream is not None:
