@@ -188,7 +188,7 @@ def test_only_real_settings_are_mentioned(path: Path) -> None:
 def test_every_cause_that_a_client_can_meet_is_documented() -> None:
     """Each value of `X-Torpor` that comes with an error stands on the page about it, and no other does."""
     page = (DOCS / "server-behaviour.md").read_text(encoding="utf-8")
-    never_sent = {Cause.IDLE}
+    never_sent = {Cause.IDLE, Cause.EVICTED}
     causes = ({*Cause} - never_sent) | causes_of_the_gateway()
     last_cells = re.findall(r"\| ([^|]*`[^|]*) \|(?: [^|`]* \|)?$", page, re.MULTILINE)
     told = set(re.findall(r"`([a-z-]+)`", " ".join(last_cells)))

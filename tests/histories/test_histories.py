@@ -9,9 +9,10 @@ import pytest
 
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
-from torpor.core import dependencies, machine, moves, transitions, wakefulness
+from torpor.core import dependencies, machine, moves, pressure, transitions, wakefulness
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
+from torpor.core.lender import Lender
 from torpor.core.messages import (
     Adopted,
     Applied,
@@ -209,6 +210,33 @@ def _renew_everybody(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Fleet, "_apply", zealous)
 
 
+def _overdraw_budgets(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Lender, "short_of", lambda _self, _app, _ahead: None)
+
+
+def _put_anybody_to_sleep(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(pressure, "kept", lambda _app: None)
+
+
+def _cut_off_the_busy(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(app_module.App, "inflight", 0)
+
+
+def _never_open_the_door_again(patch: pytest.MonkeyPatch) -> None:
+    def keep_room(self: app_module.App) -> list[Effect]:
+        self.yielding = False
+        return []
+
+    patch.setattr(app_module.App, "keep_room", keep_room)
+
+
+def _forget_who_came_meanwhile(patch: pytest.MonkeyPatch) -> None:
+    def come_again(self: app_module.App, _now: float) -> None:
+        self.yielding = False
+
+    patch.setattr(app_module.App, "_come_again", come_again)
+
+
 def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable[..., None]) -> None:
     patch.setitem(machine.TABLE[phase], message, move)
 
@@ -243,6 +271,11 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _forget_the_living,
         _keep_the_old_holds,
         _renew_everybody,
+        _overdraw_budgets,
+        _put_anybody_to_sleep,
+        _cut_off_the_busy,
+        _never_open_the_door_again,
+        _forget_who_came_meanwhile,
         _freeze_the_busy,
         _send_requests_to_the_frozen,
         _overlook_an_end_in_sleep,

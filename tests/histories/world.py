@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -41,9 +41,12 @@ from torpor.core.messages import (
     GrantTicket,
     Input,
     KillInstance,
+    MeasureMemory,
+    MemoryMeasured,
     PageRequested,
     Pinged,
     PinRequested,
+    PriorityRequested,
     ProbeInstance,
     RefuseTicket,
     RequestArrived,
@@ -90,8 +93,10 @@ from torpor.core.model import (
     Want,
 )
 from torpor.core.schedule import Hours
+from torpor.core.sharing import Admission, Budget, MemoryRules, Share, Sharing
 from torpor.core.upstream import Upstream
 
+BUDGETS = ("gpu", "slots")
 BY_ITSELF = {Ending.FINISHED, Ending.CRASHED, Ending.UNHEALTHY}
 LADDERS = [
     [Tier.STOP],
@@ -153,8 +158,26 @@ class World:
         self.agenda: list[tuple[float, int, Callable[[], None]]] = []
         self.hostile = True
         specs = [self._spec("a"), self._spec("b", "a"), self._spec("c", "a", "b")]
-        self.fleet = Fleet(specs, {}, self.now)
+        self.sharing = self._sharing()
+        self.fleet = Fleet(specs, {}, self.now, self.sharing)
         self._carry_out(self.fleet.boot(self.now))
+
+    def _sharing(self) -> Sharing:
+        """Half of the worlds have enough of everything."""
+        if self.dice.random() < 0.5:
+            return Sharing()
+        keep_free = self.dice.choice([None, 100, 0.5])
+        rules = MemoryRules(keep_free, self.dice.choice(list(Admission)))
+        return Sharing(rules, {name: Budget(self.dice.choice([2, 4, 9])) for name in BUDGETS})
+
+    def _share(self) -> Share:
+        dice = self.dice
+        return Share(
+            priority=dice.randint(1, 100),
+            evict_busy=dice.random() < 0.2,
+            memory=dice.choice([None, 10, 300]),
+            uses={name: dice.randint(1, 2) for name in BUDGETS if dice.random() < 0.4},
+        )
 
     def _spec(self, name: str, *may_need: str) -> AppSpec:
         dice = self.dice
@@ -169,6 +192,7 @@ class World:
             name,
             depends_on=tuple(needed),
             replicas=dice.choice([1, 1, 1, 2, 3]),
+            share=self._share(),
             lifecycle=Lifecycle(
                 idle_timeout=idle_timeout,
                 tier=tier,
@@ -207,12 +231,14 @@ class World:
     def post(self, message: Input) -> None:
         brief = [spec.name for spec in message.apps] if isinstance(message, Applied) else message
         self.trace.append(f"{self.now:9.2f} > {brief}")
+        ready = {i for app in self.fleet.apps.values() for i in app.instances if i.phase is Phase.READY}
         self._carry_out(self.fleet.handle(message, self.now))
         self._check()
         app = self.fleet.apps.get(message.app) if isinstance(message, StartRequested) else None
         if app is not None and not app.leaving and not self.closing and app.closed is None:
             for instance in app.instances:
-                if instance.phase in (Phase.DRAINING, Phase.STOPPING) and not instance.leaving:
+                ending = instance.phase in (Phase.DRAINING, Phase.STOPPING) and instance not in ready
+                if ending and not instance.leaving:
                     again = instance.demand and instance.ending is Ending.ASKED
                     law(again, f"the start of {instance.id} was lost on what is {instance.phase}")
 
@@ -270,6 +296,8 @@ class World:
             (0.6, lambda: self._clock_says(name)),
             (0.3, self._daemon_dies),
             (0.5, self._apply),
+            (1, self._measure),
+            (0.3, lambda: self.post(PriorityRequested(name, self.dice.randint(1, 100)))),
             (0.3, self._knock_at_nobody),
         ]
         self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
@@ -291,7 +319,8 @@ class World:
         self.discounted.clear()
         self.parked.clear()
         self.agenda.clear()  # whatever would have been reported, nobody hears it
-        self.fleet = Fleet(specs, {name: memory for name, (_, memory) in before.items()}, self.now)
+        memories = {name: memory for name, (_, memory) in before.items()}
+        self.fleet = Fleet(specs, memories, self.now, self.sharing)
         known = {instance.id for app in self.fleet.apps.values() for instance in app.instances}
         # The provider ends what has lost its main process, and replicas that are not wanted any more.
         self.bodies = {id: body for id, body in self.bodies.items() if body.main and id in known}
@@ -347,15 +376,35 @@ class World:
             and not spec.depends_on
             and self.fleet.apps[spec.name].closed is None  # or it sleeps once it is let go of
         }
-        self.post(Applied(tuple(specs), renewed))
+        alone = self.sharing == Sharing()
+        self.sharing = dice.choice([self.sharing, self._sharing()])
+        alone &= self.sharing == Sharing()
+        self.post(Applied(tuple(specs), renewed, self.sharing))
         for id, phase in phases.items():
-            # What sleeps frozen, or is falling asleep, is woken where somebody needs it now.
+            # What sleeps frozen, or is falling asleep, is woken where somebody needs it now; and others may
+            # need what it uses.
             asleep = phase[0] in (Phase.FROZEN, Phase.DRAINING)
-            if id.app in untouched and not (asleep and self.fleet.apps[id.app].held_by):
+            if id.app in untouched and alone and not (asleep and self.fleet.apps[id.app].held_by):
                 law((live[id].phase, live[id].generation) == phase, f"{id} was touched by an apply")
         law([s.name for s in specs] == list(self.fleet.apps)[: len(specs)], "apps are out of order")
         for app in list(self.fleet.apps.values())[len(specs) :]:
             law(app.leaving, f"{app.spec.name} is not configured, and stays")
+
+    def _measure(self) -> None:
+        """Memory is short, or not."""
+        sizes = {name: self.dice.choice([10, 200]) for name in self.fleet.apps if self.dice.random() < 0.8}
+        available = self.dice.randint(0, 1000) if self.hostile else 10_000
+        self.post(MemoryMeasured(available, max(available, 1000), self.dice.choice([0, 1000]), sizes))
+
+    def _check_victim(self, name: str, data: Mapping[str, object]) -> None:
+        """Who is put to sleep for others must not be one that is to stay awake."""
+        app = self.fleet.apps[name]
+        law(app.want is not Want.UP, f"{name} is to run, and was put to sleep for others")
+        law(not app.held_by, f"{name} is needed, and was put to sleep for others")
+        may = app.spec.share.evict_busy and "available" in data
+        upstreams = [instance.upstream for instance in app.instances]
+        busy = any(lease in upstreams for lease in self.leases)
+        law(may or not busy, f"{name} is busy, and was put to sleep for others")
 
     def _knock_at_nobody(self) -> None:
         """A request, or late news, of an app that is not configured any more."""
@@ -500,7 +549,12 @@ class World:
         for effect in effects:
             match effect:
                 case StartInstance(id=id, generation=generation):
+                    self._check_budgets(id.app)
                     self._begin(id, generation)
+                case MeasureMemory():
+                    self._later(self._measure, chance=0.8)
+                case Announce(app=name, kind="evicting", data=data):
+                    self._check_victim(name, data)
                 case ProbeInstance(id=id, generation=generation):
                     self._later(partial(self._ready, id, generation), chance=0.7)
                 case StopInstance(id=id, generation=generation):
@@ -571,6 +625,16 @@ class World:
             at, keeps_awake = self.answers.get(name, (0.0, True))
             used = 0.0 if instance.upstream is None else instance.upstream.last_active
             law(at >= used and not keeps_awake, f"{name} fell asleep although nobody knew it to be idle")
+
+    def _check_budgets(self, name: str) -> None:
+        """What is started fits beside the others."""
+        for budget in self.fleet.apps[name].spec.share.uses:
+            limit = self.sharing.budgets[budget].limit if self.sharing.budgets else None
+            used = sum(app.taken.get(budget, 0) for app in self.fleet.apps.values())
+            law(
+                limit is None or used <= limit,
+                f"{name} was started, and {used} of {limit} {budget} are in use",
+            )
 
     def _dependents(self, name: str) -> list[str]:
         return [
@@ -690,6 +754,8 @@ class World:
             waiting = sum(1 for name, _ in self.open_tickets.values() if name == app.spec.name)
             law(not (app.leaving and waiting), f"somebody waits for {app.spec.name}, which was removed")
             law(app.snapshot(self.now).waiting == waiting, "the core and the clients disagree on who waits")
+            resting = all(i.phase in (Phase.ASLEEP, Phase.DONE) for i in app.instances)
+            law(not (waiting and resting), f"somebody waits for {app.spec.name}, which nobody wakes")
             holders = {name for name in self._dependents(app.spec.name) if self.fleet.apps[name].holding}
             law(holders == app.held_by, f"{app.spec.name} is held by {app.held_by}, needed by {holders}")
             numbers = [instance.id.replica for instance in app.instances if not instance.leaving]
@@ -714,6 +780,9 @@ class World:
                     law(
                         instance.deadline is not None or not asking, "an answer is awaited without a deadline"
                     )
+                if instance.phase is Phase.READY and app.yielding:
+                    law(bool(app.taken), f"{app.spec.name} yields, and uses nothing")
+                elif instance.phase is Phase.READY:
                     law(upstream is not None and upstream.open, "ready, but the gate is closed")
                     law(instance.leaving or app.want is not Want.DOWN, f"{instance.id} is ready, to be down")
                     law(waiting == 0, "somebody waits for an app that is ready")
@@ -750,7 +819,8 @@ class World:
                 and not (app.spec.name in self.left_alone and instance.ending in BY_ITSELF)
             ]
             law(not alone, f"{alone} sleeps alone")
-        if app.phase is not Phase.BLOCKED:
+        law(not app.yielding or app.inflight > 0, f"{app.spec.name} takes no requests, and nobody waits for what it uses")
+        if app.phase is not Phase.BLOCKED or self.fleet.steward.missing(app.spec.name) is not None:
             return
         name, standing = app.spec.name, app.standing
         if standing.failed is None:
@@ -761,7 +831,9 @@ class World:
             return
         root = self.fleet.apps[standing.failed.app]
         ended = any(instance.completed or instance.ending is Ending.UNHEALTHY for instance in root.instances)
-        given_up = root.want is Want.DOWN or root.closed is not None or root.phase is Phase.FAILED or ended
+        no_room = self.fleet.steward.missing(root.spec.name) is not None
+        given_up = root.want is Want.DOWN or root.closed is not None or root.phase is Phase.FAILED
+        given_up |= ended or no_room
         law(given_up, f"{name} {standing.failed.reason}, but {root.spec.name} is just {root.phase}")
 
     def _come_to_rest(self) -> None:

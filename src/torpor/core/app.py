@@ -33,6 +33,7 @@ from torpor.core.messages import (
     InstanceInput,
     PageRequested,
     PinRequested,
+    PriorityRequested,
     ProgramChanged,
     RefuseTicket,
     Released,
@@ -72,6 +73,7 @@ from torpor.core.moves import CHANGED
 from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.rolling import Rolling
+from torpor.core.room import Room, Unlimited
 from torpor.core.schedule import ANY_HOURS, Hours
 from torpor.core.upstream import Upstream
 from torpor.core.volume import Volume
@@ -95,6 +97,9 @@ USEFULNESS = (
 
 _TROUBLES = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
 
+SIZE_GRAIN = 0.1
+"""Share by which a size must differ from the one remembered to be written down."""
+
 _DOWN = Refusal(dependencies.DOWN, None)
 _REMOVED = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None)
 _SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
@@ -104,10 +109,12 @@ class App:
     """An app and everything that is waiting for it.  Owned by the fleet."""
 
     __slots__ = (
+        "_knocked",
         "_memory",
         "_open",
         "_out",
         "_rolling",
+        "_room",
         "_spared_by",
         "_standings",
         "_volume",
@@ -119,6 +126,7 @@ class App:
         "instances",
         "leaving",
         "spec",
+        "yielding",
     )
 
     def __init__(
@@ -127,12 +135,18 @@ class App:
         memory: AppMemory,
         now: float,
         standings: Mapping[str, Standing] = MappingProxyType({}),
+        room: Room | None = None,
     ) -> None:
-        """`standings`: what all apps are at the moment; the fleet keeps it true."""
+        """`standings`: what all apps are at the moment; the fleet keeps it true.  `room`: who may start."""
         self.spec = spec
         self.leaving = False
         """Whether it is configured no more, to be forgotten once nothing of it is alive."""
         self._standings = standings
+        self._room = Unlimited() if room is None else room
+        self.yielding = False
+        """Whether it takes no new requests, because others wait for what it uses."""
+        self._knocked: str | None = None
+        """Who wanted its page meanwhile."""
         self.held_by: set[str] = set()
         """Apps that need this one now."""
         self._spared_by: set[str] = set()
@@ -161,7 +175,17 @@ class App:
         """What the operator asks for, or else the configuration."""
         if self._memory.want is not None:
             return self._memory.want
-        return Want.UP if self.spec.lifecycle.always_on else Want.AUTO
+        return Want.UP if self.always_on else Want.AUTO
+
+    @property
+    def always_on(self) -> bool:
+        """Whether it is to be kept running, as the operator says or else the configuration."""
+        return self.spec.lifecycle.always_on if self._memory.always_on is None else self._memory.always_on
+
+    @property
+    def priority(self) -> int:
+        """The same for its priority."""
+        return self.spec.share.priority if self._memory.priority is None else self._memory.priority
 
     @property
     def pinned(self) -> bool:
@@ -205,7 +229,9 @@ class App:
             case RequestArrived(ticket=ticket, by=by):
                 self._arrive(ticket, by, now)
             case PageRequested(by=by):
-                if self.refusal(now) is None:
+                if self.yielding:
+                    self._knocked = by
+                elif self.refusal(now) is None:
                     self._tell_all(WakeRequested(self.spec.name, by), now)
             case ClientLeft(ticket=ticket):
                 self._waiting.left(ticket)
@@ -219,6 +245,8 @@ class App:
                 self._tell_all(message, now)
             case ScaleRequested(replicas=replicas):
                 self._scale(replicas, now)
+            case PriorityRequested():
+                self._prefer(message, now)
             case StopRequested():
                 self._set_want(Want.DOWN)
                 self._set_pin(None, "stopped: pinned no more")
@@ -313,12 +341,20 @@ class App:
         self._out = []
         name, spec = self.spec.name, self.spec
         back, self.leaving = self.leaving, False
-        was_up = before.lifecycle.always_on and not back
+        was_up = not back and (
+            before.lifecycle.always_on if self._memory.always_on is None else self.always_on
+        )
         if spec.replicas != before.replicas and self._memory.replicas is not None:
             self._memory = replace(self._memory, replicas=None)  # the newer word on it holds
             self._out.append(Remember(name))
         if spec.schedule is None:
             self.hours = ANY_HOURS
+        if (
+            spec.share.priority != before.share.priority
+            or spec.lifecycle.always_on != before.lifecycle.always_on
+        ):
+            self._memory = replace(self._memory, priority=None, always_on=None)
+            self._out.append(Remember(name))
         self._waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
         self._agree()
         if spec.lifecycle.min_bytes != before.lifecycle.min_bytes:
@@ -383,7 +419,7 @@ class App:
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
         self._out = []
-        missing = dependencies.missing(self.spec.depends_on, self._standings)
+        missing = self._missing
         if missing is None:
             self._tell_all(DependenciesMet(self.spec.name), now)
         elif (lost := self.lost) is not None:
@@ -410,6 +446,114 @@ class App:
             self.spec.lifecycle, self.want, self.instances, held=bool(self.held_by), lost=lost
         )
 
+    # --- sharing -------------------------------------------------------------
+
+    def yield_room(self) -> None:
+        """Take no new requests: others wait for what it uses.  Those that come wait their turn."""
+        self.yielding = True
+        for upstream in self._open:
+            upstream.open = False
+        self._open.clear()
+
+    def keep_room(self) -> list[Effect]:
+        """Nobody waits for it any more: take requests again."""
+        self._out = []
+        self.yielding, self._knocked = False, None
+        self._open += [
+            one.upstream
+            for one in self.instances
+            if one.phase is Phase.READY and one.upstream is not None and not one.upstream.open
+        ]
+        for upstream in self._open:
+            upstream.open = True
+        if self._open:
+            self._out += self._waiting.grant(self.enter)
+        return self._out
+
+    def note_size(self, size: int) -> list[Effect]:
+        """It was measured."""
+        awake = all(instance.phase is Phase.READY for instance in self.instances)
+        known = self._memory.size
+        if not awake or (known is not None and abs(size - known) <= known * SIZE_GRAIN):
+            return []
+        self._memory = replace(self._memory, size=size)
+        return [Remember(self.spec.name)]
+
+    @property
+    def size(self) -> int | None:
+        """Bytes that it is known to take when it is awake."""
+        return self._memory.size if self.spec.share.memory is None else self.spec.share.memory
+
+    @property
+    def uses(self) -> dict[str, int]:
+        """How much of which budget it uses up when all of its replicas are awake."""
+        return self._times(len(self.instances))
+
+    @property
+    def taken(self) -> dict[str, int]:
+        """How much of which budget it uses up now."""
+        return self._times(sum(instance.alive for instance in self.instances))
+
+    def _times(self, count: int) -> dict[str, int]:
+        return {budget: amount * count for budget, amount in self.spec.share.uses.items()}
+
+    @property
+    def waits_for_room(self) -> bool:
+        """Whether it would be started if there were room beside the others."""
+        blocked = any(instance.phase is Phase.BLOCKED for instance in self.instances)
+        return blocked and dependencies.missing(self.spec.depends_on, self._standings) is None
+
+    @property
+    def in_line(self) -> bool:
+        """Whether somebody waits for it, and it for its turn."""
+        return self.waits_for_room or (self.yielding and (bool(self._waiting) or self._knocked is not None))
+
+    @property
+    def demanded(self) -> bool:
+        """Whether somebody wants more of it than is there."""
+        return any(instance.demand for instance in self.instances)
+
+    @property
+    def starting(self) -> bool:
+        """Whether some of it is on its way to be ready."""
+        return any(instance.phase is Phase.STARTING for instance in self.instances)
+
+    @property
+    def going(self) -> bool:
+        """Whether some of it is about to sleep, or to end."""
+        return any(instance.phase in (Phase.DRAINING, Phase.STOPPING) for instance in self.instances)
+
+    @property
+    def freezing(self) -> bool:
+        """Whether some of it is just being frozen."""
+        return any(instance.phase is Phase.FROZEN and instance.under_way for instance in self.instances)
+
+    @property
+    def staying(self) -> bool:
+        """Whether some of it is there, and not about to end: the rest of it belongs to that."""
+        there = {Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.FROZEN}
+        return any(instance.phase in there for instance in self.instances)
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes requests now."""
+        return bool(self._open)
+
+    @property
+    def inflight(self) -> int:
+        """Requests that it answers now."""
+        return sum(one.upstream.inflight for one in self.instances if one.upstream is not None)
+
+    @property
+    def tier(self) -> Tier | None:
+        """How deep it sleeps, where all of it is frozen; None where some of it is not."""
+        frozen = [one.frozen or one.tier for one in self.instances if one.phase is Phase.FROZEN]
+        return min(frozen, key=lambda tier: tier.depth) if len(frozen) == len(self.instances) else None
+
+    def idle_for(self, now: float) -> float:
+        """Seconds since it was used last."""
+        return now - self.instances[0].last_active()
+
     # --- questions -----------------------------------------------------------
 
     def refusal(self, now: float) -> Refusal | None:
@@ -423,8 +567,9 @@ class App:
         if (closed := self.closed) is not None:
             until = self.hours.until
             return Refusal(Reason(Cause.SCHEDULE, closed), None if until is None else max(0.0, until - now))
-        if all(instance.phase is Phase.FAILED for instance in self.instances):
-            return dependencies.first_retry(self.instances).refusal(now)
+        staying = [instance for instance in self.instances if not instance.leaving]
+        if all(instance.phase is Phase.FAILED for instance in staying):
+            return dependencies.first_retry(staying).refusal(now)
         if self.phase is Phase.BLOCKED and (lost := self.lost) is not None:
             return lost.refusal(now)
         return None
@@ -445,7 +590,7 @@ class App:
     @property
     def lost(self) -> Loss | None:
         """What it needs and cannot get for now."""
-        return dependencies.lost(self.spec.depends_on, self._standings)
+        return dependencies.lost(self.spec.depends_on, self._standings) or self._room.lost(self.spec.name)
 
     @property
     def troubled(self) -> Instance:
@@ -498,6 +643,10 @@ class App:
             instances=tuple(instance.snapshot(now) for instance in self.instances),
             spec=self.spec,
             held_by=tuple(sorted(self.held_by)),
+            priority=self.priority,
+            always_on=self.always_on,
+            size=self._memory.size,
+            yielding=self.yielding,
             roll_ended=self._rolling.ended,
             pinned=self.pinned,
             pinned_for=self._pinned_for(now),
@@ -526,7 +675,8 @@ class App:
             self._out.append(RefuseTicket(ticket, Refusal(Reason(Cause.ROOM_FULL, text), 1.0)))
         else:
             self._waiting.admit(ticket, now + lifecycle.wake_timeout)
-            self._tell_all(WakeRequested(self.spec.name, by), now)
+            if not self.yielding:
+                self._tell_all(WakeRequested(self.spec.name, by), now)
 
     def _too_late(self, now: float) -> Refusal:
         limit = policy.span(self.spec.lifecycle.wake_timeout)
@@ -672,7 +822,43 @@ class App:
             self._out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
         for instance in [i for i in self.instances if i.leaving and not i.alive]:
             self._forget(instance)
+        if self.yielding and not self.alive:
+            self._come_again(now)
         return self._out
+
+    def _come_again(self, now: float) -> None:
+        """It has made room: whoever came for it meanwhile wakes it, when its turn comes."""
+        by = self._knocked or "whoever waits"
+        wanted = bool(self._waiting) or self._knocked is not None
+        self.yielding, self._knocked = False, None
+        if (refusal := self.refusal(now)) is not None:
+            self._out += self._waiting.refuse(refusal)
+        elif wanted:
+            self._tell_all(WakeRequested(self.spec.name, by), now)
+
+    def _prefer(self, message: PriorityRequested, now: float) -> None:
+        """The operator says how much it matters."""
+        was_up, always_on = self.want is Want.UP, message.always_on
+        if always_on is None:
+            always_on = self._memory.always_on
+        self._memory = replace(self._memory, priority=message.priority, always_on=always_on)
+        self._out.append(Remember(self.spec.name))
+        name, words = self.spec.name, ", always on" if self.always_on else ""
+        data = {"priority": message.priority, "always_on": self.always_on}
+        self._out.append(
+            Announce(name, name, "priority", f"has priority {message.priority}{words}", None, data)
+        )
+        self._agree()
+        if self.want is Want.UP and not was_up:
+            self._tell_all(WakeRequested(name, "the operator, who wants it always on"), now)
+        elif was_up and self.want is not Want.UP:
+            self._tell_all(Released(name), now)  # from now on it may become idle
+
+    @property
+    def _missing(self) -> Reason | None:
+        """What it waits for before it may be started."""
+        missing = dependencies.missing(self.spec.depends_on, self._standings)
+        return self._room.missing(self.spec.name) if missing is None else missing
 
     def _forget(self, instance: Instance) -> None:
         """It has left: what was counted of it counts on."""
@@ -711,7 +897,7 @@ class App:
         before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
         instance.grounds = self._grounds
         instance.held = instance.grounds.hold
-        instance.needs = dependencies.missing(self.spec.depends_on, self._standings)
+        instance.needs = self._missing
         for outcome in step(instance, message, now):
             self._settle(instance, outcome)
             if isinstance(outcome, OpenGate):

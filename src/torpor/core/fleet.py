@@ -24,11 +24,14 @@ from torpor.core.messages import (
     Effect,
     Forget,
     Input,
+    MemoryMeasured,
     RefuseTicket,
     RequestArrived,
     ShutdownRequested,
 )
 from torpor.core.model import AppMemory, AppSpec, Cause, Reason, Refusal, Standing
+from torpor.core.sharing import Sharing
+from torpor.core.steward import Steward
 
 _UNKNOWN = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None)
 
@@ -36,11 +39,21 @@ _UNKNOWN = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None
 class Fleet:
     """The apps by name, in the order of the configuration."""
 
-    def __init__(self, specs: Iterable[AppSpec], memory: Mapping[str, AppMemory], now: float) -> None:
+    def __init__(
+        self,
+        specs: Iterable[AppSpec],
+        memory: Mapping[str, AppMemory],
+        now: float,
+        sharing: Sharing | None = None,
+    ) -> None:
+        """`sharing`: how they share memory and budgets."""
         self._standings: dict[str, Standing] = {}
-        self.apps = {
-            spec.name: App(spec, memory.get(spec.name, AppMemory()), now, self._standings) for spec in specs
-        }
+        self.apps: dict[str, App] = {}
+        self.steward = Steward(self.apps, sharing or Sharing())
+        for spec in specs:
+            remembered = memory.get(spec.name, AppMemory())
+            self.apps[spec.name] = App(spec, remembered, now, self._standings, self.steward)
+        self.steward.follow(self.apps)
         self._standings.update({name: app.standing for name, app in self.apps.items()})
         self._dependents: dict[str, list[App]] = {}
         self._connect()
@@ -60,6 +73,11 @@ class Fleet:
 
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take one input and return everything that follows from it."""
+        return self._decide(message, now) + self._share(now)
+
+    def _decide(self, message: Input, now: float) -> list[Effect]:
+        if isinstance(message, MemoryMeasured):
+            return self.steward.measured(message, now)
         if isinstance(message, ShutdownRequested):
             return self._shut_down(now)
         if isinstance(message, Applied):
@@ -76,7 +94,8 @@ class Fleet:
 
     def boot(self, now: float) -> list[Effect]:
         """Start what is to be kept running."""
-        return [effect for app in self.apps.values() for effect in self._after(app, app.boot(now), now)]
+        effects = [effect for app in self.apps.values() for effect in self._after(app, app.boot(now), now)]
+        return effects + self._share(now)
 
     def deadline_reached(self, now: float) -> list[Effect]:
         """Do whatever is due at `now`, in all apps."""
@@ -86,13 +105,26 @@ class Fleet:
             if self._queued.get(name) == deadline:
                 del self._queued[name]
                 due.append(self.apps[name])
-        return [effect for app in due for effect in self._after(app, app.deadline_reached(now), now)]
+        self.steward.deadline_reached(now)
+        effects = [effect for app in due for effect in self._after(app, app.deadline_reached(now), now)]
+        return effects + self._share(now)
 
     def next_deadline(self) -> float | None:
         """When something is due at the earliest."""
         while self._due and self._queued.get(self._due[0][1]) != self._due[0][0]:
             heapq.heappop(self._due)
-        return self._due[0][0] if self._due else None
+        due = [self._due[0][0]] if self._due else []
+        if not self._closing and (shared := self.steward.next_deadline) is not None:
+            due.append(shared)
+        return min(due, default=None)
+
+    def _share(self, now: float) -> list[Effect]:
+        """Let the apps make room for each other, one step after the other."""
+        effects: list[Effect] = []
+        while not self._closing and (step := self.steward.step(now)) is not None:
+            app, more = step
+            effects += more if app is None else self._after(app, more, now)
+        return effects
 
     def _shut_down(self, now: float) -> list[Effect]:
         """Stop everything, dependents before what they depend on."""
@@ -149,12 +181,13 @@ class Fleet:
             app = self.apps.get(spec.name)
             if app is None:
                 memory = AppMemory(generation=self._generations.pop(spec.name, 0))
-                app = App(spec, memory, now, self._standings)
+                app = App(spec, memory, now, self._standings, self.steward)
             else:
                 before[spec.name], app.spec = app.spec, spec
             apps[spec.name] = app
         apps |= {name: app for name, app in self.apps.items() if name not in apps}
         self.apps = apps
+        self.steward.follow(apps, message.sharing)
         self._standings.update({name: app.standing for name, app in apps.items() if name not in before})
         self._connect()
         return before
@@ -189,6 +222,7 @@ class Fleet:
         name = app.spec.name
         self._generations[name] = app.memory.generation
         del self.apps[name], self._standings[name], self._dependents[name]
+        self.steward.forget(app)
         self._queued.pop(name, None)
         instances = tuple(instance.id for instance in app.instances)
         for needed in app.spec.depends_on:
@@ -206,6 +240,7 @@ class Fleet:
                 effects += more
                 changed.append(other)
             self._queue(app)
+            self.steward.note(app, now)
             if app.over and not app.held_by and not self._dependents[app.spec.name]:
                 effects += self._forget(app)
                 # It may have been the last that kept what it needed.

@@ -274,6 +274,16 @@ class Instance:
         looks = (self.stable_at, self.watched_until, wakefulness.look_again(self.clauses(self.now), self.now))
         return min((at for at in looks if at is not None), default=None)
 
+    @property
+    def used(self) -> bool:
+        """Whether it answers a request, or has done so since it became ready."""
+        upstream = self.upstream
+        return upstream is not None and (upstream.inflight > 0 or upstream.last_active > self.phase_since)
+
+    def last_active(self) -> float:
+        """When it, or any other replica, was used last."""
+        return wakefulness.last_active(self)
+
     def failures_with_this(self) -> list[float]:
         """When it failed, as far as that still counts, and now."""
         return [*policy.recent(self.failures, self.lifecycle.start_limit, self.now), self.now]

@@ -24,6 +24,7 @@ from torpor.core.model import (
     Tier,
 )
 from torpor.core.schedule import Hours
+from torpor.core.sharing import Sharing
 
 if TYPE_CHECKING:
     from torpor.core.upstream import Upstream
@@ -142,6 +143,31 @@ class ScheduleChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PriorityRequested:
+    """An operator wants it to sleep for others sooner or later than the configuration says."""
+
+    app: str
+    priority: int
+    always_on: bool | None = None
+    """Whether it is to be kept running; None: as before."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMeasured:
+    """How much memory there is.  All in bytes."""
+
+    available: int
+    """What can be had without swapping, within the tightest limit that holds for all apps."""
+    total: int
+    """That limit."""
+    swap_free: int = 0
+    sizes: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """What each app takes now, by its name, with all of its replicas."""
+    devices: Mapping[int, tuple[int, int]] = field(default_factory=lambda: MappingProxyType({}))
+    """Of each GPU that a budget names: all of its memory, and what is used by others than apps."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownRequested:
     """The daemon is going down: stop everything, refuse whoever waits, keep every `want`."""
 
@@ -157,6 +183,8 @@ class Applied:
     """All apps, in the order of the configuration."""
     renewed: frozenset[str] = frozenset()
     """Those whose running instances have to be started afresh to follow it."""
+    sharing: Sharing | None = None
+    """How they share memory and budgets; None: as before."""
 
 
 # --- inputs to an instance --------------------------------------------------
@@ -418,6 +446,7 @@ Wish = (
     | ScaleRequested
     | PinRequested
     | UnpinRequested
+    | PriorityRequested
 )
 """What an operator may ask of an app.  The app may object."""
 AppInput = RequestArrived | PageRequested | ClientLeft | Tracked | ScheduleChanged | Wish
@@ -453,7 +482,7 @@ InstanceInput = (
     | Vacated
     | StopProblem
 )
-Input = AppInput | InstanceInput | Applied | ShutdownRequested
+Input = AppInput | InstanceInput | Applied | MemoryMeasured | ShutdownRequested
 
 # --- effects ----------------------------------------------------------------
 
@@ -581,6 +610,10 @@ class RefuseTicket:
     refusal: Refusal
 
 
+DAEMON = "torpor"
+"""The name under which events tell of what belongs to no app."""
+
+
 @dataclass(frozen=True, slots=True)
 class Announce:
     """Tell the journal."""
@@ -598,6 +631,11 @@ class Remember:
     """What is remembered of this app changed: write it down."""
 
     app: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureMemory:
+    """Measure the memory now; report MemoryMeasured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -626,5 +664,6 @@ Effect = (
     | RefuseTicket
     | Announce
     | Remember
+    | MeasureMemory
     | Forget
 )

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from torpor.core.rules import Glob, Rule
 from torpor.core.schedule import ANY_HOURS, Hours, Schedule
+from torpor.core.sharing import USUAL, Share
 
 
 class Tier(StrEnum):
@@ -220,6 +221,10 @@ class Cause(StrEnum):
     ASLEEP = "asleep"
     SHUTDOWN = "shutdown"
     REMOVED = "removed"
+    EVICTED = "evicted"
+    """It was put to sleep for others."""
+    NO_MEMORY = "no-memory"
+    NO_BUDGET = "no-budget"
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +485,8 @@ class AppSpec:
     """Names under which operators mean it together with others."""
     schedule: Schedule | None = None
     """When it is to be awake, and when it may not be."""
+    share: Share = field(default_factory=Share)
+    """What it uses of what all apps share."""
     workload: object = None
     """What the instances are made of; only the provider looks inside."""
 
@@ -576,6 +583,14 @@ class AppSnapshot:
     spec: AppSpec
     held_by: tuple[str, ...] = ()
     """Apps that need it now; it may not sleep meanwhile."""
+    priority: int = USUAL
+    """1 to 100: the lower, the sooner it is put to sleep for others."""
+    always_on: bool = False
+    """Whether it is kept running, as the operator says or else the configuration."""
+    size: int | None = None
+    """Bytes that it took when it was measured last, awake."""
+    yielding: bool = False
+    """Whether it takes no new requests, because others wait for what it uses."""
     roll_ended: str | None = None
     """Why the last rolling restart ended before every replica had been restarted; None: it did not."""
     pinned: bool = False
@@ -619,6 +634,12 @@ class AppMemory:
     """When each replica failed of late, on the monotonic clock; means something within one boot."""
     pin: Pin | None = None
     """One with an end means something within one boot."""
+    size: int | None = None
+    """Bytes that it took when it was measured last, awake, all replicas together."""
+    priority: int | None = None
+    """The operator's priority; None: as the config says."""
+    always_on: bool | None = None
+    """Whether the operator wants it always on; None: as the config says."""
 
 
 @dataclass(frozen=True, slots=True)

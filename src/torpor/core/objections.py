@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from torpor.core.messages import (
     PinRequested,
+    PriorityRequested,
     RestartRequested,
     ScaleRequested,
     SleepRequested,
@@ -15,6 +16,7 @@ from torpor.core.messages import (
     Wish,
 )
 from torpor.core.model import AppSpec, Cause, Want
+from torpor.core.sharing import HIGHEST, LOWEST
 
 if TYPE_CHECKING:
     from torpor.core.app import App
@@ -35,6 +37,8 @@ def objection(app: App, message: Wish, now: float) -> Objection | None:
     match message:
         case ScaleRequested(replicas=replicas):
             return _to_scale(app.spec, replicas)
+        case PriorityRequested(priority=priority) if not LOWEST <= priority <= HIGHEST:
+            return f"{priority} is no priority", f"they are from {LOWEST} to {HIGHEST}"
         case StopRequested(force=False) if app.missed_by:
             return _needed(app), f"stop them first, or `torpor stop --force {name}`"
         case SleepRequested() if app.missed_by:

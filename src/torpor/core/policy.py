@@ -68,3 +68,10 @@ def span(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     parts = ((hours, "h"), (minutes, "m"), (rest, "s"))
     return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def volume(size: float) -> str:
+    """Bytes for people: `18 GiB`, `1.5 GiB`, `300 MiB`, `12 KiB`."""
+    if abs(size) >= 2**30:
+        return f"{size / 2**30:.1f} GiB".replace(".0 GiB", " GiB")
+    return f"{size / 2**20:.0f} MiB" if abs(size) >= 2**20 else f"{size / 2**10:.0f} KiB"

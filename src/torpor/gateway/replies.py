@@ -84,6 +84,8 @@ _VERDICTS: dict[str, Verdict] = {
     Cause.EXITED: Verdict(503, logging.WARNING),
     Cause.FAILED: Verdict(503, logging.WARNING),
     Cause.ROOM_FULL: Verdict(503, logging.WARNING),
+    Cause.NO_MEMORY: Verdict(503, logging.WARNING),
+    Cause.NO_BUDGET: Verdict(503, logging.WARNING),
     # the gateway's
     "bad-request": Verdict(400, logging.DEBUG),
     "forbidden": Verdict(403, logging.INFO),

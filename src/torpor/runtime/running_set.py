@@ -29,7 +29,7 @@ from torpor.config.origin import Origin
 from torpor.config.problems import Problem
 from torpor.config.saving import addition_text, in_words, save_into, take_out
 from torpor.config.settings import GatewaySpec, Settings
-from torpor.core.messages import Announce, Applied
+from torpor.core.messages import DAEMON, Announce, Applied
 from torpor.core.model import AppSpec
 from torpor.errors import (
     BadRequest,
@@ -45,9 +45,6 @@ from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
 from torpor.runtime.journal import Journal
 from torpor.runtime.keeper import Saved
-
-DAEMON = "torpor"
-"""The name under which events tell of changes that belong to no app."""
 
 
 class Front(Protocol):
@@ -66,6 +63,14 @@ class Front(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Whoever measures memory, and has to follow."""
+
+    def follow(self) -> None:
+        """Let other rules hold.  Cannot fail."""
+        ...
+
+
 class RunningSet:
     """See `runtime.keeper.Keeper` for the promises."""
 
@@ -80,6 +85,7 @@ class RunningSet:
         provider: Callable[[AppSpec], Provider],
         front: Front,
         calendar: Calendar,
+        memory: Watch | None = None,
         alone: str | None = None,
     ) -> None:
         """`alone`: the app besides which there are none, ever."""
@@ -94,6 +100,7 @@ class RunningSet:
         self._provider = provider
         self._front = front
         self._calendar = calendar
+        self._memory = memory
         self._alone = alone
         self._lock = asyncio.Lock()
         self._closed = False
@@ -252,9 +259,11 @@ class RunningSet:
         if changes.settings:
             self._announce(DAEMON, "changed", f"changed: {', '.join(changes.settings)}")
         renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)
-        self._engine.post(Applied(new.apps, renewed))
+        self._engine.post(Applied(new.apps, renewed, new.sharing))
         self.changed(new)
         self._calendar.look()
+        if self._memory is not None and {"memory", "budgets"} & set(changes.settings):
+            self._memory.follow()
 
     def _announce(self, app: str, kind: str, text: str) -> None:
         self._journal.announce(Announce(app, app, kind, text))

@@ -342,3 +342,11 @@ def test_does_not_knock() -> None:
     door = gate()
     page(door)
     assert 0 == door.knocks
+
+
+def test_an_app_that_makes_room_is_not_called_ready() -> None:
+    """It runs, but takes nobody in: a page that says ready would be loaded again and again."""
+    view = arriving(replace(snapshot(with_page(), phase=Phase.READY), yielding=True), None)
+
+    assert ("blocked", False) == (view.state, view.final)
+    assert "its turn" in view.reason

@@ -57,9 +57,18 @@ _STEP_TEXTS = {
     "stopping": "Stopping the previous run",
     "stop-problem": "Stopping takes longer than it should",
 }
+_TURN = "Others are waiting for what it uses. It is its turn again after them"
 _ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED, Cause.SCHEDULE})
 _BY_ACCIDENT = frozenset(
-    {Cause.START_FAILED, Cause.START_TIMEOUT, Cause.EXITED, Cause.DEPENDENCY, Cause.UNHEALTHY}
+    {
+        Cause.START_FAILED,
+        Cause.START_TIMEOUT,
+        Cause.EXITED,
+        Cause.DEPENDENCY,
+        Cause.UNHEALTHY,
+        Cause.NO_MEMORY,
+        Cause.NO_BUDGET,
+    }
 )
 
 
@@ -138,6 +147,8 @@ def present(snapshot: AppSnapshot) -> View:
     retry_in = instance.retry_in if instance else None
     said = _say(state, reason)
     eta = snapshot.eta
+    if snapshot.yielding and state == "ready":
+        return View("blocked", _TURN, False, None, snapshot.waking_for or 0.0, eta, "waking")
     match state:
         case "ready":
             return View(state, said, True, 0.0, snapshot.waking_for, eta, "waking")
