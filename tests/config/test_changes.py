@@ -49,11 +49,13 @@ BESIDE: dict[str, dict[str, Any]] = {
 }
 """What else such an app has to say, before and after."""
 
+BUDGETS = {"gpu0": "24GB", "slots": 2}
+
 
 def _settings(tmp_path: Path, app: dict[str, Any], **top: Any) -> Settings:
     apps = {"web": {"command": "sleep 1", **app}, "db": {"command": "sleep 2"}}
     path = tmp_path / "torpor.yaml"
-    path.write_text(json.dumps({"apps": apps, "allow_reboot": True, **top}))
+    path.write_text(json.dumps({"apps": apps, "allow_reboot": True, "budgets": BUDGETS, **top}))
     return load(path)
 
 

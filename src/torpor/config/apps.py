@@ -21,6 +21,7 @@ from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import parse_path, parse_route
 from torpor.config.rules import build_rules, build_wake_paths
 from torpor.config.schedule import build_schedule
+from torpor.config.sharing import build_share
 from torpor.core.model import (
     AppSpec,
     LoadingPage,
@@ -57,6 +58,7 @@ def build_app(keys: Layers) -> AppSpec:
         depends_on=build_dependencies(keys),
         groups=_groups(keys),
         schedule=build_schedule(keys),
+        share=build_share(keys),
         workload=build_process(keys, lifecycle, readiness),
     )
 

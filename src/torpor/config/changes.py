@@ -186,6 +186,11 @@ SETTINGS: Mapping[str, Setting] = {
     "backoff": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.backoff),
     "start_limit": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.start_limit),
     "stable_after": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.stable_after),
+    # What it takes of what all share.
+    "priority": Setting(Takes.AT_ONCE, lambda app: app.share.priority),
+    "evict_busy": Setting(Takes.AT_ONCE, lambda app: app.share.evict_busy),
+    "memory": Setting(Takes.AT_ONCE, lambda app: app.share.memory),
+    "uses": Setting(Takes.AT_ONCE, lambda app: app.share.uses),
 }
 """Every setting of an app."""
 
@@ -194,6 +199,8 @@ _OF_NO_APP: Mapping[str, Callable[[Settings], object]] = {
     "gateway.trusted_proxies": lambda it: it.gateway.trusted_proxies,
     "gateway.limits": lambda it: it.gateway.limits,
     "tracking_dir": lambda it: it.tracking_dir,
+    "memory": lambda it: it.sharing.memory,
+    "budgets": lambda it: it.sharing.budgets,
     "allow_reboot": lambda it: it.allow_reboot,
     "reboot_command": lambda it: it.reboot_command,
 }

@@ -29,14 +29,15 @@ from torpor.config.origin import Origin
 from torpor.config.problems import KeyPath, Problem, Problems
 from torpor.config.scalars import parse_scalar
 from torpor.config.settings import Settings
+from torpor.config.sharing import build_sharing
 from torpor.config.together import check_together
 from torpor.config.written import find_origin
 from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid
 
 MAX_FILES = 1000
-_MAIN_ONLY = ("gateway", "tracking_dir", "allow_reboot", "reboot_command")
-_SECTIONS = ("gateway", "defaults", "apps", "include")
+_MAIN_ONLY = ("gateway", "tracking_dir", "memory", "budgets", "allow_reboot", "reboot_command")
+_SECTIONS = ("gateway", "memory", "budgets", "defaults", "apps", "include")
 
 
 def load(
@@ -107,6 +108,7 @@ class _Loader:
         if main.keys.tracking_dir is not UNSET:
             folder = self._tracking_dir(main.keys.tracking_dir, main.document)
             settings = replace(settings, tracking_dir=folder)
+        settings = replace(settings, sharing=build_sharing(main.keys, main.document, self.problems))
         if main.keys.allow_reboot is not UNSET:
             settings = replace(settings, allow_reboot=main.keys.allow_reboot)
         if main.keys.reboot_command is not UNSET:

@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from torpor.config.problems import near_miss
 from torpor.config.rlimits import LimitPair
-from torpor.config.units import DURATION_PATTERN, Duration, PositiveDuration, Size
+from torpor.config.units import DURATION_PATTERN, SIZE_PATTERN, Duration, PositiveDuration, Size
 
 _SIGNALS = {name.removeprefix("SIG"): int(value) for name, value in signal.Signals.__members__.items()}
+_PART = re.compile(r"(?:[0-9]|[1-8][0-9]|90)(?:\.[0-9]{1,3})?%")
 _UMASK = re.compile(r"0?[0-7]{1,3}")
 MAX_REGEX = 1000
 _PERCENT = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?%")
@@ -76,6 +77,32 @@ class Regex(str):
     def schema(cls) -> dict[str, Any]:
         """Its JSON Schema."""
         return {"title": "regular expression", "type": "string", "format": "regex", "minLength": 1}
+
+
+class KeepFree(str):
+    """What is to stay free: a size, or a share of all like `10%`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The amount.  Raises `ValueError`."""
+        if not isinstance(value, str) or not value.endswith("%"):
+            Size.parse(value)
+        elif _PART.fullmatch(value) is None:
+            raise ValueError(f"'{value}' is no share of all; write it like 10%")
+        return cls(value)
+
+    @property
+    def amount(self) -> int | float:
+        """Bytes; or a share from 0 to 1, as a float."""
+        return float(self[:-1]) / 100 if self.endswith("%") else int(Size.parse(str(self)))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """Its JSON Schema."""
+        pattern = f"^(?:{SIZE_PATTERN}|{_PART.pattern})$"
+        return {"title": "size or percentage", "type": "string", "pattern": pattern}
 
 
 class Umask(int):
@@ -148,7 +175,7 @@ class Percent(float):
         return {"title": "share", "type": "string", "pattern": f"^{_PERCENT.pattern}$"}
 
 
-_SCALARS = (Duration, Size, Signal, Regex, Umask, LimitPair, Period, Percent)
+_SCALARS = (Duration, Size, KeepFree, Signal, Regex, Umask, LimitPair, Period, Percent)
 
 
 def parse_scalar(kind: type, value: object) -> Any:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from torpor.config.origin import Origin
 from torpor.core.model import AppSpec
+from torpor.core.sharing import Sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +223,7 @@ class Settings:
 
     source: Path
     gateway: GatewaySpec = GatewaySpec()
+    sharing: Sharing = field(default_factory=Sharing)
     allow_reboot: bool = False
     """Whether an app's failure may reboot the machine."""
     reboot_command: tuple[str, ...] = ("systemctl", "reboot")

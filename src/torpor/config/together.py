@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from torpor.config.dependencies import check_dependencies
 from torpor.config.layers import Layers
 from torpor.config.settings import Settings
+from torpor.config.sharing import check_sharing
 from torpor.core.model import AppSpec, OnStartTimeout, OnWatchdog
 
 
@@ -18,6 +19,7 @@ def check_together(
     _check_ports(apps, keys, settings)
     _check_reboots(apps, keys, settings)
     check_dependencies(apps, keys, refused)
+    check_sharing(apps, keys, settings.sharing)
 
 
 def _check_routes(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:

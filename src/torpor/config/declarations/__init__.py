@@ -5,9 +5,10 @@ page.  A default that the core decides by is taken from there, never repeated.
 What one key alone can tell is declared here; what needs another key or the world
 outside (a file, a directory) is checked where the value is built.
 
-The keys of an app are declared in five steps, each upon the one before: what it is
+The keys of an app are declared in six steps, each upon the one before: what it is
 (`program`), as whom (`privileges`), how it wakes (`requests`), what keeps it awake
-(`wakefulness`), how it is kept running (`supervision`).  msgspec cannot join several bases, hence the chain.
+(`wakefulness`), how it is kept running (`supervision`), what it takes of what all share (`sharing`).
+msgspec cannot join several bases, hence the chain.
 """
 
 from torpor.config.declarations.file import SYNONYMS, App, File
@@ -16,6 +17,7 @@ from torpor.config.declarations.privileges import Capabilities, Privileges, Rlim
 from torpor.config.declarations.program import HookCommand, Log, Program
 from torpor.config.declarations.requests import Requests, Route, Sleep, WaitingPage, Websocket
 from torpor.config.declarations.rules import Answer, Rule
+from torpor.config.declarations.sharing import Budget, Memory, Shared
 from torpor.config.declarations.supervision import (
     GiveUp,
     Liveness,
@@ -30,6 +32,7 @@ __all__ = [
     "SYNONYMS",
     "Answer",
     "App",
+    "Budget",
     "Capabilities",
     "File",
     "Gateway",
@@ -40,6 +43,7 @@ __all__ = [
     "Listener",
     "Liveness",
     "Log",
+    "Memory",
     "Needed",
     "Privileges",
     "Program",
@@ -50,6 +54,7 @@ __all__ = [
     "Route",
     "Rule",
     "Schedule",
+    "Shared",
     "Sleep",
     "Supervision",
     "Tls",

@@ -9,13 +9,13 @@ from msgspec import UNSET, UnsetType
 
 from torpor.config.declarations.gateway import Gateway
 from torpor.config.declarations.keys import Keys, about
-from torpor.config.declarations.supervision import Supervision
+from torpor.config.declarations.sharing import Budget, Memory, Shared
 from torpor.config.settings import Settings
 
 _SETTINGS = Settings(Path())
 
 
-class App(Supervision, frozen=True):
+class App(Shared, frozen=True):
     """One app."""
 
 
@@ -57,6 +57,20 @@ class File(Keys, frozen=True):
                 "A directory, made if it is missing, in which a file with an app's name is touched to tell that the app is "
                 "used: for traffic that does not pass the gateway. Only in the main file.",
                 "/run/torpor/track",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    memory: (
+        Annotated[Memory, about("How memory is shared. Only in the main file.", {"keep_free": "10%"})]
+        | UnsetType
+    ) = UNSET
+    budgets: (
+        Annotated[
+            dict[str, str | int | Budget],
+            about(
+                "What awake apps use up: sizes or plain numbers by name. Only in the main file.",
+                {"gpu0": "24GB", "slots": 2},
             ),
         ]
         | UnsetType
@@ -117,7 +131,6 @@ SYNONYMS = {
     "heartbeat_timeout": "watchdog",
     "watchdog_sec": "watchdog",
     "mem_limit": "memory_max",
-    "memory": "memory_max",
     "cpu": "cpus",
     "pids_limit": "pids_max",
     "tasks_max": "pids_max",
