@@ -42,6 +42,7 @@ from torpor.core.messages import (
     GrantTicket,
     Input,
     KillInstance,
+    MeasureMemory,
     ProbeInstance,
     Reboot,
     RefuseTicket,
@@ -71,6 +72,7 @@ from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.hang_up import HangUp
 from torpor.runtime.journal import Journal
+from torpor.runtime.memory import MemoryWatch
 from torpor.runtime.ownlog import bounded
 from torpor.runtime.reboot import Rebooter
 from torpor.runtime.running_set import RunningSet
@@ -155,6 +157,7 @@ class Daemon:
         self._actions: Actions
         self._seam: LocalSeam
         self._set: RunningSet
+        self._memory: MemoryWatch
         self._hang_up: HangUp
         self._folder = state
         self._stand_in: StandIn | None = None
@@ -167,7 +170,7 @@ class Daemon:
             signals = stack.enter_context(contextlib.ExitStack())
             memory = self._state.open()
             stack.push_async_callback(self._state.close)
-            fleet = Fleet(self._settings.apps, memory, clock.now())
+            fleet = Fleet(self._settings.apps, memory, clock.now(), self._settings.sharing)
             self._state.watch(lambda name: fleet.apps[name].memory if name in fleet.apps else None)
             await self._process.open()
             stack.push_async_callback(self._process.close)
@@ -180,13 +183,15 @@ class Daemon:
             stack.push_async_callback(self._actions.close)
             if self._exit_with is not None:
                 self._stand_in = StandIn(self._exit_with, self._engine, self._provider)
+            self._memory = MemoryWatch(self._engine, self._provider, lambda: self._set.settings.sharing)
+            stack.callback(self._memory.close)
             survivors = await self._find_survivors(fleet)
             self._seam = LocalSeam(self._engine, self._journal, self._provider)
             gateway = Gateway(self._settings.gateway, self._seam)
             await gateway.open(inherited())
             stack.push_async_callback(gateway.close, CUT)
 
-            desk = Desk(self._engine, self._journal, self._provider, self.end)
+            desk = Desk(self._engine, self._journal, self._provider, self.end, self._memory.facts)
             front = Front(self._seam, gateway)
             calendar = Calendar(self._seam.specs, self._post)
             stack.callback(calendar.close)
@@ -199,6 +204,7 @@ class Daemon:
                 provider=self._provider,
                 front=front,
                 calendar=calendar,
+                memory=self._memory,
                 alone=None if self._alone is None else self._alone.name,
             )
             self._set.forget_spare()
@@ -221,7 +227,7 @@ class Daemon:
                 self._process.output(InstanceId(alone.name)).mirror(alone.out, alone.err)
             # No await between the two: an end that comes now is told to an engine that knows of it.
             adopted, refused = self._adopt(survivors)
-            self._engine.open(self._perform, adopted)
+            self._engine.open(self._perform, adopted, self._memory.open)
             touches.follow(self._settings.tracking_dir)
             calendar.look()
             await self._discard(refused)
@@ -373,6 +379,8 @@ class Daemon:
                 self._seam.forget(app)
                 self._journal.forget(app)
                 self._state.remember(app)
+            case MeasureMemory():
+                self._memory.measure()
             case Reboot(app=app, text=text):
                 self._rebooter.reboot(self._set.settings, app, text)
 

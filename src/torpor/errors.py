@@ -140,6 +140,13 @@ class ProviderFailed(TorporError):
     status = 502
 
 
+class NotMeasured(TorporError):
+    """The system does not tell how much memory there is."""
+
+    code = "not-measured"
+    status = 503
+
+
 class ProjectUnusable(TorporError):
     """A project's directory cannot be read or written, or has already what was to be written."""
 

@@ -14,11 +14,13 @@ from torpor.core.messages import (
     DropUpstream,
     Effect,
     GrantTicket,
+    MeasureMemory,
     Reboot,
     RefuseTicket,
     Remember,
 )
 from torpor.core.model import AppSpec, Event, InstanceId, NotifyProbe, Phase, Readiness, Route
+from torpor.core.sharing import Sharing
 from torpor.core.upstream import Upstream
 from torpor.providers.base import Fact
 from torpor.providers.fake import FakeProvider
@@ -50,13 +52,14 @@ class Listener:
 class House:
     """Everything that lives in `torpor.daemon`, but for the gateway, the control socket and processes."""
 
-    def __init__(self, *specs: AppSpec) -> None:
+    def __init__(self, *specs: AppSpec, sharing: Sharing | None = None) -> None:
         self.journal = Journal()
         self.remembered: list[str] = []
         self.shut_down: list[bool] = []
+        self.asked_to_measure = 0
         self.reboots = 0
         """For each time that the daemon was told to end: whether it is to leave the apps running."""
-        self.engine = Engine(Fleet(specs or (APP,), {}, clock.now()))
+        self.engine = Engine(Fleet(specs or (APP,), {}, clock.now(), sharing))
         self.provider = FakeProvider(self._report)
         self.actions = Actions(
             lambda name: self.engine.fleet.apps[name].spec,
@@ -109,6 +112,8 @@ class House:
                 self.remembered.append(app)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
                 self.seam.perform(effect)
+            case MeasureMemory():
+                self.asked_to_measure += 1
             case Reboot():
                 self.reboots += 1
             case _:
@@ -122,9 +127,9 @@ class House:
 
 
 @asynccontextmanager
-async def house(*specs: AppSpec) -> AsyncIterator[House]:
+async def house(*specs: AppSpec, sharing: Sharing | None = None) -> AsyncIterator[House]:
     """A house that is open for the duration of the test."""
-    built = House(*specs)
+    built = House(*specs, sharing=sharing)
     built.engine.open(built.perform)
     try:
         yield built

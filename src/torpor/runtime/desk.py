@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from torpor.core.app import App
 from torpor.core.messages import (
     Announce,
+    MemoryMeasured,
     PinRequested,
+    PriorityRequested,
     RestartRequested,
     ScaleRequested,
     SleepRequested,
@@ -21,8 +23,9 @@ from torpor.core.messages import (
 )
 from torpor.core.model import AppSnapshot, AppSpec, Event, InstanceId, Tier
 from torpor.core.objections import objection
+from torpor.core.outlook import Outlook
 from torpor.core.wakefulness import Clause
-from torpor.errors import NotAllowed, unknown_app
+from torpor.errors import NotAllowed, NotMeasured, unknown_app
 from torpor.providers.base import Output, Provider, Stats
 from torpor.runtime import clock
 from torpor.runtime.engine import Engine
@@ -39,11 +42,14 @@ class Desk:
         journal: Journal,
         provider: Callable[[AppSpec], Provider],
         shut_down: Callable[[bool], None],
+        measure: Callable[[], MemoryMeasured | None] = lambda: None,
     ) -> None:
+        """`measure`: how much memory there is; None where the system does not tell."""
         self._engine = engine
         self._journal = journal
         self._provider = provider
         self._shut_down = shut_down
+        self._measure = measure
 
     def snapshot(self) -> Sequence[AppSnapshot]:
         """All apps now."""
@@ -87,6 +93,21 @@ class Desk:
         """All that its falling asleep depends on, and the moment at which that is so."""
         now = clock.now()
         return self._find(app).clauses(now), now
+
+    def prefer(self, app: str, priority: int, *, always_on: bool | None = None) -> None:
+        """Let it have that priority."""
+        self._ask(PriorityRequested(app, priority, always_on))
+
+    def outlook(self) -> Outlook:
+        """Who would be put to sleep for memory now."""
+        return self._outlook(self._facts())
+
+    def check_memory(self) -> Outlook:
+        """Measure memory, and put to sleep who has to be."""
+        facts = self._facts()
+        found = self._outlook(facts)
+        self._engine.post(facts)
+        return found
 
     async def settle(self, verb: Verb, app: str) -> AppSnapshot:
         """Wait until it has come true, or cannot any more."""
@@ -142,6 +163,14 @@ class Desk:
             text, hint = found
             raise NotAllowed(text, hint=hint)
         self._engine.post(message)
+
+    def _facts(self) -> MemoryMeasured:
+        if (facts := self._measure()) is None:
+            raise NotMeasured("cannot tell how much memory there is", hint="The daemon's log says why.")
+        return facts
+
+    def _outlook(self, facts: MemoryMeasured) -> Outlook:
+        return self._engine.fleet.steward.outlook(facts, clock.now())
 
     def _settled(self, verb: Verb, app: App) -> bool:
         # Somebody who wished the contrary meanwhile may have won: then it is awake again, and stays so.

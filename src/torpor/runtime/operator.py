@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from torpor.core.model import AppSnapshot, Event, InstanceId, Tier
+from torpor.core.outlook import Outlook
 from torpor.core.wakefulness import Clause
 from torpor.providers.base import Output, Stats
 
@@ -84,6 +85,21 @@ class Operator(Protocol):
         reason tell).  stop: nothing of it is alive.  sleep: it is asleep or frozen.  The caller owns the limit.
         Raises `UnknownApp`.
         """
+        ...
+
+    def prefer(self, app: str, priority: int, *, always_on: bool | None = None) -> None:
+        """Let it have that priority, 1 to 100; `always_on`: keep it running, or not any more; None: as before.
+
+        Raises `UnknownApp`, or `NotAllowed` for a priority that is none.
+        """
+        ...
+
+    def outlook(self) -> Outlook:
+        """Who would be put to sleep for memory now, and who would not.  Raises `NotMeasured`."""
+        ...
+
+    def check_memory(self) -> Outlook:
+        """Measure memory, and put to sleep who has to be; what that was decided on.  Raises `NotMeasured`."""
         ...
 
     async def signal(self, app: str, number: int) -> int:
