@@ -21,6 +21,8 @@ from torpor.core.model import (
     Tier,
     Want,
 )
+from torpor.core.outlook import Outlook
+from torpor.core.pressure import Candidate
 from torpor.core.wakefulness import Clause
 from torpor.errors import NotAllowed, unknown_app
 from torpor.providers.base import Stats
@@ -59,6 +61,16 @@ class FakeOutput:
             reader(line)
 
 
+OUTLOOK = Outlook(
+    available=100,
+    total=1000,
+    keep_free=150,
+    short=50,
+    victims=(Candidate("notes", 20, 60.0, 300, None, Tier.STOP),),
+    others=(Candidate("api", 50, 0.0, 40, Tier.PAUSE, Tier.STOP, spared="always on"),),
+)
+
+
 @dataclass
 class FakeOperator:
     """Apps by name.  A waking verb succeeds at once, unless the app is in `slow` or `broken`."""
@@ -73,6 +85,8 @@ class FakeOperator:
     """Apps that were to be restarted one replica after the other."""
     told: list[tuple[str, int | str]] = field(default_factory=list)
     """Who got a signal, by its number, or a `reload`."""
+    checked: int = 0
+    """Times that memory was measured to put apps to sleep."""
     slow: set[str] = field(default_factory=set)
     """Apps whose verbs never come true."""
     broken: set[str] = field(default_factory=set)
@@ -218,6 +232,20 @@ class FakeOperator:
 
     def clauses(self, app: str) -> tuple[Sequence[Clause], float]:
         return self.found.get(self.app(app).name, ()), 100.0
+
+    def prefer(self, app: str, priority: int, *, always_on: bool | None = None) -> None:
+        before = self.app(app)
+        if not 1 <= priority <= 100:
+            raise NotAllowed(f"{priority} is no priority", hint="they are from 1 to 100")
+        kept = before.always_on if always_on is None else always_on
+        self.apps[app] = replace(before, priority=priority, always_on=kept)
+
+    def outlook(self) -> Outlook:
+        return OUTLOOK
+
+    def check_memory(self) -> Outlook:
+        self.checked += 1
+        return OUTLOOK
 
     async def signal(self, app: str, number: int) -> int:
         return self._tell(app, number)

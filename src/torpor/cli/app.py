@@ -61,6 +61,11 @@ VERBS = {
     "restart": ("torpor.cli.verbs:restart", "Stop apps and start them afresh."),
     "reload": ("torpor.cli.reload:reload", "Let apps read their own configuration again, without a restart."),
     "scale": ("torpor.cli.scale:scale", "Change how many replicas an app has."),
+    "priority": ("torpor.cli.priority:priority", "Change how soon an app is put to sleep for others."),
+    "check": (
+        "torpor.cli.check:check",
+        "Put to sleep now whoever has to be, and show who stays awake and why.",
+    ),
     "signal": ("torpor.cli.signal:signal", "Send a signal to the main processes of apps."),
     "wake": ("torpor.cli.verbs:wake", "Wake apps, as a request would."),
     "sleep": ("torpor.cli.verbs:sleep", "Put apps to sleep; the next request wakes them."),

@@ -19,6 +19,8 @@ from torpor.config.units import duration_text
 from torpor.control.client import Client
 
 EVENTS = 5
+LARGEST_COUNT = 1_000_000
+"""What is more of a budget is bytes."""
 LEAST = 16
 """Columns for texts, however narrow the terminal is."""
 
@@ -109,7 +111,10 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         ("wakes in", "not known yet" if app["eta"] is None else f"about {lapse(app['eta'])}"),
         ("requests", f"{app['inflight']} running, {app['waiting']} waiting, {app['parked']} idle sockets"),
         ("restarts", str(app["restarts"])),
+        ("priority", str(app["priority"])),
     ]
+    if shared := takes(app):
+        rows.append(("takes", shared))
     if app.get("log_degraded") or app.get("log_lost"):
         rows.append(("log", log_trouble(app)))
     if app.get("log_unforwarded"):
@@ -134,6 +139,16 @@ def waker(by: dict[str, Any] | None) -> str:
         return NONE
     parts = [by["by"], by["user_agent"], f"by the rule {by['rule']}" if by["rule"] else None]
     return ", ".join(part for part in parts if part)
+
+
+def takes(app: dict[str, Any]) -> str:
+    """What it takes of what all apps share, as far as that is known."""
+    memory = [] if app["size"] is None else [f"{size(app['size'])} memory when awake"]
+    uses = [
+        f"{size(amount) if amount > LARGEST_COUNT else amount} of {name}"
+        for name, amount in app["uses"].items()
+    ]
+    return ", ".join([*memory, *uses])
 
 
 def log_trouble(app: dict[str, Any]) -> str:

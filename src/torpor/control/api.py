@@ -24,6 +24,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from torpor.control.analysis import analyse_boot, analyse_wake
+from torpor.control.checks import Checks
 from torpor.control.follow import Followers
 from torpor.control.gate import Ask, gate_routes
 from torpor.control.lines import (
@@ -99,6 +100,7 @@ class Api:
         self._ask = ask
         self.info = info
         self._wishes = Wishes(operator)
+        self._checks = Checks(operator)
         self._keeper = keeper
         self._set = None if keeper is None else SetChanges(keeper, operator, self._wishes)
         self.followers = Followers()
@@ -121,6 +123,7 @@ class Api:
             *(gate_routes(self._ask) if self._ask is not None else ()),
             Route("/apps/{name}/why", self.why),
             *(self._set.routes() if self._set is not None else ()),
+            *self._checks.routes(),
             *self._wishes.routes(),
         ]
         starlette = Starlette(routes=[Mount("/api/v1", routes=routes)], exception_handlers=HANDLERS)

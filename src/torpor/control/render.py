@@ -118,6 +118,8 @@ class AppDocument(msgspec.Struct, frozen=True):
     """Apps that need it now."""
     groups: list[str]
     """Names under which commands mean it together with others."""
+    priority: int
+    """1 to 100: the lower, the sooner it is put to sleep for others."""
     instances: list[InstanceDocument]
 
 
@@ -138,6 +140,10 @@ class AppDetail(AppDocument, frozen=True):
     """Bytes that must pass within `idle_timeout` to keep it awake; 0: every request does."""
     wake_timeout: float
     always_on: bool
+    size: int | None
+    """Bytes that it took when it was measured last, awake."""
+    uses: Mapping[str, int]
+    """How much of which budget each of its replicas uses up."""
 
 
 class EventDocument(msgspec.Struct, frozen=True):
@@ -170,7 +176,9 @@ def app_detail(snapshot: AppSnapshot, stats_of: StatsOf) -> AppDetail:
         ],
         min_bytes=lifecycle.min_bytes,
         wake_timeout=lifecycle.wake_timeout,
-        always_on=lifecycle.always_on,
+        always_on=snapshot.always_on,
+        size=snapshot.size,
+        uses=dict(snapshot.spec.share.uses),
     )
 
 
@@ -269,6 +277,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         ],
         held_by=list(snapshot.held_by),
         groups=sorted(snapshot.spec.groups),
+        priority=snapshot.priority,
         instances=instances,
     )
 

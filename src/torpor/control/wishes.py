@@ -35,7 +35,7 @@ WAKING = frozenset({Verb.START, Verb.RESTART, Verb.WAKE})
 SUCCESS = frozenset({Phase.READY, Phase.DRAINING, Phase.DONE})
 """Where a waking verb has come true: a one-shot may be done, and a visitor may have left already."""
 TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED, Phase.BLOCKED})
-OTHER_WISHES = ("scale", "signal", "pin", "unpin", "reload", "track")
+OTHER_WISHES = ("scale", "priority", "signal", "pin", "unpin", "reload", "track")
 LONGEST_PIN = 10 * 365 * 86400.0
 """Seconds; for longer there is the pin without an end."""
 
@@ -51,6 +51,7 @@ class Wishes:
         """Their addresses."""
         return [
             Route("/apps/{name}/scale", self.scale, methods=["POST"]),
+            Route("/apps/{name}/priority", self.priority, methods=["POST"]),
             Route("/apps/{name}/signal", self.signal, methods=["POST"]),
             Route("/apps/{name}/pin", self.pin, methods=["POST"]),
             Route("/apps/{name}/unpin", self.unpin, methods=["POST"]),
@@ -141,6 +142,16 @@ class Wishes:
         self._operator.unpin(name)
         after = self._operator.app(name)
         return self._outcome("unpin", before, after, 0.0, pinned_before=before.pinned)
+
+    async def priority(self, request: Request) -> Response:
+        """Change how soon an app is put to sleep for others; `always_on` whether it is kept running."""
+        name, priority = _name(request), whole_number(request, "priority")
+        always_on = flag(request, "always_on") if "always_on" in request.query_params else None
+        before = self._operator.app(name)
+        self._operator.prefer(name, priority, always_on=always_on)
+        after = self._operator.app(name)
+        more = {"priority": after.priority, "always_on": after.always_on}
+        return self._outcome("priority", before, after, 0.0, **more)
 
     async def signal(self, request: Request) -> Response:
         """Send a signal to the main process of every instance."""

@@ -1,0 +1,74 @@
+"""Who would be put to sleep, over the socket; and priorities."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from control.test_api import post, problem, serving
+from torpor.cli.check import idle_lines, memory_lines
+from torpor.core.model import Phase, Want
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_who_would_sleep_for_memory_is_told_without_a_pass(tmp_path: Path) -> None:
+    """`dry_run` changes nothing; the documents are the same."""
+    async with serving(tmp_path, "notes") as (operator, client, _):
+        told = await post(client, "check", "memory", dry_run="true")
+        assert 0 == operator.checked
+        done = await post(client, "check", "memory")
+
+    assert 1 == operator.checked
+    assert {**told, "dry_run": False} == done
+    assert (50, ["notes"], [("api", "always on")]) == (
+        told["short"],
+        [it["app"] for it in told["victims"]],
+        [(it["app"], it["spared"]) for it in told["others"]],
+    )
+    assert [
+        "memory: 100B of 1K available, 150B are to stay free: 50B short",
+        "  1. notes (awake, priority 20, 300B, idle 1m00s): would be put to sleep (stop)",
+        "  -  api (paused, priority 50, 40B): always on",
+    ] == memory_lines(told)
+
+
+async def test_who_sleeps_for_idleness_is_told(tmp_path: Path) -> None:
+    """Each app that is awake, with the reason why it does not sleep now."""
+    async with serving(tmp_path, "always", "busy", "later", "now", "never") as (operator, client, _):
+        for name, want, inflight, idle_in in (
+            ("always", Want.UP, 0, None),
+            ("busy", Want.AUTO, 2, None),
+            ("later", Want.AUTO, 0, 90.0),
+            ("now", Want.AUTO, 0, 0.0),
+            ("never", Want.AUTO, 0, None),
+        ):
+            app = operator.apps[name]
+            one = replace(app.instances[0], phase=Phase.READY, inflight=inflight, idle_in=idle_in)
+            operator.apps[name] = replace(app, phase=Phase.READY, want=want, instances=(one,))
+        told = await post(client, "check", "idle")
+
+    assert [
+        "idle:",
+        "  now: goes to sleep now",
+        "  always: always on",
+        "  busy: busy: 2 in flight",
+        "  later: not idle for long enough, sleeps in 1m30s",
+        "  never: never sleeps for idleness",
+    ] == idle_lines(told)
+
+
+async def test_a_priority_is_changed(tmp_path: Path) -> None:
+    """At once, and alone or with whether the app is always on."""
+    async with serving(tmp_path, "notes") as (operator, client, _):
+        done = await post(client, "apps", "notes", "priority", priority=80)
+        assert (80, False, 80) == (done["priority"], done["always_on"], done["app"]["priority"])
+        await post(client, "apps", "notes", "priority", priority=80, always_on="true")
+        assert operator.apps["notes"].always_on
+        await post(client, "apps", "notes", "priority", priority=70)
+        assert operator.apps["notes"].always_on
+        refused = await problem(client, "POST", "apps", "notes", "priority", priority=0)
+
+    assert "0 is no priority" == refused["detail"]
