@@ -819,7 +819,10 @@ class World:
                 and not (app.spec.name in self.left_alone and instance.ending in BY_ITSELF)
             ]
             law(not alone, f"{alone} sleeps alone")
-        law(not app.yielding or app.inflight > 0, f"{app.spec.name} takes no requests, and nobody waits for what it uses")
+        law(
+            not app.yielding or app.inflight > 0,
+            f"{app.spec.name} takes no requests, and nobody waits for what it uses",
+        )
         if app.phase is not Phase.BLOCKED or self.fleet.steward.missing(app.spec.name) is not None:
             return
         name, standing = app.spec.name, app.standing
