@@ -274,13 +274,17 @@ async def test_how_a_stranger_ended(command: str, expected: ExitInfo, *, reaped:
 
 
 async def test_an_adopted_stranger_is_watched(subject: World) -> None:
-    """The whole life under a daemon that is not its parent: found, adopted, its exit told with its status."""
+    """The whole life under a daemon that is not its parent: found, adopted, its exit told with its status.
+
+    Where the kernel does not keep that, it depends on who is quicker: we, or whoever reaps it.
+    """
     pid = await _survive(subject, "echo up; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 5")
     (survivor,) = await subject.provider.survivors()
     assert pid == survivor.running.pid
     subject.provider.adopt(subject.run(("unused",)))
     (subject.folder / "go").touch()
-    assert Exited(ID, 1, ExitInfo(code=5) if _keeps_status() else ExitInfo()) == await subject.facts.exited()
+    known = [ExitInfo(code=5)] if _keeps_status() else [ExitInfo(code=5), ExitInfo()]
+    assert await subject.facts.exited() in [Exited(ID, 1, info) for info in known]
     assert ["up", "over"] == subject.provider.output(ID).tail(5)
 
 
