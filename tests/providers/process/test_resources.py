@@ -1,7 +1,7 @@
 """What an instance may use up, held by the kernel where a cgroup can be had.
 
-Here v1 is tried with real controllers; of v2 what can be tried without them, because
-a controller belongs to one of the two versions at a time.
+A controller belongs to one of the two versions at a time: these tests try the version that has
+them here, and of v2 what can be tried without.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torpor.core.messages import FoundUnhealthy
 from torpor.errors import StartFailed
 from torpor.providers.process import cgroup, entourage, life, resources
 from torpor.providers.process.cgroup import LEAF, find_cgroup_root
+from torpor.providers.process.provider import TreeKind
 from torpor.providers.process.resources import Enclosure, Enclosures
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +41,19 @@ print(pathlib.Path("/proc/self/cgroup").read_text())
 ALL = Resources(memory_max=64 << 20, cpus=0.25, pids_max=20)
 
 
-def legacy_controllers() -> set[str]:
+# Shows what holds it: the same three limits, by the names of v1 and of v2.
+SHOW_V1 = """
+for each in memory:memory.limit_in_bytes cpu:cpu.cfs_quota_us pids:pids.max; do
+  mount=/sys/fs/cgroup/${each%:*}
+  cat $mount$(grep -E "^[0-9]+:${each%:*}:" /proc/self/cgroup | cut -d: -f3)/${each#*:}
+done"""
+SHOW_V2 = """
+for each in memory.max cpu.max pids.max; do
+  cat /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)/$each
+done"""
+
+
+def controllers_of_v1() -> set[str]:
     """Those of v1 that may be used here."""
     return {
         controller
@@ -49,13 +62,33 @@ def legacy_controllers() -> set[str]:
     }
 
 
-needs_v1 = pytest.mark.skipif(
-    legacy_controllers() != set(resources.CONTROLLERS), reason="cgroup v1 controllers may not be used here"
+def controllers_of_v2() -> set[str]:
+    """Those of v2 that can be handed down here: none without a cgroup that may, and holds no process itself."""
+    root = find_cgroup_root("torpor-test")
+    if root is None:
+        return set()
+    offered = set() if (root.parent / "cgroup.procs").read_text() else resources._offered(root)
+    root.rmdir()
+    return offered
+
+
+IN_V1 = set(resources.CONTROLLERS) == controllers_of_v1()
+IN_V2 = set(resources.CONTROLLERS) == controllers_of_v2()
+needs_controllers = pytest.mark.skipif(
+    not IN_V1 and not IN_V2, reason="cgroup controllers may not be used here"
 )
+needs_held_limits = pytest.mark.usefixtures("held_limits")
 no_swap = pytest.mark.skipif(
     len(Path("/proc/swaps").read_text().splitlines()) > 1,
     reason="with swap, what is beyond the limit goes there instead of ending its process",
 )
+
+
+@pytest.fixture
+def held_limits(subject: World) -> None:
+    """The kernel holds limits here; in v2 it does so in the cgroups of trees."""
+    if not IN_V1 and not (IN_V2 and subject.trees is TreeKind.CGROUP):
+        pytest.skip("no cgroup controllers may be used here by such a tree")
 
 
 def folders_of(subject: World) -> list[Path]:
@@ -64,21 +97,16 @@ def folders_of(subject: World) -> list[Path]:
     return [folder for place in places if place.is_dir() for folder in place.iterdir() if folder.is_dir()]
 
 
-@needs_v1
+@needs_held_limits
 async def test_limits_are_set(subject: World) -> None:
     """The program is inside with all limits set before it runs, and the cgroups are removed with it."""
-    text = """
-for each in memory:memory.limit_in_bytes cpu:cpu.cfs_quota_us pids:pids.max; do
-  mount=/sys/fs/cgroup/${each%:*}
-  cat $mount$(grep -E "^[0-9]+:${each%:*}:" /proc/self/cgroup | cut -d: -f3)/${each#*:}
-done"""
-    launch = given(subject.run((text,), shell=True), resources=ALL)
-    assert [str(64 << 20), "25000", "20"] == await output_of(subject, launch)
+    launch = given(subject.run((SHOW_V2 if IN_V2 else SHOW_V1,), shell=True), resources=ALL)
+    assert [str(64 << 20), "25000 100000" if IN_V2 else "25000", "20"] == await output_of(subject, launch)
     while folders_of(subject):  # removed off the loop
         await asyncio.sleep(0.001)
 
 
-@needs_v1
+@needs_held_limits
 @no_swap
 async def test_memory_beyond_the_limit_is_death(subject: World) -> None:
     """The kernel kills what takes more, and nothing else."""
@@ -87,7 +115,7 @@ async def test_memory_beyond_the_limit_is_death(subject: World) -> None:
     assert {"0", "Killed", "over"} == set(await output_of(subject, launch))
 
 
-@needs_v1
+@needs_held_limits
 @no_swap
 @pytest.mark.parametrize(("last", "words"), [("exec", "killed it at"), ("", "killed 1 of its processes at")])
 async def test_a_death_for_memory_is_called_one(subject: World, last: str, words: str) -> None:
@@ -107,7 +135,7 @@ def test_what_version_2_says_of_memory(tmp_path: Path) -> None:
     assert 2 == Enclosure((tmp_path,)).out_of_memory
 
 
-@needs_v1
+@needs_held_limits
 async def test_processes_beyond_the_limit_cannot_be(subject: World) -> None:
     """A fork bomb ends in itself."""
     text = "for i in 1 2 3 4 5 6 7 8; do sleep 1000 & done; echo no limit"
@@ -119,7 +147,7 @@ async def test_processes_beyond_the_limit_cannot_be(subject: World) -> None:
     await subject.facts.gone()
 
 
-@needs_v1
+@needs_held_limits
 async def test_hooks_and_probes_are_inside(subject: World) -> None:
     """A command beside the app counts as part of it."""
     launch = given(
@@ -127,14 +155,22 @@ async def test_hooks_and_probes_are_inside(subject: World) -> None:
     )
     await subject.provider.start(launch)
     await wait_for_line(subject, "up")
-    assert await subject.provider.run_probe(launch, ("grep", "-q", "pids:.*/torpor-", "/proc/self/cgroup"), 5)
+    inside = "^0::.*/torpor-.*/" if IN_V2 else "pids:.*/torpor-"
+    assert await subject.provider.run_probe(launch, ("grep", "-q", inside, "/proc/self/cgroup"), 5)
     await subject.provider.kill(ID, 1)
     await subject.facts.exited()
 
 
+def take_cgroups_away(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if no controller could be had, of neither version."""
+    enclosures = subject.provider._entourage._enclosures
+    monkeypatch.setattr(enclosures, "_places", {})
+    monkeypatch.setattr(enclosures, "_untried", set())
+
+
 async def test_what_cannot_be_held_is_refused(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a cgroup, `cpus` and `pids_max` are a failed start that names them."""
-    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    take_cgroups_away(subject, monkeypatch)
     error = await refusal(subject, given(subject.run(("true",)), resources=ALL))
     assert error.message.startswith("cpus and pids_max cannot be held")
     assert "Delegate=yes" in (error.hint or "")
@@ -142,7 +178,7 @@ async def test_what_cannot_be_held_is_refused(subject: World, monkeypatch: pytes
 
 async def test_memory_is_sampled_without_a_cgroup(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a cgroup somebody looks, and what takes more than it may is unhealthy; others are not."""
-    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    take_cgroups_away(subject, monkeypatch)
     monkeypatch.setattr(entourage, "_SAMPLING", 0.005)
     # Its list of processes may be older than the one that is to be found.
     monkeypatch.setattr(life, "_STATS_AGE", 0.0)
@@ -158,7 +194,7 @@ async def test_memory_is_sampled_without_a_cgroup(subject: World, monkeypatch: p
 
 async def test_shared_memory_is_counted_once(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that share what they have are no more than the memory that they share."""
-    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    take_cgroups_away(subject, monkeypatch)
     text = "import os, time; x = bytearray(1) * (40 << 20); [os.fork() for _ in range(2)]; print('up', flush=True); time.sleep(1000)"
     launch = given(subject.run((sys.executable, "-S", "-c", text)), resources=Resources(80 << 20))
     await subject.provider.start(launch)
@@ -176,7 +212,7 @@ async def test_shared_memory_is_counted_once(subject: World, monkeypatch: pytest
 
 async def test_modest_memory_is_no_offence(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program below its limit is looked at, and left alone."""
-    monkeypatch.setattr(subject.provider._entourage._enclosures, "_places", {})
+    take_cgroups_away(subject, monkeypatch)
     looks: list[object] = []
 
     def look(id: object) -> int:
@@ -278,12 +314,15 @@ def test_the_daemon_makes_room_in_version_2(name: str, *, stays: bool) -> None:
             (own / "cgroup.subtree_control").write_text("-hugetlb")
 
 
-@needs_v1
+@needs_controllers
 def test_a_limit_that_the_kernel_refuses_leaves_nothing() -> None:
     """A cgroup that cannot be set up is removed, and the file is named."""
     enclosures = Enclosures("torpor-test")
-    enclosures.open(None)
+    root = find_cgroup_root("torpor-test") if IN_V2 else None
+    enclosures.open(root)
     with pytest.raises(StartFailed, match=r"cannot set limits in the cgroup: .*pids\.max"):
         enclosures.enclose("app.1", Resources(memory_max=1 << 30, pids_max=-5))
     enclosures.close()
-    assert not any(place.exists() for place in enclosures._places.values())
+    assert not any((place / "app.1").exists() for place in enclosures._places.values())
+    if root is not None:
+        root.rmdir()
