@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -264,6 +265,17 @@ async def test_a_reused_number_is_not_signalled(subject: World) -> None:
     assert not send_signal(earlier, signal.SIGKILL)
     assert subject.alive() == 1
     assert send_signal(now, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [errno.ESRCH, errno.EINVAL])
+def test_who_is_gone_is_not_signalled(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels have two words for it: the other one where a session is named after who is gone."""
+
+    def refuse(pid: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pidfd_open", refuse)
+    assert not send_signal(Process(12345, 0, 1, 1, alive=False, stopped=False, ticks=0), signal.SIGTERM)
 
 
 def test_children_are_found_without_the_children_file(monkeypatch: pytest.MonkeyPatch) -> None:

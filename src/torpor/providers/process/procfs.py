@@ -8,6 +8,7 @@ looks whether the start time is still the one that was meant.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -234,6 +235,11 @@ def open_verified(process: Process) -> int | None:
     try:
         fd = os.pidfd_open(process.pid)
     except ProcessLookupError:
+        return None
+    except OSError as error:
+        # Older kernels (6.1) say so of one that is gone while its session or group, named after it, lives on.
+        if error.errno != errno.EINVAL:
+            raise
         return None
     now = read_process(process.pid)
     if now is None or now.started != process.started:
