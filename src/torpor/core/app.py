@@ -145,7 +145,7 @@ class App:
         self._room = Unlimited() if room is None else room
         self.yielding = False
         """Whether it takes no new requests, because others wait for what it uses."""
-        self._knocked: str | None = None
+        self._knocked: Caller | None = None
         """Who wanted its page meanwhile."""
         self.held_by: set[str] = set()
         """Apps that need this one now."""
