@@ -81,4 +81,5 @@ def _sentence(verb: str, outcome: dict[str, Any]) -> str:
         return under_way(verb, outcome)
     left = app["pinned_for"]
     span = f"until `torpor unpin {name}`" if left is None else f"for {duration(left)}"
-    return f"{name} is {app['state']}{after(outcome)}, and stays awake {span}"
+    took = "" if outcome["before"] == app["state"] else after(outcome)
+    return f"{name} is {app['state']}{took}, and stays awake {span}"

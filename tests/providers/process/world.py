@@ -130,9 +130,10 @@ class World:
         """End what a test left, and reap what nobody else does."""
         self.provider._trees.thaw_all_but(())  # cgroup v1 holds even what was killed
         for process in self.processes():
-            send_signal(process, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitid(os.P_PID, process.pid, os.WEXITED)
+            # Waited for only if it was killed: a test that has failed must not hang as well.
+            if send_signal(process, signal.SIGKILL):
+                with contextlib.suppress(ChildProcessError):
+                    os.waitid(os.P_PID, process.pid, os.WEXITED)
         for root in (self.provider._trees.root, self.provider._trees.legacy):
             if root is not None:
                 remove_cgroup(root)

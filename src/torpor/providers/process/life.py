@@ -385,6 +385,10 @@ class Life:
                 await wait_for_end(members[:_WATCHED_AT_ONCE])
             except OSError:
                 await asyncio.sleep(_RETRY_WITHOUT_FDS)
+            except Exception:
+                # Whatever went wrong in looking: nobody else would ever tell that it is gone.
+                logger.exception("%s: cannot tell what is left of it; looking again", self.id)
+                await asyncio.sleep(_RETRY_WITHOUT_FDS)
             self._reaper.sweep()
         self._bury()
         self._report(Gone(self.id, self.generation))
