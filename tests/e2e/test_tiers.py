@@ -46,6 +46,18 @@ def test_a_paused_app_goes_on_where_it_was(launch: Launch) -> None:
     assert "idle" == paused["cause"]
 
 
+def test_a_browser_sees_a_paused_app_and_no_waiting_page(launch: Launch) -> None:
+    """It goes on faster than a page could show."""
+    daemon = launch(config(example("clock", sleep="pause")))
+    client = Client(daemon.port, "clock.localhost")
+    browser = {"Sec-Fetch-Dest": "document", "Accept": "text/html"}
+    assert 503 == client.request(headers=browser).status
+    daemon.wait_for_state("clock", "ready")
+    assert 0 == daemon.cli("sleep", "clock").code
+
+    assert 200 == client.request(headers=browser).status
+
+
 def test_the_ladder_leads_to_a_stop(launch: Launch) -> None:
     """Deeper with time; a request after the last rung is a cold start."""
     daemon = launch(config(example("api", sleep={"pause": "200ms", "stop": "700ms"})))

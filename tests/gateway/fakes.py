@@ -44,6 +44,7 @@ class FakeGate:
         self.discounted = 0
         """Leases ever discounted."""
         self.coming = False
+        self.dozing = False
         """Whether somebody has woken it already."""
         self.touches = 0
         self.generation = 1
@@ -175,6 +176,9 @@ class FakeGate:
     def knock(self, by: Caller) -> Refusal | None:
         self.knocks.append(by)
         return self.refused
+
+    def dozes(self) -> bool:
+        return self.dozing
 
     def would_wake(self) -> bool:
         return self.upstream is None and not self.coming and self.refused is None

@@ -26,6 +26,7 @@ from torpor.core.model import (
     WakeOn,
 )
 from torpor.core.upstream import Upstream
+from torpor.gateway import forward
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.http import ClientConnection
 
@@ -101,6 +102,31 @@ async def test_page_load(head: bytes) -> None:
         assert b"\r\nRetry-After: " in answer
         assert b"<html" in body
         assert ["GET / from 127.0.0.1"] == [str(knock) for knock in setup.gate.knocks]
+
+
+@pytest.mark.anyio
+async def test_page_load_of_an_app_that_dozes() -> None:
+    """It answers in a moment: the page load is held for it, and the page never shows."""
+    async with serving(awake=False) as setup:
+        setup.gate.dozing = True
+        client = await setup.client()
+        await client.send(PAGE)
+        await until(lambda: setup.gate.waiting)
+        assert [] == setup.gate.knocks
+        setup.gate.awake()
+        assert b"ok" == (await client.response())[1]
+
+
+@pytest.mark.anyio
+async def test_page_load_of_an_app_that_is_hard_to_rouse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it takes longer after all, the page shows; the wake goes on, and nobody waits any more."""
+    monkeypatch.setattr(forward, "PAGE_AFTER", 0.01)
+    async with serving(awake=False) as setup:
+        setup.gate.dozing = True
+        answer, body = await setup.ask(PAGE)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"<html" in body
+        assert (0, 1) == (setup.gate.waiting, len(setup.gate.knocks))
 
 
 @pytest.mark.anyio

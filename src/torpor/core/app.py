@@ -660,6 +660,11 @@ class App:
 
     # --- helpers -------------------------------------------------------------
 
+    @property
+    def dozes(self) -> bool:
+        """Whether it sleeps frozen, or is just going on."""
+        return any(one.phase is Phase.FROZEN or one.frozen is not None for one in self.instances)
+
     def _slept(self) -> Tier:
         """How deep it sleeps, as far as whoever wakes it must wait for that."""
         return next((one.frozen for one in self.instances if one.frozen is not None), Tier.STOP)

@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAGE_AFTER = 1.0
+"""Seconds that a page load is held for an app that only has to be let go on: that takes a few milliseconds,
+or a tenth of a second after hibernation, and a page that flashes up is worse than a short wait."""
+
 
 class Exchange:
     """The request that a client connection is busy with.
@@ -281,11 +285,16 @@ class Exchange:
         if (own := own_answer(door.gate, head, decision)) is not None:
             self._answer(own)
             return
-        if door.gate.spec.loading_page.enabled and is_navigation(head):
-            refusal = door.gate.knock(head.knock(decision.rule))
-            self._answer(self._gateway.waiting.page(door.gate, head, refusal))
+        shown = door.gate.spec.loading_page.enabled and is_navigation(head)
+        if shown and not door.gate.dozes():
+            self._show_page(head, decision)
             return
-        self._task = self._gateway.loop.create_task(self._reach(None))
+        self._task = self._gateway.loop.create_task(self._reach(None, patience=PAGE_AFTER if shown else None))
+
+    def _show_page(self, head: RequestHead, decision: Decision) -> None:
+        """Wake the app behind the waiting page."""
+        gate = self._door.gate
+        self._answer(self._gateway.waiting.page(gate, head, gate.knock(head.knock(decision.rule))))
 
     def _decide(self, head: RequestHead) -> Decision:
         """What the request means for its app."""
@@ -317,15 +326,25 @@ class Exchange:
         if upstream is not None and upstream.volume is not None and self.counts:
             upstream.volume.passed += size
 
-    async def _reach(self, upstream: Upstream | None, *, pause: float = 0.0) -> None:
+    async def _reach(
+        self, upstream: Upstream | None, *, pause: float = 0.0, patience: float | None = None
+    ) -> None:
         """Get a connection to the app, waking it if need be, and send the request.
 
-        `upstream`: the lease already held, if any.  The only task that a request can have.
+        `upstream`: the lease already held, if any; `patience`: seconds after which the waiting page
+        is shown instead.  The only task that a request can have.
         """
         try:
             if pause:
                 await asyncio.sleep(pause)
-            backend = await self._connected(upstream)
+            async with asyncio.timeout(patience):
+                backend = await self._connected(upstream)
+        except TimeoutError:
+            self._task = None
+            self._repay()
+            head = self._head()
+            self._show_page(head, self._decide(head))
+            return
         except Refused as refused:
             self._task = None
             self._refused(refused.refusal)

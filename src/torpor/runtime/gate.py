@@ -125,6 +125,10 @@ class LocalGate:
         """Whether a request that came now would begin a wake."""
         return self._app.would_wake(clock.now())
 
+    def dozes(self) -> bool:
+        """Whether it only has to be let go on."""
+        return self._app.dozes
+
     def connect_refused(self, upstream: Upstream) -> None:
         """The instance refused a connection."""
         self._engine.post(ConnectRefused(upstream.id, upstream.generation))

@@ -84,6 +84,10 @@ class Gate(Protocol):
         """Whether `wait` or `knock` would begin a wake now; false also where they would be refused."""
         ...
 
+    def dozes(self) -> bool:
+        """Whether it sleeps frozen, or is just going on: as a rule it answers in a moment."""
+        ...
+
     def connect_refused(self, upstream: Upstream) -> None:
         """The instance refused a connection: close its door until it proves readiness again."""
         ...

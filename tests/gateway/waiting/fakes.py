@@ -70,6 +70,9 @@ class FakeGate:
     def refusal(self) -> Refusal | None:
         raise NotImplementedError
 
+    def dozes(self) -> bool:
+        return False
+
     def would_wake(self) -> bool:
         raise NotImplementedError
 
