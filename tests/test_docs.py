@@ -113,6 +113,11 @@ def test_the_commands_page_is_current() -> None:
     assert script("make_commands").commands_page() == (DOCS / "commands.md").read_text(encoding="utf-8")
 
 
+def test_the_plot_of_the_tiers_is_current() -> None:
+    """`docs/make_plot.py --write` was run after the last change of the table that it draws."""
+    assert script("make_plot").picture() == (DOCS / "images/tiers.svg").read_text(encoding="utf-8")
+
+
 def test_the_manual_pages_are_current() -> None:
     """`docs/make_man.py --write` was run after the last change of a verb, an option or a setting."""
     assert [] == script("make_man").outdated()

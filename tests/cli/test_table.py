@@ -14,7 +14,7 @@ def app(name: str, state: str, **changes: Any) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": name, "state": state, "want": "auto", "pid": None, "port": None, "idle_in": None, "uptime": None,
         "restarts": 0, "rss": None, "routes": [f"{name}.localhost"], "cause": None, "reason": None, "retry_in": None,
-        "status": None, "pinned": False, "pinned_for": None, "closed": None, "instances": [],
+        "status": None, "pinned": False, "pinned_for": None, "closed": None, "shallow": None, "instances": [],
     }  # fmt: skip
     return {**document, **changes}
 
@@ -84,6 +84,12 @@ def test_a_long_name_is_cut_for_the_state() -> None:
     long = rows(app("a-name-of-some-length", "asleep"))
     text = render(COLUMNS, long, room=17, headers=False, colour=False)
     assert "a-name-o…  asleep\n" == text
+
+
+def test_who_sleeps_less_deep_than_it_is_to_says_why() -> None:
+    """A machine without swap is told of where people look."""
+    (line,) = rows(app("notes", "paused", shallow="this machine has no swap"))
+    assert "not hibernated: this machine has no swap" == line.note
 
 
 def test_who_ended_by_itself_says_so() -> None:

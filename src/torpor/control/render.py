@@ -51,6 +51,8 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     idle_in: float | None
     deeper_in: float | None
     """Seconds until it sleeps deeper; None where it is not frozen, or stays as it is."""
+    shallow: str | None
+    """Why it does not sleep as deep as it is to, and what would help."""
     retry_in: float | None
     uptime: float | None
     state_age: float
@@ -90,6 +92,8 @@ class AppDocument(msgspec.Struct, frozen=True):
     idle_in: float | None
     deeper_in: float | None
     """Seconds until it sleeps deeper; None where it is not frozen, or stays as it is."""
+    shallow: str | None
+    """Why it does not sleep as deep as it is to, and what would help."""
     retry_in: float | None
     uptime: float | None
     state_age: float
@@ -200,6 +204,7 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
         parked=instance.parked,
         idle_in=_ms(instance.idle_in),
         deeper_in=_ms(instance.deeper_in),
+        shallow=instance.shallow,
         retry_in=_ms(instance.retry_in),
         uptime=_ms(instance.uptime),
         state_age=round(instance.phase_age, 3),
@@ -251,6 +256,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         rss=sum(measured) if measured else None,
         idle_in=shown.idle_in if shown else None,
         deeper_in=shown.deeper_in if shown else None,
+        shallow=shown.shallow if shown else None,
         retry_in=shown.retry_in if shown else None,
         uptime=shown.uptime if shown else None,
         state_age=shown.state_age if shown else 0.0,

@@ -92,6 +92,7 @@ class Instance:
         "phase_since",
         "reason",
         "restarts",
+        "shallow",
         "stable_at",
         "started_at",
         "status",
@@ -132,6 +133,8 @@ class Instance:
         """How deep it is to sleep now, or next."""
         self.frozen: Tier | None = None
         """How deep it is known to sleep, as long as something of it is there."""
+        self.shallow: str | None = None
+        """Why it does not sleep as deep as it is to."""
         self.outdated = False
         """Whether what runs was started from settings that do not hold any more."""
         self.was_stable = False
@@ -221,6 +224,7 @@ class Instance:
             finished=self._finished(),
             tier=(self.frozen or self.tier) if self.phase is Phase.FROZEN else None,
             deeper_in=self._deeper_in(now),
+            shallow=self.shallow,
         )
 
     def _finished(self) -> bool:

@@ -558,6 +558,8 @@ class InstanceSnapshot:
     """How deep it sleeps where it is frozen."""
     deeper_in: float | None = None
     """Until it sleeps deeper if nobody comes; None where it would not."""
+    shallow: str | None = None
+    """Why it does not sleep as deep as it is to, and what would help."""
 
     @property
     def state(self) -> str:

@@ -83,7 +83,7 @@ def open_gate(it: Instance) -> None:
     """Ready: open the gate for everybody who waits."""
     took = None if it.woken_at is None else it.now - it.woken_at
     slept = it.frozen or it.tier
-    it.tier, it.frozen = Tier.STOP, None
+    it.tier, it.frozen, it.shallow = Tier.STOP, None, None
     it.woken_at = None
     it.demand = False
     it.was_ready = True
@@ -307,7 +307,7 @@ def finish(it: Instance) -> None:
         it.out.append(DropUpstream(it.upstream))
     missed = it.upstream is not None and it.accompanied
     it.upstream = None
-    it.frozen = None
+    it.frozen = it.shallow = None
     it.endpoint = None
     it.started_at = None
     it.status = it.trouble = None
