@@ -309,6 +309,24 @@ def test_a_changed_budget_holds_at_once() -> None:
     assert ["a", "b", "c"] == it.awake()
 
 
+def test_who_uses_no_budget_any_more_takes_requests_again() -> None:
+    """Other settings for an app that has closed its door for others: nobody else would open it."""
+    other = app("b", slots=1)
+    it = Computer(app("a", slots=2), other, sharing=SHARING)
+    it.request("a", 500.0)
+    it.run(5)
+    it.arrive("b")
+    it.run(5)
+    held = it.arrive("a")
+    assert held not in it.granted
+
+    it.post(Applied((app("a"), other), sharing=SHARING))
+    it.run(5)
+
+    assert held in it.granted
+    assert ["a", "b"] == it.awake()
+
+
 # --- many --------------------------------------------------------------------
 
 

@@ -27,13 +27,13 @@ class Lender:
     def __init__(self) -> None:
         self._budgets: Mapping[str, Budget] = MappingProxyType({})
         self.users: list[App] = []
-        """Apps that use any budget when they are awake."""
+        """Apps that use any budget when they are awake, or have closed their door for one that does."""
         self._devices: Mapping[int, tuple[int, int]] = MappingProxyType({})
 
     def follow(self, apps: Iterable[App], named: Mapping[str, Budget]) -> None:
         """Other apps are there, or other budgets."""
         self._budgets = named
-        self.users = [app for app in apps if app.spec.share.uses]
+        self.users = [app for app in apps if app.spec.share.uses or app.yielding]
 
     def forget(self, app: App) -> None:
         """It was removed."""
