@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.story import ID, Story
@@ -238,3 +240,15 @@ def test_what_is_short_of_memory_says_so() -> None:
     story.tell(SleepRequested("app", Tier.STOP, Reason(Cause.IDLE, "memory is short")))
     story.exit(0)
     assert "memory is short" == str(story.app.snapshot(story.now).instances[0].reason)
+
+
+def test_what_could_not_be_hibernated_may_be_asked_to_again() -> None:
+    """It is paused because there was no swap: once there is some, an operator's word hibernates it."""
+    story = paused(replace(LADDER, tier=Tier.HIBERNATE, deeper=()))
+    assert "paused" == state(story)
+
+    story.tell(SleepRequested("app", Tier.HIBERNATE))
+    froze(story, Tier.HIBERNATE)
+
+    assert [Tier.HIBERNATE, Tier.HIBERNATE] == [effect.tier for effect in story.all(FreezeInstance)]
+    assert "hibernated" == state(story)

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 
 from core.computer import Computer, GiB, MiB, keep_free
-from torpor.core.messages import PriorityRequested, StartRequested, StopRequested
+from torpor.core.messages import Exited, PriorityRequested, StartRequested, StopRequested
 from torpor.core.model import (
     AppMemory,
     AppSpec,
     Cause,
     Dependency,
+    ExitInfo,
     Lifecycle,
     Phase,
     Rung,
@@ -209,6 +210,29 @@ def test_what_cannot_be_hibernated_is_ended() -> None:
     it.swap = 0  # somebody else was quicker
     it.run(20)
     assert [("a", Tier.HIBERNATE), ("a", Tier.STOP)] == it.sleeps
+
+
+def test_what_is_left_of_a_frozen_app_is_ended() -> None:
+    """One replica has ended in its sleep: the other one is a sleeper like any other, and no app that is awake."""
+    lifecycle = Lifecycle(idle_timeout=10.0, tier=Tier.HIBERNATE)
+    it = Computer(
+        AppSpec("a", lifecycle, replicas=2),
+        sharing=keep_free(100 * MiB),
+        sizes={"a": 200 * MiB},
+        swap=10 * GiB,
+    )
+    it.use("a")
+    it.run(60)
+    gone, left = it.fleet.apps["a"].instances
+    del it.resident[gone.id]
+    it.post(Exited(gone.id, gone.generation, ExitInfo(signal=9)))
+    it.resident[left.id] = 300 * MiB
+    it.others = 900 * MiB
+    it.measure()
+    it.run(5)
+
+    assert [("a", Tier.STOP)] == it.sleeps
+    assert {"a": Phase.ASLEEP} == it.phases()
 
 
 def test_who_does_not_go_to_sleep_is_passed_over() -> None:

@@ -546,9 +546,15 @@ class App:
 
     @property
     def tier(self) -> Tier | None:
-        """How deep it sleeps, where all of it is frozen; None where some of it is not."""
-        frozen = [one.frozen or one.tier for one in self.instances if one.phase is Phase.FROZEN]
-        return min(frozen, key=lambda tier: tier.depth) if len(frozen) == len(self.instances) else None
+        """How deep it sleeps, where all that is alive of it is frozen; None where some of it is not."""
+        alive = [one for one in self.instances if one.alive]
+        depths = [one.known_tier for one in alive if one.phase is Phase.FROZEN]
+        return min(depths, key=lambda tier: tier.depth) if depths and len(depths) == len(alive) else None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether every replica is frozen: to go on takes no more room than it has."""
+        return all(instance.phase is Phase.FROZEN for instance in self.instances)
 
     def idle_for(self, now: float) -> float:
         """Seconds since it was used last."""

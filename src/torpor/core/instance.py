@@ -203,6 +203,11 @@ class Instance:
         """Whether the provider has brought its current generation to life."""
         return self.started_at is not None
 
+    @property
+    def known_tier(self) -> Tier:
+        """How deep it sleeps in FROZEN: as is known of it, or as it was asked to while nobody knows."""
+        return self.frozen or self.tier
+
     def snapshot(self, now: float) -> InstanceSnapshot:
         """This instance at this moment."""
         upstream = self.upstream
@@ -222,7 +227,7 @@ class Instance:
             status=self.status,
             woken_by=self.woken_by,
             finished=self._finished(),
-            tier=(self.frozen or self.tier) if self.phase is Phase.FROZEN else None,
+            tier=self.known_tier if self.phase is Phase.FROZEN else None,
             deeper_in=self._deeper_in(now),
             shallow=self.shallow,
         )

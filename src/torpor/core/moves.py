@@ -171,7 +171,8 @@ def sleep_deeper(it: Instance, message: SleepRequested) -> None:
     if it.demand:
         transitions.stay_frozen(it, Refusal(it.reason, 1.0))
     tier = message.tier or it.lifecycle.tier
-    if tier.depth > it.tier.depth:
+    # It may sleep less deep than it was asked to, for want of swap: now there may be some.
+    if tier.depth > it.known_tier.depth:
         transitions.deepen(it, tier)
 
 

@@ -124,7 +124,7 @@ class Steward:
     def missing(self, app: str) -> Reason | None:
         """What it waits for; None: there is room for it."""
         found = self._apps.get(app)
-        if found is None or found.tier is not None:
+        if found is None or found.frozen:
             return None
         short = self._short_of_budget(found)
         return self._short_of_memory(found) if short is None and not found.staying else short
