@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from core.story import ID, Story
@@ -11,6 +13,7 @@ from torpor.core.messages import (
     AskWhetherIdle,
     BecameReady,
     PinRequested,
+    PriorityRequested,
     Remember,
     RestartRequested,
     ScheduleChanged,
@@ -35,7 +38,7 @@ from torpor.core.model import (
     Tier,
     Want,
 )
-from torpor.core.schedule import Hours
+from torpor.core.schedule import Hours, Schedule, Window
 
 IDLE = Lifecycle(idle_timeout=60.0)
 ASKS = Lifecycle(idle_timeout=60.0, question=IdleQuestion(cpu_below=0.05))
@@ -224,6 +227,30 @@ class TestSchedules:
         assert [(1, Cause.SCHEDULE, 9.0)] == [
             (one.ticket, one.refusal.reason.cause, one.refusal.retry_after) for one in story.refused()
         ]
+
+    def test_what_has_hours_cannot_be_always_on(self) -> None:
+        """The configuration excludes it, and so it does for an operator; who said so before there were hours is overruled."""
+        hours = Schedule(allowed=(Window("08:00-18:00", begins=480, ends=1080),))
+        story = Story(IDLE)
+        free = story.app.spec
+        limited = replace(free, schedule=hours)
+        story.app.spec = limited
+
+        story.tell(PriorityRequested("app", 50, always_on=True))
+        assert (Want.AUTO, Phase.ASLEEP) == (story.app.want, story.phase())
+
+        story.app.spec = free
+        story.tell(PriorityRequested("app", 50, always_on=True))
+        story.become_ready()
+        story.app.spec = limited
+        story.app.change(free, story.now, renewed=False)
+        story.tell(ScheduleChanged("app", Hours(closed="it runs only 08:00-18:00", until=story.now + 9.0)))
+        story.exit(0)
+        assert (Want.AUTO, Phase.ASLEEP) == (story.app.want, story.phase())
+
+        story.app.spec = free
+        story.app.change(limited, story.now, renewed=False)
+        assert (Want.UP, Phase.STARTING) == (story.app.want, story.phase())
 
 
 class TestQuestions:

@@ -171,7 +171,7 @@ def _check_reachable(keys: Layers, schedule: Schedule) -> None:
 def _check_always_on(keys: Layers, schedule: Schedule) -> None:
     if not keys.get("always_on", False):
         return
-    if schedule.allowed or schedule.blackout:
+    if schedule.limits:
         text = "and `always_on` exclude each other; without `always_on`, `keep_warm` keeps the app awake in its windows"
         keys.report("schedule", text, "allowed" if schedule.allowed else "blackout")
     elif keys.find("schedule") is keys.own:

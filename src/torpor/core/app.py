@@ -180,6 +180,8 @@ class App:
     @property
     def always_on(self) -> bool:
         """Whether it is to be kept running, as the operator says or else the configuration."""
+        if self.spec.schedule is not None and self.spec.schedule.limits:
+            return False
         return self.spec.lifecycle.always_on if self._memory.always_on is None else self._memory.always_on
 
     @property
@@ -341,9 +343,7 @@ class App:
         self._out = []
         name, spec = self.spec.name, self.spec
         back, self.leaving = self.leaving, False
-        was_up = not back and (
-            before.lifecycle.always_on if self._memory.always_on is None else self.always_on
-        )
+        was_up = not back and self.instances[0].want is Want.UP
         if spec.replicas != before.replicas and self._memory.replicas is not None:
             self._memory = replace(self._memory, replicas=None)  # the newer word on it holds
             self._out.append(Remember(name))

@@ -39,6 +39,9 @@ def objection(app: App, message: Wish, now: float) -> Objection | None:
             return _to_scale(app.spec, replicas)
         case PriorityRequested(priority=priority) if not LOWEST <= priority <= HIGHEST:
             return f"{priority} is no priority", f"they are from {LOWEST} to {HIGHEST}"
+        case PriorityRequested(always_on=True) if app.spec.schedule is not None and app.spec.schedule.limits:
+            hint = "with `keep_warm` instead of `allowed` and `blackout` it is kept awake in its windows"
+            return f"{name} has hours in which it does not run, so it cannot be always on", hint
         case StopRequested(force=False) if app.missed_by:
             return _needed(app), f"stop them first, or `torpor stop --force {name}`"
         case SleepRequested() if app.missed_by:

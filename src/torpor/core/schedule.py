@@ -44,6 +44,11 @@ class Schedule:
     timezone: str | None = None
     """A name of the IANA database; None: the machine's own."""
 
+    @property
+    def limits(self) -> bool:
+        """Whether there are hours in which it does not run: then it cannot be always on."""
+        return bool(self.allowed or self.blackout)
+
 
 @dataclass(frozen=True, slots=True)
 class Hours:
