@@ -6,7 +6,7 @@ import pytest
 
 from core.story import ID, Story
 from torpor.core.fleet import Fleet
-from torpor.core.messages import Adopted, BecameReady, Exited, StartInstance, StopInstance
+from torpor.core.messages import Adopted, BecameReady, Exited, PinRequested, StartInstance, StopInstance
 from torpor.core.model import (
     AppMemory,
     AppSpec,
@@ -51,6 +51,25 @@ def test_what_has_run_to_its_end_does_not_run_again(code: int, phase: Phase) -> 
     assert phase is later.phase()
     assert [] == later.all(StartInstance)
     assert story.app.standing == later.app.standing
+
+
+@pytest.mark.parametrize(
+    ("restart", "code", "phase"),
+    [
+        (Restart.NO, 0, Phase.ASLEEP),
+        (Restart.NO, 3, Phase.ASLEEP),
+        (Restart.ON_FAILURE, 0, Phase.ASLEEP),
+        (Restart.ON_FAILURE, 3, Phase.STARTING),
+    ],
+)
+def test_a_pin_does_not_repeat_what_has_ended(restart: Restart, code: int, phase: Phase) -> None:
+    """A job that a pin has started, and that has run to its end, is not run again because the daemon crashed."""
+    story = Story(Lifecycle(restart=restart))
+    story.tell(PinRequested("app", None))
+    story.become_ready()
+    story.exit(code)
+
+    assert phase is after_a_crash(story).phase()
 
 
 def test_what_is_to_be_restarted_is() -> None:

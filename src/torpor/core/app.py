@@ -306,10 +306,10 @@ class App:
         """The daemon has come up, or the app is new: start what is to run, or is in use but for a replica."""
         self._out = []
         serving = any(instance.in_use and instance.endpoint is not None for instance in self.instances)
-        wanted = self.want is Want.UP or self.pinned or serving
         for instance in self.instances:
             if (info := instance.completed) is not None and instance.phase is Phase.ASLEEP:
                 self._tell(instance, EndRemembered(instance.id, info), now)
+            wanted = self.want is Want.UP or serving or (self.pinned and not instance.ended_for_good)
             if wanted and instance.phase not in UNUSED - {Phase.ASLEEP}:
                 self._tell(instance, WakeRequested(self.spec.name, by), now)
         return self._out

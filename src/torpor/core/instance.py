@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from torpor.core import policy, wakefulness
-from torpor.core.endings import Ending
+from torpor.core.endings import Ending, Sequel, sequel
 from torpor.core.messages import Announce, CloseUpgraded
 from torpor.core.model import (
     Caller,
@@ -197,6 +197,12 @@ class Instance:
     def waits(self) -> bool:
         """Whether it waits for what its app depends on."""
         return self.demand and self.phase in (Phase.BLOCKED, Phase.FROZEN)
+
+    @property
+    def ended_for_good(self) -> bool:
+        """Whether it has ended by itself, and nothing is to follow that."""
+        then = sequel(self.ending, self.want, self.lifecycle.restart, demand=self.demand)
+        return self.completed is not None and then is Sequel.ASLEEP
 
     @property
     def started(self) -> bool:
