@@ -227,9 +227,8 @@ class Daemon:
                 self._process.output(InstanceId(alone.name)).mirror(alone.out, alone.err)
             # No await between the two: an end that comes now is told to an engine that knows of it.
             adopted, refused = self._adopt(survivors)
-            self._engine.open(self._perform, adopted, self._memory.open)
+            self._engine.open(self._perform, adopted, (self._memory.open, calendar.look))
             touches.follow(self._settings.tracking_dir)
-            calendar.look()
             await self._discard(refused)
             if self._stand_in is not None:
                 self._stand_in.begin()

@@ -141,3 +141,18 @@ def test_why_tells_what_failed_and_what_it_wrote_last(launch: Launch) -> None:
     assert "broken is failed: exited with code 3" in text
     assert "cannot find the database" in text
     assert "`torpor start broken` tries at once" in text
+
+
+def test_the_hours_hold_before_anything_is_started(launch: Launch) -> None:
+    """What must run does not wake, at the daemon's start, what it needs out of its hours."""
+    now = datetime.now()  # noqa: DTZ005  # the machine's own clock is meant
+    begins, ends = now - timedelta(hours=1), now + timedelta(hours=2)
+    daemon = launch(
+        config(
+            web("front", always_on=True, depends_on=["back"]),
+            web("back", schedule={"blackout": f"{begins:%H:%M}-{ends:%H:%M}"}),
+        )
+    )
+
+    daemon.wait_for_state("front", "blocked")
+    assert (0, "asleep") == (daemon.apps()["back"]["generation"], daemon.apps()["back"]["state"])

@@ -33,16 +33,17 @@ class Engine:
         self._armed: float | None = None
 
     def open(
-        self, perform: Perform, adopted: Iterable[Adopted] = (), look: Callable[[], None] = lambda: None
+        self, perform: Perform, adopted: Iterable[Adopted] = (), looks: Iterable[Callable[[], None]] = ()
     ) -> None:
         """Begin: `perform` carries out effects from now on.
 
-        What outlived the daemon before is taken on first, then `look` looks around, and what must run is started.
+        What outlived the daemon before is taken on first, then `looks` look around, and what must run is started.
         """
         self._perform = perform
         for message in adopted:
             self.post(message)
-        look()
+        for look in looks:
+            look()
         self._take(self.fleet.boot)
 
     def post(self, message: Input) -> None:
