@@ -9,7 +9,8 @@ import pytest
 
 from control.test_api import post, problem, serving
 from torpor.cli.check import idle_lines, memory_lines
-from torpor.core.model import Phase, Want
+from torpor.core.model import Phase
+from torpor.core.wakefulness import Clause
 
 pytestmark = pytest.mark.anyio
 
@@ -36,27 +37,33 @@ async def test_who_would_sleep_for_memory_is_told_without_a_pass(tmp_path: Path)
 
 
 async def test_who_sleeps_for_idleness_is_told(tmp_path: Path) -> None:
-    """Each app that is awake, with the reason why it does not sleep now."""
-    async with serving(tmp_path, "always", "busy", "later", "now", "never") as (operator, client, _):
-        for name, want, inflight, idle_in in (
-            ("always", Want.UP, 0, None),
-            ("busy", Want.AUTO, 2, None),
-            ("later", Want.AUTO, 0, 90.0),
-            ("now", Want.AUTO, 0, 0.0),
-            ("never", Want.AUTO, 0, None),
-        ):
+    """Each app that is awake, with all that keeps it so: the clauses of `torpor why`."""
+    clauses = {
+        "always": (Clause("wanted", "always on", keeps_awake=True),),
+        "later": (
+            Clause("idle", "idle for 10 s of 100 s", keeps_awake=True, until=190.0),
+            Clause("question", "asked once nothing else keeps it awake", keeps_awake=False),
+        ),
+        "now": (Clause("idle", "idle for 100 s of 100 s", keeps_awake=False, until=100.0),),
+        "pinned": (
+            Clause("pinned", "until `torpor unpin`", keeps_awake=True),
+            Clause("requests", "2 requests in flight", keeps_awake=True),
+        ),
+    }
+    async with serving(tmp_path, *clauses) as (operator, client, _):
+        for name, found in clauses.items():
             app = operator.apps[name]
-            one = replace(app.instances[0], phase=Phase.READY, inflight=inflight, idle_in=idle_in)
-            operator.apps[name] = replace(app, phase=Phase.READY, want=want, instances=(one,))
+            one = replace(app.instances[0], phase=Phase.READY)
+            operator.apps[name] = replace(app, phase=Phase.READY, instances=(one,))
+            operator.found[name] = found
         told = await post(client, "check", "idle")
 
     assert [
         "idle:",
         "  now: goes to sleep now",
-        "  always: always on",
-        "  busy: busy: 2 in flight",
-        "  later: not idle for long enough, sleeps in 1m30s",
-        "  never: never sleeps for idleness",
+        "  always: it is always on",
+        "  later: it is idle for 10 s of 100 s, sleeps in 1m30s",
+        "  pinned: it is pinned until `torpor unpin`; 2 requests in flight",
     ] == idle_lines(told)
 
 

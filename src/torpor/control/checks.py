@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,9 +11,12 @@ from starlette.routing import Route
 
 from torpor.control.query import flag
 from torpor.control.render import json_response
-from torpor.core.model import AppSnapshot, Phase, Want
+from torpor.control.why import clause_words
+from torpor.core import wakefulness
+from torpor.core.model import AppSnapshot, Phase
 from torpor.core.outlook import Outlook
 from torpor.core.pressure import Candidate
+from torpor.core.wakefulness import Clause
 from torpor.runtime.operator import Operator
 
 
@@ -83,7 +88,7 @@ class Checks:
     async def idle(self, request: Request) -> Response:
         """Tell who sleeps for idleness: that needs no pass, it happens when its time has come."""
         awake = [it for it in self._operator.snapshot() if it.phase is Phase.READY]
-        found = [_idle_document(it) for it in awake]
+        found = [_idle_document(it, *self._operator.clauses(it.name)) for it in awake]
         return json_response(
             IdleCheck(
                 "idle",
@@ -119,18 +124,11 @@ def _candidate(it: Candidate) -> CandidateDocument:
     )
 
 
-def _idle_document(app: AppSnapshot) -> IdleDocument:
-    idle_in = min((one.idle_in for one in app.instances if one.idle_in is not None), default=None)
-    inflight = sum(one.inflight for one in app.instances)
-    spared = None
-    if app.want is Want.UP:
-        spared = "always on"
-    elif app.held_by:
-        spared = f"needed by {', '.join(app.held_by)}"
-    elif inflight:
-        spared = f"busy: {inflight} in flight"
-    elif idle_in is None:
-        spared = "never sleeps for idleness"
-    elif idle_in > 0:
-        spared = "not idle for long enough"
-    return IdleDocument(app.name, idle_in, spared)
+def _idle_document(app: AppSnapshot, clauses: Sequence[Clause], at: float) -> IdleDocument:
+    sleeps_at = wakefulness.sleeps_at(clauses, at)
+    keeping = [clause_words(clause) for clause in clauses if clause.keeps_awake]
+    return IdleDocument(
+        app.name,
+        None if sleeps_at is None else round(max(0.0, sleeps_at - at), 3),
+        "; ".join(keeping) or None,
+    )

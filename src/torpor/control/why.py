@@ -139,6 +139,12 @@ _WHILE_AWAKE = {
 }
 """How the clause that keeps an app awake stands in a sentence."""
 
+
+def clause_words(clause: Clause) -> str:
+    """What keeps an app awake, as a sentence of its own."""
+    return _WHILE_AWAKE.get(clause.name, "{}").format(clause.text)
+
+
 _SLOWLY = frozenset({"idle", "min-uptime"})
 """Clauses that only time has to settle: whatever else keeps it awake is worth more words."""
 
@@ -172,7 +178,7 @@ def _awake(clauses: Iterable[Clause]) -> str:
     )
     if not keeping:
         return "awake, and about to fall asleep"
-    return "awake: " + "; ".join(_WHILE_AWAKE.get(one.name, "{}").format(one.text) for one in keeping[:2])
+    return "awake: " + "; ".join(map(clause_words, keeping[:2]))
 
 
 def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) -> Iterator[str]:
