@@ -12,7 +12,20 @@ from cli.test_why import shown
 from control.fakes import snapshot
 from control.test_api import get, post, problem, serving
 from torpor.control.why import Account, WhyDocument, why_document
-from torpor.core.model import AppSnapshot, Cause, Dependency, Phase, Reason, Rung, Tier, Want
+from torpor.core.model import (
+    AppSnapshot,
+    AppSpec,
+    Cause,
+    Dependency,
+    Phase,
+    Reason,
+    Route,
+    Rung,
+    Tier,
+    WakeOn,
+    Want,
+)
+from torpor.core.rules import Glob, Rule
 from torpor.core.schedule import Hours
 from torpor.core.wakefulness import Clause
 
@@ -68,7 +81,12 @@ MISSING = Reason(Cause.DEPENDENCY, "waiting for db to be ready")
     ("app", "summary", "following", "advice"),
     [
         (
-            snapshot("web", phase=Phase.ASLEEP, reason=Reason(Cause.IDLE, "no request for 30m")),
+            snapshot(
+                "web",
+                phase=Phase.ASLEEP,
+                routes=[Route("w.t")],
+                reason=Reason(Cause.IDLE, "no request for 30m"),
+            ),
             "web is asleep: no request for 30m",
             "the next request wakes it; that usually takes 2.5 s",
             None,
@@ -103,6 +121,12 @@ MISSING = Reason(Cause.DEPENDENCY, "waiting for db to be ready")
             "requests are refused; the next attempt comes in 40 s at the earliest",
             "`torpor start web` tries at once",
         ),
+        (
+            snapshot("web", phase=Phase.ASLEEP, reason=Reason(Cause.NO_MEMORY, "not enough memory")),
+            "web is asleep: not enough memory",
+            "the next request wakes it; that usually takes 2.5 s",
+            "`torpor check memory --dry-run` tells who takes how much, and who may be put to sleep",
+        ),
         (snapshot("web", phase=Phase.STARTING), "web is starting, for 12 s now", None, None),
         (snapshot("web", phase=Phase.DONE), "web is done: it has ended as it should", None, None),
     ],
@@ -116,6 +140,36 @@ def test_every_state_has_its_sentence(
     assert summary == why.summary
     assert following is None or following in why.next
     assert advice is None or advice in why.advice
+
+
+HERE = (Route("web.localhost"),)
+DEAF = (Rule("monitors", wakes=False),)
+
+
+@pytest.mark.parametrize(
+    ("spec", "who"),
+    [
+        (AppSpec("web"), "no route leads to it; `torpor wake web` wakes it"),
+        (AppSpec("web", routes=HERE, wake_on=WakeOn.NAVIGATION), "the next page load wakes it"),
+        (
+            AppSpec("web", routes=HERE, wake_paths=tuple(Glob(f"/{it}") for it in "abcd")),
+            "the next request to /a, /b, /c … wakes it",
+        ),
+        (
+            AppSpec("web", routes=HERE, rules=DEAF),
+            "the next request wakes it, unless it is one that its rules except",
+        ),
+        (
+            AppSpec("web", routes=(Route("w.t", rules=DEAF),)),
+            "the next request wakes it, unless it is one that its rules except",
+        ),
+    ],
+)
+def test_it_tells_which_request_wakes_it(spec: AppSpec, who: str) -> None:
+    """Where not every one does."""
+    app = snapshot("web", phase=Phase.ASLEEP)
+
+    assert [f"{who}; that usually takes 2.5 s"] == told(replace(app, spec=spec)).next
 
 
 def test_what_sleeps_frozen_tells_the_next_rung() -> None:

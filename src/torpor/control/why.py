@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import msgspec
 
 from torpor.core import wakefulness
-from torpor.core.model import AppSnapshot, Cause, Event, InstanceSnapshot, Phase, Tier, Want
+from torpor.core.model import AppSnapshot, AppSpec, Cause, Event, InstanceSnapshot, Phase, Tier, WakeOn, Want
 from torpor.core.policy import span
 from torpor.core.wakefulness import Clause
 
 LOG_LINES = 5
 """Lines of its log that come with an app that failed."""
+_PATHS = 3
+"""Paths that wake an app of which its `next` names no more."""
 TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED})
 MISHAPS = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
 """Causes for which an app's own words are worth a look."""
@@ -198,7 +201,7 @@ def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) ->
             when = "" if app.hours.until is None else f" for another {span(app.hours.until)}"
             yield f"requests are refused{when}"
         case Phase.ASLEEP | Phase.FROZEN | Phase.DONE:
-            yield f"the next request wakes it{wake}"
+            yield f"{_waker(app.spec)}{wake}"
     if (rung := _rung(app, shown)) is not None and shown.deeper_in is not None:
         yield f"it is {rung} in {span(shown.deeper_in)} unless someone comes"
     if shown.retry_in is not None:
@@ -206,6 +209,19 @@ def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) ->
         yield f"{what} comes in {span(shown.retry_in)}" + (
             "" if app.phase is Phase.BACKOFF else " at the earliest"
         )
+
+
+def _waker(spec: AppSpec) -> str:
+    """What wakes it."""
+    if not spec.routes:
+        return f"no route leads to it; `torpor wake {spec.name}` wakes it"
+    who = "the next page load" if spec.wake_on is WakeOn.NAVIGATION else "the next request"
+    if spec.wake_paths:
+        named = map(str, spec.wake_paths[:_PATHS])
+        who += f" to {', '.join(named)}{' …' if len(spec.wake_paths) > _PATHS else ''}"
+    rules = chain(spec.rules, *(route.rules for route in spec.routes))
+    picky = spec.ignore_bots or any(not rule.wakes for rule in rules)
+    return f"{who} wakes it{', unless it is one that its rules except' if picky else ''}"
 
 
 def _asked_again(account: Account) -> float | None:
@@ -244,6 +260,8 @@ def _advice(account: Account, shown: InstanceSnapshot) -> Iterator[str]:
     if app.phase is Phase.BLOCKED or (shown.reason is not None and shown.reason.cause is Cause.DEPENDENCY):
         for needed in app.spec.depends_on:
             yield f"`torpor why {needed.app}` tells what that is waiting for"
+    if shown.reason is not None and shown.reason.cause is Cause.NO_MEMORY:
+        yield "`torpor check memory --dry-run` tells who takes how much, and who may be put to sleep"
     if app.phase in TROUBLED or (shown.reason is not None and shown.reason.cause in MISHAPS):
         yield f"`torpor logs {name}` has all that it wrote"
 
