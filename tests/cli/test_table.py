@@ -114,6 +114,19 @@ def test_an_apps_own_words() -> None:
     assert ("42 visitors\ufffd[2J", "exited") == (ready.note, failed.note)
 
 
+def test_a_pin_hides_no_trouble() -> None:
+    """Who is pinned and waits for others says for what; who runs says that it is pinned."""
+    (ready,) = rows(app("web", "ready", pinned=True))
+    (blocked,) = rows(app("web", "blocked", pinned=True, reason="web needs 1 of slots"))
+    assert ("pinned", "web needs 1 of slots") == (ready.note, blocked.note)
+
+
+def test_who_cannot_sleep_deeper_says_why() -> None:
+    """It is paused where it was to hibernate."""
+    (paused,) = rows(app("web", "paused", shallow="this machine has no swap", status="42 visitors"))
+    assert "not deeper: this machine has no swap" == paused.note
+
+
 def test_each_replica_has_a_line() -> None:
     """With its own state and trouble; the route stands once, and `down` is the app's."""
     both = [

@@ -85,6 +85,8 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     ]
     if reason := app["reason"]:
         rows.append(("reason", printable(reason)))
+    if app["shallow"]:
+        rows.append(("not deeper", printable(app["shallow"])))
     if app["retry_in"] is not None:
         rows.append(("next try", f"in {duration(app['retry_in'])}"))
     if app["status"]:

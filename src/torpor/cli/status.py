@@ -117,17 +117,17 @@ def state_colour(app: dict[str, Any]) -> str:
 def note(app: dict[str, Any]) -> str | None:
     """What there is to say about an app beside its state.
 
-    Whether it is pinned, may not run now, or sleeps less deep than it is to; else its own words, or why it is in trouble, waits or ended
+    Whether it is pinned, may not run now, or cannot sleep as deep as it was to; else its own words, or why it is in trouble, waits or ended
     by itself, and when it will be tried again.
     """
     state = app["state"]
-    if app["pinned"] and state not in TROUBLED:
+    if app["pinned"] and state not in TROUBLED and state != "blocked":
         left = app["pinned_for"]
         return "pinned" if left is None else f"pinned for another {duration(left)}"
     if app["closed"] and state == "asleep":
         return printable(app["closed"])
     if app["shallow"]:
-        return f"not hibernated: {printable(app['shallow'])}"
+        return f"not deeper: {printable(app['shallow'])}"
     if app["status"]:
         return printable(app["status"])
     if state not in TROUBLED and state != "blocked" and (state != "asleep" or app["cause"] not in MISHAPS):

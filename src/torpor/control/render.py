@@ -52,7 +52,7 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     deeper_in: float | None
     """Seconds until it sleeps deeper; None where it is not frozen, or stays as it is."""
     shallow: str | None
-    """Why it does not sleep as deep as it is to, and what would help."""
+    """Why it sleeps less deep than it was to: what is missing here."""
     retry_in: float | None
     uptime: float | None
     state_age: float
@@ -93,7 +93,7 @@ class AppDocument(msgspec.Struct, frozen=True):
     deeper_in: float | None
     """Seconds until it sleeps deeper; None where it is not frozen, or stays as it is."""
     shallow: str | None
-    """Why it does not sleep as deep as it is to, and what would help."""
+    """Why it sleeps less deep than it was to: what is missing here."""
     retry_in: float | None
     uptime: float | None
     state_age: float

@@ -202,6 +202,8 @@ def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) ->
             yield f"requests are refused{when}"
         case Phase.ASLEEP | Phase.FROZEN | Phase.DONE:
             yield f"{_waker(app.spec)}{wake}"
+    if shown.shallow is not None:
+        yield f"it does not sleep deeper: {shown.shallow}"
     if (rung := _rung(app, shown)) is not None and shown.deeper_in is not None:
         yield f"it is {rung} in {span(shown.deeper_in)} unless someone comes"
     if shown.retry_in is not None:

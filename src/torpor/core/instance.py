@@ -134,7 +134,7 @@ class Instance:
         self.frozen: Tier | None = None
         """How deep it is known to sleep, as long as something of it is there."""
         self.shallow: str | None = None
-        """Why it does not sleep as deep as it is to."""
+        """Why it did not fall asleep as deep as it was to, the last time."""
         self.outdated = False
         """Whether what runs was started from settings that do not hold any more."""
         self.was_stable = False
@@ -235,7 +235,7 @@ class Instance:
             finished=self._finished(),
             tier=self.known_tier if self.phase is Phase.FROZEN else None,
             deeper_in=self._deeper_in(now),
-            shallow=self.shallow,
+            shallow=self.shallow if self.phase is Phase.FROZEN and self.frozen is not None else None,
         )
 
     def _finished(self) -> bool:

@@ -559,7 +559,7 @@ class InstanceSnapshot:
     deeper_in: float | None = None
     """Until it sleeps deeper if nobody comes; None where it would not."""
     shallow: str | None = None
-    """Why it does not sleep as deep as it is to, and what would help."""
+    """Why it sleeps less deep than it was to."""
 
     @property
     def state(self) -> str:

@@ -207,8 +207,7 @@ def take_over_frozen(it: Instance, message: SettingsChanged) -> None:
 
 def note_frozen(it: Instance, message: Froze) -> None:
     """It is frozen, as deep as it can be here."""
-    it.frozen = message.tier
-    it.shallow = message.note
+    it.frozen, it.shallow = message.tier, message.note
     if not it.demand:
         it.deadline = it.frozen_deadline()
     word = "hibernated" if message.tier is Tier.HIBERNATE else "paused"
