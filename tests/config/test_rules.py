@@ -92,6 +92,7 @@ def test_without_a_word_about_it_nothing_is_special(tmp_path: Path) -> None:
         (r'rules: [{wake: false, answer: {headers: {A: "x\r\nB: y"}}}]', "is no value of a header: it has line breaks or worse"),
         (r'rules: [{wake: false, answer: {content_type: "x\n"}}]', "answer.content_type: is no media type"),
         ("rules: [{wake: false}, {path: /x, wake: true}]", "apps.a.rules.1: is never reached: 'rules.0' before it meets every request"),
+        ("rules: [{wake: false}, {path: /x, wake: true}, {cidr: x, wake: true}]", "apps.a.rules.2.cidr: 'x' is neither"),
         ("rules: [{wakes: false}]", "did you mean 'wake'?"),
         ("routes: [{host: x, rules: [{cidr: x, wake: false}]}]", "apps.a.routes.0.rules.0.cidr: 'x' is neither"),
         ("rules: [{name: '', wake: false}]", "apps.a.rules.0.name: is no name"),
@@ -114,3 +115,16 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, written: str, compla
     with pytest.raises(ConfigInvalid) as wrong:
         load(file, {})
     assert complaint in str(wrong.value)
+
+
+@pytest.mark.parametrize("matcher", ["path: x", "path: 5", "cidr: 10.0.0.300", "user_agent: []"])
+def test_a_matcher_that_is_wrong_is_one_all_the_same(tmp_path: Path, matcher: str) -> None:
+    """It is the only problem: the rules behind it are not called unreachable."""
+    file = tmp_path / "torpor.yaml"
+    file.write_text(
+        f"apps: {{a: {{command: x, rules: [{{{matcher}, wake: false}}, {{path: /y, wake: false}}]}}}}"
+    )
+
+    with pytest.raises(ConfigInvalid) as wrong:
+        load(file, {})
+    assert 1 == len(wrong.value.problems)

@@ -59,10 +59,18 @@ def test_nothing_is_shared_where_nothing_is_said(tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("memory: {keep_free: 256}", "1:21: memory.keep_free: 256 needs a unit"),
-        ("memory: {keep_free: 95%}", "1:21: memory.keep_free: '95%' is no share of all; write it like 10%"),
+        (
+            "memory: {keep_free: 95%}",
+            "1:21: memory.keep_free: '95%' is no share from 0% to 90%; write it like 10%",
+        ),
         ("memory: {admission: no}", "1:21: memory.admission: 'no' is not one of evict, refuse, allow"),
         ("budgets: {gpu: 0}", "1:16: budgets.gpu: 0 is not from 1 to 1000000; sizes need a unit"),
         ("budgets: {gpu: 24Gx}", "1:16: budgets.gpu: '24Gx' is not a size"),
+        ("budgets: {'a b': 1}", "1:18: budgets.a b: 'a b' is no name; write up to 63 letters, digits,"),
+        (
+            "budgets: {gpu: auto}",
+            "1:16: budgets.gpu: only the memory of a GPU is known by itself; write {device: 0}",
+        ),
         ("budgets: {gpu: {}}", "1:16: budgets.gpu: says not how much there is"),
         ("budgets: {gpu: {size: 4, device: 0}}", "1:16: budgets.gpu: the memory of a GPU is a size"),
         ("apps: {a: {command: x, priority: 0}}", "1:34: apps.a.priority: 0 is below 1"),

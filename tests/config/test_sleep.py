@@ -70,7 +70,8 @@ def test_each_way_to_write_it(text: str, expected: tuple[Tier, float | None, tup
 def test_what_is_wrong_with_it(text: str, words: str) -> None:
     """Each problem names its setting."""
     found = problems_of(APP + "    " + text + "\n")
-    assert any(words in problem for problem in found), found
+    assert 1 == len(found), found
+    assert words in found[0]
 
 
 def test_an_inherited_ladder_must_fit_a_nearer_timeout() -> None:

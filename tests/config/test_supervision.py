@@ -326,6 +326,10 @@ ONE_PROBLEM = {
         APP + "    reload_signal: HUP\n    reload_command: ./ctl reload\n",
         "t.yaml:5:21: apps.a.reload_command: says how to reload, and so does `reload_signal`; write one of them",
     ),
+    "a signal that nobody can handle": (
+        APP + "    resume_signal: KILL\n",
+        "t.yaml:4:20: apps.a.resume_signal: is one that no program can handle; name one for which the app has a handler",
+    ),
 }
 
 

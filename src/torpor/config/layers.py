@@ -65,6 +65,12 @@ class Layers:
         layer = self.find(key)
         return otherwise if layer is None else given(getattr(layer.keys, key), otherwise)
 
+    def broken(self, key: str, *inner: str | int) -> bool:
+        """Whether something in there was refused already, so that what is left of it tells nothing."""
+        layer = self.find(key) or self.own
+        path = (*layer.path, key, *inner)
+        return any(place[: len(path)] == path for place in layer.document.broken)
+
     def report(
         self, key: str, message: str, *inner: str | int, suggestion: str | None = None, at_key: bool = False
     ) -> None:

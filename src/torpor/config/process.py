@@ -67,6 +67,7 @@ CAPABILITIES = frozenset(
     ]
 )
 ALL = "all"
+_UNHANDLED = frozenset({signal.SIGKILL, signal.SIGSTOP})
 _MICROSECONDS = 1_000_000
 _DEFAULT = ProcessSpec((), Path())
 """Its parts are shared by all apps that say nothing of them."""
@@ -77,6 +78,10 @@ def build_process(keys: Layers, lifecycle: Lifecycle, readiness: Readiness) -> P
     reload_signal = keys.get("reload_signal", None)
     reload_command = build_hook(keys, "reload_command")
     resume_signal = keys.get("resume_signal", None)
+    if resume_signal is not None and int(resume_signal) in _UNHANDLED:
+        keys.report(
+            "resume_signal", "is one that no program can handle; name one for which the app has a handler"
+        )
     if reload_signal is not None and reload_command is not None:
         keys.report("reload_command", "says how to reload, and so does `reload_signal`; write one of them")
     return ProcessSpec(

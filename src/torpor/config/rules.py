@@ -55,12 +55,15 @@ def build_rules(keys: Layers, written: Any, key: str, *inner: str | int) -> tupl
         keys.report(key, f"has more than {MAX_RULES} rules", *inner)
         return ()
     rules: list[Rule] = []
+    last: str | None = None
     for position, item in enumerate(written):
         where = (*inner, position)
-        if rules and rules[-1].meets_all:
-            keys.report(key, f"is never reached: '{rules[-1].name}' before it meets every request", *where)
-            break
-        rules.append(_rule(keys, item, key, where))
+        if last is not None:
+            keys.report(key, f"is never reached: '{last}' before it meets every request", *where)
+        rule = _rule(keys, item, key, where)
+        rules.append(rule)
+        if last is None and not _names_matcher(item) and not keys.broken(key, *where):
+            last = rule.name
     return tuple(rules)
 
 
@@ -80,7 +83,7 @@ def _rule(keys: Layers, item: declared.Rule, key: str, where: Place) -> Rule:
     name = given(item.name, ".".join(map(str, (key, *where))))
     if not name.isprintable() or not 0 < len(name) <= MAX_NAME:
         keys.report(key, f"is no name; write up to {MAX_NAME} printable characters", *where, "name")
-    if item.wake is UNSET and item.activity is UNSET:
+    if item.wake is UNSET and item.activity is UNSET and not keys.broken(key, *where):
         if item.answer is UNSET:
             keys.report(key, "says what it meets but not what follows; write `wake` or `activity`", *where)
         else:
@@ -97,6 +100,12 @@ def _rule(keys: Layers, item: declared.Rule, key: str, where: Place) -> Rule:
         counts=given(item.activity, True),
         answer=None if item.answer is UNSET else _answer(keys, item.answer, key, (*where, "answer")),
     )
+
+
+def _names_matcher(item: declared.Rule) -> bool:
+    """Whether it says which requests it meets, be that right or wrong."""
+    named = (item.path, item.method, item.user_agent, item.cidr, item.header)
+    return any(matcher is not UNSET for matcher in named)
 
 
 def _patterns(

@@ -90,7 +90,7 @@ class KeepFree(str):
         if not isinstance(value, str) or not value.endswith("%"):
             Size.parse(value)
         elif _PART.fullmatch(value) is None:
-            raise ValueError(f"'{value}' is no share of all; write it like 10%")
+            raise ValueError(f"'{value}' is no share from 0% to 90%; write it like 10%")
         return cls(value)
 
     @property

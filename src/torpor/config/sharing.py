@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
@@ -17,6 +18,7 @@ from torpor.core.budgets import amount_words
 from torpor.core.model import AppSpec
 from torpor.core.sharing import Budget, MemoryRules, Share, Sharing
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _AUTO = "auto"
 _LARGEST = 1_000_000
 
@@ -27,7 +29,7 @@ def build_sharing(keys: declared.File, document: Document, problems: Problems) -
     budgets: dict[str, Budget] = {}
     for name, value in {} if keys.budgets is UNSET else keys.budgets.items():
         try:
-            budgets[name] = _budget(value)
+            budgets[name] = _budget(name, value)
         except ValueError as error:
             where: KeyPath = ("budgets", name)
             problems.add(document.problem(where, str(error)))
@@ -103,7 +105,19 @@ def _memory(keys: declared.Memory) -> MemoryRules:
     )
 
 
-def _budget(value: str | int | declared.Budget) -> Budget:
+def _budget(name: str, value: str | int | declared.Budget) -> Budget:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(
+            f"'{name}' is no name; write up to 63 letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        )
+    return _worth(value)
+
+
+def _worth(value: str | int | declared.Budget) -> Budget:
+    if value == _AUTO:
+        raise ValueError(
+            "only the memory of a GPU is known by itself; write {device: 0}, or how much there is"
+        )
     if not isinstance(value, declared.Budget):
         amount, sized = parse_amount(value)
         return Budget(amount, sized)
@@ -113,7 +127,7 @@ def _budget(value: str | int | declared.Budget) -> Budget:
             raise ValueError(
                 "says not how much there is; write `size: 24GB`, or `device: 0` for the memory of a GPU"
             )
-        return _budget(size)
+        return _worth(size)
     if size == _AUTO:
         return Budget(None, sized=True, device=value.device)
     amount, sized = parse_amount(size)

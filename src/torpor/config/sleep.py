@@ -24,7 +24,8 @@ def build_ladder(keys: Layers) -> tuple[Tier, float | None, tuple[Rung, ...]]:
         return value, timeout, ()
     rungs = _rungs(keys, value)
     if not rungs:
-        keys.report("sleep", "has no rung; name one at least, e.g. {pause: 5m, stop: 2h}")
+        if not keys.broken("sleep"):
+            keys.report("sleep", "has no rung; name one at least, e.g. {pause: 5m, stop: 2h}")
         return Lifecycle().tier, timeout, ()
     if idle is not None and (nearer := _nearer(keys)) != "sleep":
         if nearer is None:

@@ -131,11 +131,6 @@ class Rule:
             and (not self.headers or any(header.meets(visit) for header in self.headers))
         )
 
-    @property
-    def meets_all(self) -> bool:
-        """Whether it has no matcher."""
-        return not (self.paths or self.methods or self.agents or self.networks or self.headers)
-
 
 def agent(visit: Visit) -> str:
     """The user agent that a request names, cut to `AGENT_SEEN`; empty where it names none."""
