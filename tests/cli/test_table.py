@@ -89,7 +89,7 @@ def test_a_long_name_is_cut_for_the_state() -> None:
 def test_who_sleeps_less_deep_than_it_is_to_says_why() -> None:
     """A machine without swap is told of where people look."""
     (line,) = rows(app("notes", "paused", shallow="this machine has no swap"))
-    assert "not hibernated: this machine has no swap" == line.note
+    assert "not deeper: this machine has no swap" == line.note
 
 
 def test_who_ended_by_itself_says_so() -> None:

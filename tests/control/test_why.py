@@ -20,7 +20,6 @@ from torpor.core.model import (
     Phase,
     Reason,
     Route,
-    Rung,
     Tier,
     WakeOn,
     Want,
@@ -175,9 +174,8 @@ def test_it_tells_which_request_wakes_it(spec: AppSpec, who: str) -> None:
 def test_what_sleeps_frozen_tells_the_next_rung() -> None:
     """How deep it sleeps, and when it will sleep deeper."""
     app = snapshot("web", phase=Phase.FROZEN, reason=Reason(Cause.IDLE, "no request for 5m"))
-    frozen = replace(app.instances[0], tier=Tier.PAUSE, deeper_in=600.0)
-    ladder = replace(app.spec.lifecycle, tier=Tier.PAUSE, deeper=(Rung(Tier.HIBERNATE, 900.0),))
-    app = replace(app, instances=(frozen,), spec=replace(app.spec, lifecycle=ladder))
+    frozen = replace(app.instances[0], tier=Tier.PAUSE, deeper=Tier.HIBERNATE, deeper_in=600.0)
+    app = replace(app, instances=(frozen,))
 
     why = told(app)
 

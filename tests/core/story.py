@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TypeVar
 
 from torpor.core.app import App
@@ -56,6 +57,12 @@ class Story:
                 self._take(self.app.handle(message, self.now))
             else:
                 self._take(self.app.report(message, self.now))
+
+    def configure(self, lifecycle: Lifecycle) -> None:
+        """Let other settings hold."""
+        before = self.app.spec
+        self.app.spec = replace(before, lifecycle=lifecycle)
+        self._take(self.app.change(before, self.now, renewed=False))
 
     def boot(self) -> None:
         self._take(self.app.boot(self.now))

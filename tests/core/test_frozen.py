@@ -136,6 +136,25 @@ def test_an_operator_may_choose_deeper(tier: Tier, effect: type) -> None:
     assert 1 == len(story.all(effect))
 
 
+def test_who_is_paused_by_hand_takes_the_ladder_from_there() -> None:
+    """The first rung is one of it, where the app sleeps less deep than that."""
+    story = Story(replace(LADDER, idle_timeout=15 * MINUTE, tier=Tier.HIBERNATE, deeper=LADDER.deeper[1:]))
+    story.awake()
+    story.tell(SleepRequested("app", Tier.PAUSE))
+    froze(story, Tier.PAUSE)
+    assert Tier.HIBERNATE is story.app.snapshot(story.now).instances[0].deeper
+    story.wait(15 * MINUTE)
+    assert [Tier.PAUSE, Tier.HIBERNATE] == [effect.tier for effect in story.all(FreezeInstance)]
+
+
+def test_new_settings_hold_for_who_is_frozen() -> None:
+    """What is to be stopped when it is idle does not stay paused."""
+    story = paused()
+    story.configure(Lifecycle(idle_timeout=20 * MINUTE))
+    story.wait(15 * MINUTE)
+    assert Phase.STOPPING is story.phase()
+
+
 def test_nothing_makes_it_sleep_less_deep() -> None:
     """A pause of what is hibernated changes nothing."""
     story = paused()

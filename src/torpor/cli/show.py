@@ -91,8 +91,6 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         rows.append(("next try", f"in {duration(app['retry_in'])}"))
     if app["status"]:
         rows.append(("says", printable(app["status"])))
-    if app["shallow"]:
-        rows.append(("warning", f"not hibernated: {printable(app['shallow'])}"))
     idle = "never by itself"
     if app["idle_timeout"] is not None:
         rungs = [f"{RUNGS[rung['tier']]} after {duration_text(rung['after'])}" for rung in app["ladder"]]

@@ -19,6 +19,7 @@ from torpor.core.wakefulness import Clause
 
 LOG_LINES = 5
 """Lines of its log that come with an app that failed."""
+_SLEEPS = {Tier.PAUSE: "paused", Tier.HIBERNATE: "hibernated", Tier.STOP: "stopped", Tier.KILL: "killed"}
 _PATHS = 3
 """Paths that wake an app of which its `next` names no more."""
 TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED})
@@ -204,8 +205,8 @@ def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) ->
             yield f"{_waker(app.spec)}{wake}"
     if shown.shallow is not None:
         yield f"it does not sleep deeper: {shown.shallow}"
-    if (rung := _rung(app, shown)) is not None and shown.deeper_in is not None:
-        yield f"it is {rung} in {span(shown.deeper_in)} unless someone comes"
+    if shown.deeper is not None and shown.deeper_in is not None:
+        yield f"it is {_SLEEPS[shown.deeper]} in {span(shown.deeper_in)} unless someone comes"
     if shown.retry_in is not None:
         what = "the next attempt" if app.phase is Phase.BACKOFF else "requests are refused; the next attempt"
         yield f"{what} comes in {span(shown.retry_in)}" + (
@@ -232,13 +233,6 @@ def _asked_again(account: Account) -> float | None:
     if len(keeping) != 1 or keeping[0].name != "question" or keeping[0].look is None:
         return None
     return max(0.001, keeping[0].look - account.at)
-
-
-def _rung(app: AppSnapshot, shown: InstanceSnapshot) -> str | None:
-    """What becomes of it once it has slept for longer."""
-    words = {Tier.PAUSE: "paused", Tier.HIBERNATE: "hibernated", Tier.STOP: "stopped", Tier.KILL: "killed"}
-    deeper = (rung.tier for rung in app.spec.lifecycle.deeper if shown.tier is not None)
-    return next((words[tier] for tier in deeper if tier.depth > (shown.tier or tier).depth), None)
 
 
 def _advice(account: Account, shown: InstanceSnapshot) -> Iterator[str]:

@@ -234,6 +234,7 @@ class Instance:
             woken_by=self.woken_by,
             finished=self._finished(),
             tier=self.known_tier if self.phase is Phase.FROZEN else None,
+            deeper=self._deeper(),
             deeper_in=self._deeper_in(now),
             shallow=self.shallow if self.phase is Phase.FROZEN and self.frozen is not None else None,
         )
@@ -268,6 +269,11 @@ class Instance:
         at = wakefulness.sleeps_at(self.clauses(now), now)
         return None if at is None else at - now
 
+    def _deeper(self) -> Tier | None:
+        if self.phase is not Phase.FROZEN or (rung := self.next_rung()) is None:
+            return None
+        return rung.tier
+
     def _deeper_in(self, now: float) -> float | None:
         if self.phase is not Phase.FROZEN or self.under_way or self.deadline is None:
             return None
@@ -275,7 +281,7 @@ class Instance:
 
     def next_rung(self) -> Rung | None:
         """How it sleeps deeper once it has been idle for longer."""
-        return next((rung for rung in self.lifecycle.deeper if rung.tier.depth > self.tier.depth), None)
+        return next((rung for rung in self.lifecycle.ladder if rung.tier.depth > self.tier.depth), None)
 
     def frozen_deadline(self) -> float | None:
         """When it is to sleep deeper, or its freeze has failed; None: it stays as it is."""

@@ -329,6 +329,13 @@ class Lifecycle:
     question: IdleQuestion | None = None
     """What else has to be found out before it may fall asleep."""
 
+    @property
+    def ladder(self) -> tuple[Rung, ...]:
+        """All of its rungs, the first one included."""
+        return (
+            self.deeper if self.idle_timeout is None else (Rung(self.tier, self.idle_timeout), *self.deeper)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class HttpProbe:
@@ -556,6 +563,8 @@ class InstanceSnapshot:
     """Whether it has done what it was started for: it ended by itself, as its `exit_codes` expect."""
     tier: Tier | None = None
     """How deep it sleeps where it is frozen."""
+    deeper: Tier | None = None
+    """How it sleeps next, if it sleeps for longer; None: it stays as it is."""
     deeper_in: float | None = None
     """Until it sleeps deeper if nobody comes; None where it would not."""
     shallow: str | None = None
