@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from mitmproxy.addonmanager import Loader
 
 PATIENCE = 600.0
 """Seconds to wait for the gate; each app's `wake_timeout` ends that sooner."""
+MOST_WAITING = 1000
+"""Requests that wait for the gate at once: those for an app that starts slowly must not hold up the others."""
 PAUSE = 1.0
 """Seconds between two touches of one app's file."""
 APP = "torpor.app"
@@ -34,6 +37,7 @@ class TorporGate:
 
     def __init__(self) -> None:
         self._touched: dict[str, float] = {}
+        self._waiting = ThreadPoolExecutor(MOST_WAITING, "torpor-gate")
 
     def load(self, loader: Loader) -> None:
         """Declare the options."""
@@ -51,8 +55,10 @@ class TorporGate:
             lead(flow, ctx.options.torpor_gateway)
             return
         try:
-            status, fields, body = await asyncio.to_thread(ask, ctx.options.torpor_gate, question(flow))
-        except (OSError, HTTPException) as error:
+            status, fields, body = await asyncio.get_running_loop().run_in_executor(
+                self._waiting, ask, ctx.options.torpor_gate, question(flow)
+            )
+        except (OSError, HTTPException, ValueError) as error:
             flow.response = http.Response.make(502, f"Torpor's gate cannot be asked: {error}\n")
             return
         if status == 204:
@@ -82,8 +88,8 @@ class TorporGate:
             ctx.log.warn(f"cannot touch {error.filename}: {error.strerror}")
 
 
-def question(flow: http.HTTPFlow) -> dict[str, str]:
-    """What the gate is told of a request."""
+def question(flow: http.HTTPFlow) -> dict[str, bytes]:
+    """What the gate is told of a request, in the bytes in which it came."""
     request, client = flow.request, flow.client_conn.peername
     told = {
         "X-Forwarded-Method": request.method,
@@ -93,11 +99,15 @@ def question(flow: http.HTTPFlow) -> dict[str, str]:
         "X-Forwarded-Proto": request.scheme,
     }
     kinds = ("Accept", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "X-Requested-With", "Upgrade", "User-Agent")
-    return told | {name: request.headers[name] for name in kinds if name in request.headers}
+    told |= {name: request.headers[name] for name in kinds if name in request.headers}
+    return {name: value.encode(errors="surrogateescape") for name, value in told.items()}
 
 
-def ask(gate: str, fields: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
-    """Status, fields and body of the gate's answer.  Raises `OSError` or `HTTPException`."""
+def ask(gate: str, fields: dict[str, bytes]) -> tuple[int, dict[str, str], bytes]:
+    """Status, fields and body of the gate's answer.
+
+    Raises `OSError` or `HTTPException`, and `ValueError` for a field that HTTP has no place for.
+    """
     host, _, port = gate.rpartition(":")
     connection = HTTPConnection(host, int(port), timeout=PATIENCE)
     try:

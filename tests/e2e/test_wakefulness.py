@@ -120,6 +120,7 @@ def test_out_of_its_hours_an_app_refuses_and_a_pin_lifts_that(launch: Launch) ->
     assert 3600 < int(refused.headers["retry-after"]) <= 7200
     told = daemon.cli("why", "api").out
     assert f"api is asleep, and may not run now: it runs only {hours}" in " ".join(told.split())
+    assert daemon.cli("sleep", "api").out == f"api is asleep; it runs only {hours}\n"
     assert 0 == daemon.cli("pin", "api").code
     assert 200 == client.request().status
     assert 0 == daemon.cli("unpin", "api").code

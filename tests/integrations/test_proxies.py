@@ -138,6 +138,17 @@ def test_an_open_websocket_past_torpor_is_use(behind: Behind, proxy: str, texts:
 
 
 @pytest.mark.parametrize("proxy", ALL)
+def test_a_field_in_any_letters_is_passed_on(behind: Behind, proxy: str) -> None:
+    """What is no Latin-1 wakes an app as anything else does: no proxy lets it pass unasked."""
+    setup = behind(proxy)
+
+    answer = setup.client(NOTES).request(headers={"User-Agent": "日本".encode().decode("latin-1")})
+
+    assert 200 == answer.status, (answer, setup.log)
+    assert 1 == setup.facts("notes")["generation"]
+
+
+@pytest.mark.parametrize("proxy", ALL)
 def test_many_first_requests_are_one_start(behind: Behind, proxy: str) -> None:
     """And each gets its answer."""
     setup = behind(proxy)

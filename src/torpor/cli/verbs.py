@@ -263,7 +263,8 @@ def _sentence(verb: str, outcome: dict[str, Any]) -> str:
     if verb == "stop":
         return f"{name} is down{after(outcome)}; requests are refused until `torpor start {name}`"
     if verb == "sleep":
-        return f"{name} is {app['state']}{after(outcome)}; the next request wakes it"
+        follows = printable(app["closed"]) if app["closed"] else "the next request wakes it"
+        return f"{name} is {app['state']}{after(outcome)}; {follows}"
     if verb != "restart" and outcome["before"] == "ready" == app["state"]:
         return f"{name} was ready already"
     return f"{name} is {app['state']}{after(outcome)}"
