@@ -135,10 +135,14 @@ class Computer:
     def measure(self) -> None:
         """Tell the core how much memory there is."""
         self.measured += 1
+        self.post(self.facts())
+
+    def facts(self) -> MemoryMeasured:
+        """How much memory there is."""
         sizes: dict[str, int] = {}
         for id, size in self.resident.items():
             sizes[id.app] = sizes.get(id.app, 0) + size
-        self.post(MemoryMeasured(self.available, self.total, self.swap, sizes))
+        return MemoryMeasured(self.available, self.total, self.swap, sizes)
 
     @property
     def available(self) -> int:

@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 
 from core.computer import Computer, GiB, MiB, keep_free
-from torpor.core.messages import Exited, PriorityRequested, StartRequested, StopRequested
+from torpor.core.messages import Answered, Exited, PriorityRequested, StartRequested, StopRequested
 from torpor.core.model import (
     AppMemory,
     AppSpec,
     Cause,
     Dependency,
     ExitInfo,
+    IdleQuestion,
     Lifecycle,
     Phase,
     Rung,
@@ -180,6 +181,39 @@ def test_busy_apps_sleep_last_and_only_where_that_is_allowed() -> None:
 
     assert [("idle", Tier.STOP), ("may", Tier.STOP)] == it.sleeps
     assert ["busy"] == it.awake()
+
+
+def test_what_may_be_at_work_is_busy_until_it_is_known_to_be_idle() -> None:
+    """An app that works without requests, as its settings say, is no idle app, asked already or not."""
+    at_work = Lifecycle(idle_timeout=60.0, question=IdleQuestion(cpu_below=0.05))
+    it = Computer(
+        app("job", at_work, priority=1),
+        app("batch", at_work, priority=2, evict_busy=True),
+        app("idle"),
+        sharing=keep_free(200 * MiB),
+        sizes=dict.fromkeys(("job", "batch", "idle"), 250 * MiB),
+    )
+    it.use("job", "batch", "idle")
+    (spared,) = (one for one in it.fleet.steward.outlook(it.facts(), it.now).others if one.app == "job")
+    assert spared.spared is not None
+    assert "at work" in spared.spared
+
+    it.others = 200 * MiB
+    it.measure()
+    it.run(5)
+    assert [("idle", Tier.STOP)] == it.sleeps
+    it.others = 500 * MiB
+    it.measure()
+    it.run(5)
+    assert ["job"] == it.awake()
+
+    it.run(55)
+    job = it.fleet.apps["job"].instances[0]
+    it.post(Answered(job.id, job.generation, keeps_awake=True, text="uses 80 % of a core"))
+    it.others = 700 * MiB
+    it.measure()
+    it.run(5)
+    assert ["job"] == it.awake()
 
 
 def test_sleepers_sleep_deeper_before_anybody_else_sleeps() -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from torpor.core import dependencies, policy
+from torpor.core import dependencies, policy, wakefulness
 from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
 from torpor.core.messages import (
@@ -543,6 +543,11 @@ class App:
     def inflight(self) -> int:
         """Requests that it answers now."""
         return sum(one.upstream.inflight for one in self.instances if one.upstream is not None)
+
+    def at_work(self, now: float) -> str | None:
+        """Why it may be at work although nobody uses it; None: it is not, as far as that is to be known."""
+        reasons = (wakefulness.at_work(instance, now) for instance in self.instances)
+        return next((why for why in reasons if why is not None), None)
 
     @property
     def tier(self) -> Tier | None:

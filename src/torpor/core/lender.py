@@ -115,5 +115,5 @@ class Lender:
 def _as_user(app: App, it: Candidate) -> Candidate:
     """A user of a budget as one that might be ended for another: what starts has its turn, what goes has had it."""
     why = pressure.kept(app) or (it.spared if it.passed_over else None)
-    busy = app.inflight > 0 or app.starting or it.welcome
+    busy = it.busy or app.starting or it.welcome
     return replace(it, deeper=pressure.end(app.spec.lifecycle), busy=busy, spared=why)

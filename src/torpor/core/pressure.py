@@ -37,6 +37,7 @@ class Candidate:
     deeper: Tier
     """How it would sleep."""
     busy: bool = False
+    """Whether it answers somebody, or may be at work otherwise, as its configuration says."""
     welcome: bool = False
     """Whether it has just been woken, and nobody has used it yet."""
     passing: bool = False
@@ -71,7 +72,7 @@ def enough(candidates: Iterable[Candidate], short: int) -> list[Candidate]:
 
 def candidate(app: App, size: int, now: float, *, swap_free: int) -> Candidate:
     """The app as a candidate for the sake of memory."""
-    requests, until = app.inflight, welcome_until(app)
+    requests, work, until = app.inflight, app.at_work(now), welcome_until(app)
     welcome = until is not None and now < until
     it = Candidate(
         app=app.spec.name,
@@ -80,14 +81,16 @@ def candidate(app: App, size: int, now: float, *, swap_free: int) -> Candidate:
         size=size,
         tier=app.tier,
         deeper=relief(app.spec.lifecycle, app.tier, swap=swap_free > size),
-        busy=requests > 0,
+        busy=requests > 0 or work is not None,
         welcome=welcome,
         passing=kept(app) is None and (welcome or app.starting or app.going or app.freezing),
         spared=spared(app) or ("just woken" if welcome else None),
     )
     if it.busy and it.spared is None:
         if not app.spec.share.evict_busy:
-            return replace(it, spared=f"busy: {requests} in flight")
+            return replace(
+                it, spared=f"busy: {requests} in flight" if requests else f"may be at work: {work}"
+            )
         return replace(it, deeper=end(app.spec.lifecycle))  # what is frozen would leave them hanging
     return it
 

@@ -105,6 +105,17 @@ def last_active(it: Instance) -> float:
     return max(*(peer.tracked_at for peer in it.peers), max(active, default=it.phase_since))
 
 
+def at_work(it: Instance, now: float) -> str | None:
+    """Why it may be at work although nobody uses it; None: it is known not to be, or that is of no interest."""
+    if it.lifecycle.question is None or it.lifecycle.idle_timeout is None or it.phase is not Phase.READY:
+        return None  # nobody ever asks
+    heard = _heard(it, now)
+    fresh = heard.look is not None and now < heard.look
+    if fresh and not heard.keeps_awake:
+        return None
+    return heard.text if fresh else "not asked yet"
+
+
 def _of_its_app(it: Instance, now: float) -> Iterable[Clause]:
     grounds = it.grounds
     if it.want is Want.UP:
