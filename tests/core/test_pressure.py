@@ -246,6 +246,25 @@ def test_what_cannot_be_hibernated_is_ended() -> None:
     assert [("a", Tier.HIBERNATE), ("a", Tier.STOP)] == it.sleeps
 
 
+def test_what_could_not_be_hibernated_once_may_be_the_next_time() -> None:
+    """Swap that was full when it was needed is not full for ever."""
+    it = Computer(app("a", SLEEPY), sharing=keep_free(200 * MiB), sizes={"a": 300 * MiB}, swap=10 * GiB)
+    it.use("a")
+    it.others = 600 * MiB
+    it.measure()
+    it.swap = 0
+    it.run(10)
+    assert [("a", Tier.HIBERNATE), ("a", Tier.STOP)] == it.sleeps
+
+    it.others, it.swap = 0, 10 * GiB
+    it.use("a")
+    it.run(60)
+    it.others = 600 * MiB
+    it.measure()
+    it.run(10)
+    assert ("a", Tier.HIBERNATE) == it.sleeps[-1]
+
+
 def test_what_is_left_of_a_frozen_app_is_ended() -> None:
     """One replica has ended in its sleep: the other one is a sleeper like any other, and no app that is awake."""
     lifecycle = Lifecycle(idle_timeout=10.0, tier=Tier.HIBERNATE)

@@ -40,7 +40,7 @@ class Reliever:
         self.facts: MemoryMeasured | None = None
         self.victim: Victim | None = None
         self.shallow: set[str] = set()
-        """Who cannot be hibernated here."""
+        """Who could not be hibernated when it was to be, until it is awake again."""
         self._short = False
         self._helpless = False
 

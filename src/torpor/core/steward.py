@@ -97,6 +97,8 @@ class Steward:
                 group[name] = app
             else:
                 group.pop(name, None)
+        if app.tier is None:
+            self._reliever.shallow.discard(name)  # the next time there may be room in swap
         if app.in_line and name in self._apps:
             self._line.setdefault(name, now)
         else:
