@@ -253,6 +253,15 @@ class TestSchedules:
         assert (Want.UP, Phase.STARTING) == (story.app.want, story.phase())
 
 
+def test_what_never_sleeps_by_itself_says_so_in_a_sentence() -> None:
+    """`torpor why` puts the text behind `it is`."""
+    story = Story(Lifecycle(idle_timeout=None)).awake()
+
+    assert ["never asleep by itself (idle_timeout: never)"] == [
+        one.text for one in story.app.clauses(story.now)
+    ]
+
+
 class TestQuestions:
     """What only the world can tell."""
 

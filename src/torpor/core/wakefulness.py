@@ -152,7 +152,7 @@ def _of_its_use(it: Instance, now: float) -> Iterable[Clause]:
         text = f"ready for {policy.span(max(0.0, now - end + least))} of at least {policy.span(least)}"
         yield Clause("min-uptime", text, keeps_awake=now < end, until=end, look=end)
     if timeout is None:
-        yield Clause("idle", "never sleeps by itself (idle_timeout: never)", keeps_awake=True)
+        yield Clause("idle", "never asleep by itself (idle_timeout: never)", keeps_awake=True)
     elif not inflight:
         end = last_active(it) + timeout
         text = f"idle for {policy.span(max(0.0, now - end + timeout))} of {policy.span(timeout)}"
