@@ -1,4 +1,4 @@
-"""Who would be put to sleep, over the socket; and priorities."""
+"""Who would be put to sleep, over the socket; priorities, and pins."""
 
 from __future__ import annotations
 
@@ -79,3 +79,20 @@ async def test_a_priority_is_changed(tmp_path: Path) -> None:
         refused = await problem(client, "POST", "apps", "notes", "priority", priority=0)
 
     assert "0 is no priority" == refused["detail"]
+
+
+@pytest.mark.parametrize(
+    ("span", "detail", "hint"),
+    [
+        ("0", "a pin lasts for more than 0 s, and for ten years at most", "until the app is unpinned"),
+        ("1h", "for='1h' is not a number of seconds", "For example for=60."),
+    ],
+)
+async def test_a_pin_of_no_time_is_refused(tmp_path: Path, span: str, detail: str, hint: str) -> None:
+    """With a word on what to write."""
+    async with serving(tmp_path, "notes") as (operator, client, _):
+        refused = await problem(client, "POST", "apps", "notes", "pin", **{"for": span})
+        assert not operator.apps["notes"].pinned
+
+    assert detail == refused["detail"]
+    assert hint in refused["hint"]

@@ -74,5 +74,5 @@ def seconds(request: Request, name: str) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value) or value < 0:
-        raise BadRequest(f"{name}={text!r} is not a number of seconds", hint="For example timeout=60.")
+        raise BadRequest(f"{name}={text!r} is not a number of seconds", hint=f"For example {name}=60.")
     return value

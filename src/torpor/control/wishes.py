@@ -125,7 +125,8 @@ class Wishes:
         name, span = _name(request), seconds(request, "for")
         wait, timeout = flag(request, "wait", default=True), seconds(request, "timeout")
         if span is not None and not 0 < span <= LONGEST_PIN:
-            raise BadRequest("nobody can be pinned for that long", hint="Without `for` it is until unpin.")
+            text = "a pin lasts for more than 0 s, and for ten years at most"
+            raise BadRequest(text, hint="Without a time it lasts until the app is unpinned.")
         before = self._operator.app(name)
         self._operator.pin(name, span)
         if not wait:

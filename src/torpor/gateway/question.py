@@ -44,7 +44,7 @@ class Question(Exchange):
         head = request.view(self.client.peer, self.client.scheme)
         named = _PATH.fullmatch(head.path)
         if not self.client.forwarding.from_a_friend:
-            self._refuse("forbidden", "Only this machine and trusted_proxies may ask here.")
+            self._refuse("forbidden", "Only 127.0.0.1, ::1 and gateway.trusted_proxies may ask here.")
         elif named is None:
             self._refuse("not-found", "A gate answers at /api/v1/gate and /api/v1/apps/NAME/gate.")
         elif head.method not in (b"GET", b"HEAD"):
