@@ -26,7 +26,7 @@ from torpor.core.model import (
 )
 from torpor.core.rules import Glob, Rule
 from torpor.core.schedule import Hours
-from torpor.core.wakefulness import Clause
+from torpor.core.wakefulness import ASKING, Clause
 
 IDLE = Clause("idle", "idle for 3m of 30m", keeps_awake=True, until=1720.0, look=1720.0)
 QUIET = Clause("idle", "idle for 31m of 30m", keeps_awake=False)
@@ -42,6 +42,12 @@ def told(app: AppSnapshot, *clauses: Clause, output: tuple[str, ...] = ()) -> Wh
 @pytest.mark.parametrize(
     ("clauses", "summary", "sleeps_in", "following"),
     [
+        (
+            [Clause("question", ASKING, keeps_awake=True, look=105.0), QUIET],
+            "web is awake: being asked whether it may sleep",
+            None,
+            "without an answer within 5 s it stays awake, and is asked again",
+        ),
         (
             [IDLE],
             "web is awake: it is idle for 3m of 30m",

@@ -193,7 +193,7 @@ def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) ->
         case Phase.READY if sleeps_at is not None and sleeps_at > account.at:
             yield f"it falls asleep in {span(sleeps_at - account.at)} unless someone comes"
         case Phase.READY if (again := _asked_again(account)) is not None:
-            yield f"it is asked again in {span(again)}"
+            yield again
         case Phase.READY if account.clauses and sleeps_at is None:
             yield "it does not fall asleep as long as that is so"
         case Phase.ASLEEP | Phase.FROZEN | Phase.DONE if app.want is Want.DOWN:
@@ -227,12 +227,15 @@ def _waker(spec: AppSpec) -> str:
     return f"{who} wakes it{', unless it is one that its rules except' if picky else ''}"
 
 
-def _asked_again(account: Account) -> float | None:
-    """Seconds until it is asked again what alone keeps it awake."""
+def _asked_again(account: Account) -> str | None:
+    """When more is known of what alone keeps it awake: the answer to a question."""
     keeping = [clause for clause in account.clauses if clause.keeps_awake]
     if len(keeping) != 1 or keeping[0].name != "question" or keeping[0].look is None:
         return None
-    return max(0.001, keeping[0].look - account.at)
+    left = span(max(0.001, keeping[0].look - account.at))
+    if keeping[0].text == wakefulness.ASKING:
+        return f"without an answer within {left} it stays awake, and is asked again"
+    return f"it is asked again in {left}"
 
 
 def _advice(account: Account, shown: InstanceSnapshot) -> Iterator[str]:

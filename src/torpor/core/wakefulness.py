@@ -21,6 +21,8 @@ from torpor.core.schedule import ANY_HOURS, Hours
 if TYPE_CHECKING:
     from torpor.core.instance import Instance
 
+ASKING = "being asked whether it may sleep"
+"""What is said of a question that has no answer yet."""
 LONGEST_PAUSE = 60.0
 """Seconds until what stays awake because of an answer is asked again, at most."""
 
@@ -186,10 +188,10 @@ def _heard(it: Instance, now: float) -> Clause:
     inquiry, question = it.inquiry, it.lifecycle.question
     assert question is not None
     if inquiry is None or inquiry.asked_at < last_active(it):  # it was used since: that answer is moot
-        return Clause("question", "is being asked", keeps_awake=True, look=now)
+        return Clause("question", ASKING, keeps_awake=True, look=now)
     if inquiry.answered_at is None:
         end = inquiry.asked_at + question.limit
-        return Clause("question", "is being asked", keeps_awake=True, look=end)
+        return Clause("question", ASKING, keeps_awake=True, look=end)
     end = inquiry.answered_at + pause(it)
     return Clause("question", inquiry.text, inquiry.keeps_awake, look=end)
 
