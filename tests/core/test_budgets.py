@@ -17,6 +17,7 @@ from torpor.core.messages import (
     Effect,
     Exited,
     MemoryMeasured,
+    PriorityRequested,
     SleepRequested,
     StopRequested,
     WakeRequested,
@@ -370,3 +371,23 @@ def test_turns_at_random(seed: int) -> None:
     assert not it.granted.keys() - left
     assert 0 == sum(one.snapshot(it.now).waiting for one in it.fleet.apps.values())
     assert all(not one.yielding for one in it.fleet.apps.values())
+
+
+@pytest.mark.parametrize("how", ["priority", "apply"])
+def test_who_is_to_run_always_no_more_does_not_wait_in_vain(how: str) -> None:
+    """What it needs is kept by another one, and nobody wants it: it sleeps, and does not look as if it would come."""
+    always = replace(NEVER, always_on=True)
+    it = Watched(app("a", always, slots=2), app("b", slots=1))
+    it.run(5.0)
+    if how == "priority":
+        it.post(PriorityRequested("b", 50, always_on=True))
+        it.run(5.0)
+        assert Phase.BLOCKED is it.phases()["b"]
+        it.post(PriorityRequested("b", 50, always_on=False))
+    else:
+        it.post(Applied((app("a", always, slots=2), app("b", always, slots=1)), sharing=SHARING))
+        it.run(5.0)
+        assert Phase.BLOCKED is it.phases()["b"]
+        it.post(Applied((app("a", always, slots=2), app("b", slots=1)), sharing=SHARING))
+
+    assert Phase.ASLEEP is it.phases()["b"]

@@ -869,6 +869,7 @@ class App:
             self._tell_all(WakeRequested(name, "the operator, who wants it always on"), now)
         elif was_up and self.want is not Want.UP:
             self._tell_all(Released(name), now)  # from now on it may become idle
+            self._reconsider_blocked(now)
 
     @property
     def _missing(self) -> Reason | None:
