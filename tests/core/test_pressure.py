@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from core.computer import Computer, GiB, MiB, keep_free
+from core.story import Story
 from torpor.core.messages import Answered, Exited, PriorityRequested, StartRequested, StopRequested
 from torpor.core.model import (
     AppMemory,
@@ -503,3 +504,12 @@ def test_a_day_of_200_apps() -> None:
     print(
         f"{len(tickets)} requests, {len(it.starts)} starts, {len(it.sleeps)} evictions, {len(it.refused)} refused in {time.process_time() - began:.1f} s"
     )
+
+
+def test_what_the_configuration_says_of_its_memory_is_what_is_shown() -> None:
+    """The size that decides whether a wake fits is the one that an operator sees."""
+    story = Story(memory=AppMemory(size=18 << 20))
+    assert 18 << 20 == story.app.snapshot(0.0).size
+
+    story.app.spec = replace(story.app.spec, share=Share(memory=300 << 20))
+    assert 300 << 20 == story.app.snapshot(0.0).size

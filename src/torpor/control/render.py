@@ -145,7 +145,7 @@ class AppDetail(AppDocument, frozen=True):
     wake_timeout: float
     always_on: bool
     size: int | None
-    """Bytes that it took when it was measured last, awake."""
+    """Bytes that it takes awake: as its `memory` says, or as it was measured last."""
     uses: Mapping[str, int]
     """How much of which budget each of its replicas uses up."""
 

@@ -656,7 +656,7 @@ class App:
             held_by=tuple(sorted(self.held_by)),
             priority=self.priority,
             always_on=self.always_on,
-            size=self._memory.size,
+            size=self.size,
             yielding=self.yielding,
             roll_ended=self._rolling.ended,
             pinned=self.pinned,

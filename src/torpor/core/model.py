@@ -599,7 +599,7 @@ class AppSnapshot:
     always_on: bool = False
     """Whether it is kept running, as the operator says or else the configuration."""
     size: int | None = None
-    """Bytes that it took when it was measured last, awake."""
+    """Bytes that it takes awake: as its `memory` says, or as it was measured last."""
     yielding: bool = False
     """Whether it takes no new requests, because others wait for what it uses."""
     roll_ended: str | None = None
