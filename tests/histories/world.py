@@ -281,6 +281,7 @@ class World:
             (1, self._parked_speaks),
             (4, lambda: self.pass_time(self.dice.choice([0.0, 0.01, 0.4, 3.0, 20.0, 90.0]))),
             (1, lambda: self._crash(name)),
+            (1, self._dies_asleep),
             (0.5, lambda: self._refuse_connection(name)),
             (0.5, lambda: self._lie(name)),
             (1, lambda: self._notify(name)),
@@ -501,6 +502,13 @@ class World:
         body = self.bodies.get(id)
         if body is not None and body.main:
             self._end_main(id, body, ExitInfo(code=self.dice.choice([0, 1])))
+
+    def _dies_asleep(self) -> None:
+        """The kernel needs the memory of what is frozen."""
+        frozen = [(id, body) for id, body in self.bodies.items() if body.frozen is not None and body.main]
+        if frozen:
+            id, body = self.dice.choice(frozen)
+            self._end_main(id, body, ExitInfo(signal=9))
 
     def _any_instance(self, name: str) -> Instance:
         return self.dice.choice(self.fleet.apps[name].instances)
