@@ -78,9 +78,11 @@ def main() -> None:
     write("began")
     time.sleep(options.warm_up)
     Handler.mute = options.mute_after
-    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler, bind_and_activate=False)
+    server.server_bind()
+    write("listens")  # before anybody can see it: what follows from that must come later in the diary
+    server.server_activate()
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    write("listens")
     notify("READY=1")
     while True:
         time.sleep(BEAT)
