@@ -111,10 +111,10 @@ def test_a_viewer_that_never_reads_holds_nobody_up(launch: Launch, home: Path) -
     with following(daemon, "job") as viewer:
         assert viewer.stdout is not None
         assert "up\n" == viewer.stdout.readline()
-        go = os.open(home / "go", os.O_RDWR)
+        go = os.open(home / "go", os.O_RDWR)  # held open, for what is written must outlast a late reader
         os.write(go, b"\n")
-        os.close(go)
         wait_for("it has written all", lambda: daemon.cli("logs", "job", "-n", "1").out == "end\n")
+        os.close(go)
 
 
 def test_what_the_disk_refuses_is_shown(launch: Launch, home: Path) -> None:
