@@ -11,7 +11,7 @@ from torpor.cli.connection import app_argument, connect, json_option
 from torpor.cli.figures import duration
 from torpor.cli.terminal import printable
 from torpor.cli.verbs import (
-    after,
+    after_change,
     all_option,
     check_selection,
     chosen_names,
@@ -81,5 +81,4 @@ def _sentence(verb: str, outcome: dict[str, Any]) -> str:
         return under_way(verb, outcome)
     left = app["pinned_for"]
     span = f"until `torpor unpin {name}`" if left is None else f"for {duration(left)}"
-    took = "" if outcome["before"] == app["state"] else after(outcome)
-    return f"{name} is {app['state']}{took}, and stays awake {span}"
+    return f"{name} is {app['state']}{after_change(outcome)}, and stays awake {span}"

@@ -255,16 +255,21 @@ def after(outcome: dict[str, Any]) -> str:
     return f" after {lapse(took)}" if took >= NOTICEABLE else ""
 
 
+def after_change(outcome: dict[str, Any]) -> str:
+    """The same for what only changes a state: nothing where it was so before, however long the answer took."""
+    return "" if outcome["before"] == outcome["app"]["state"] else after(outcome)
+
+
 def _sentence(verb: str, outcome: dict[str, Any]) -> str:
     """What happened, and what follows from it."""
     name, app = printable(outcome["name"]), outcome["app"]
     if not outcome["done"]:
         return under_way(verb, outcome)
     if verb == "stop":
-        return f"{name} is down{after(outcome)}; requests are refused until `torpor start {name}`"
+        return f"{name} is down{after_change(outcome)}; requests are refused until `torpor start {name}`"
     if verb == "sleep":
         follows = printable(app["closed"]) if app["closed"] else "the next request wakes it"
-        return f"{name} is {app['state']}{after(outcome)}; {follows}"
+        return f"{name} is {app['state']}{after_change(outcome)}; {follows}"
     if verb != "restart" and outcome["before"] == "ready" == app["state"]:
         return f"{name} was ready already"
     return f"{name} is {app['state']}{after(outcome)}"
