@@ -421,9 +421,9 @@ class Daemon:
             if self._alone.socket is not None:
                 say(f"  TORPOR_SOCKET={shlex.quote(self._alone.socket)}  for `torpor status` beside it")
         bases = urls(gateway)
-        for app in self._settings.apps if bases else ():
-            for route in app.routes:
-                say(f"  {app.name:<14}  {url(bases[0], route)}")
+        for app in self._settings.apps:
+            for where in [*(url(bases[0], route) for route in app.routes if bases), *map(str, app.streams)]:
+                say(f"  {app.name:<14}  {where}")
         say()
 
 

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from torpor.config.settings import GatewaySpec
-from torpor.core.model import Route
+from torpor.config.settings import Settings
+from torpor.core.model import AppSpec, Route
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listeners import Prepared
 from torpor.runtime.gate import LocalSeam
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What is open already for other settings."""
+
+    requests: Prepared | None
+    """None: the gateway's own addresses stay as they are."""
+    streams: Prepared
 
 
 class Front:
@@ -20,21 +30,35 @@ class Front:
         self.changed: Callable[[], None] = lambda: None
         """Called when it may listen elsewhere."""
 
-    def prepare(self, spec: GatewaySpec) -> Prepared:
+    def prepare(self, settings: Settings) -> Opened:
         """Open what these settings need.  Raises `ListenFailed`; nothing has changed then."""
-        return self._gateway.prepare(spec)
+        streams = self._gateway.streams.prepare(settings.apps)
+        try:
+            return Opened(self._gateway.prepare(settings.gateway), streams)
+        except BaseException:
+            self._gateway.streams.abandon(streams)
+            raise
 
-    async def change(self, spec: GatewaySpec, prepared: object) -> None:
+    def prepare_apps(self, apps: Sequence[AppSpec]) -> Opened:
+        """As `prepare`, where only apps come and go."""
+        return Opened(None, self._gateway.streams.prepare(apps))
+
+    def abandon(self, opened: object) -> None:
+        """Those settings will not hold after all."""
+        assert isinstance(opened, Opened)
+        self._gateway.streams.abandon(opened.streams)
+        if opened.requests is not None:
+            self._gateway.abandon(opened.requests)
+
+    async def change(self, settings: Settings, opened: object) -> None:
         """Let them hold, and the routes of the apps that there are now."""
-        assert isinstance(prepared, Prepared)
-        self._seam.follow()
-        await self._gateway.change(spec, prepared)
-        self.changed()
-
-    def follow(self) -> None:
-        """Let the routes of the apps hold that there are now."""
+        assert isinstance(opened, Opened)
         self._seam.follow()
         self._gateway.reroute()
+        await self._gateway.streams.commit(opened.streams)
+        if opened.requests is not None:
+            await self._gateway.change(settings.gateway, opened.requests)
+            self.changed()
 
 
 def urls(gateway: Gateway) -> list[str]:

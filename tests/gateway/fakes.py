@@ -153,6 +153,14 @@ class FakeGate:
         self.parked -= 1
         self._settled.set()
 
+    def engage(self, upstream: Upstream) -> None:
+        self._check(upstream.parked > 0, "a lease for a connection that was not parked")
+        upstream.parked -= 1
+        self.parked -= 1
+        upstream.inflight += 1
+        self.inflight += 1
+        self._settled.set()
+
     async def wait(self, by: Caller) -> Upstream:
         self.waits.append(by)
         if self.upstream is not None:

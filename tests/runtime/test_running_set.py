@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,8 @@ import pytest
 from runtime.house import House, house
 from torpor.config.additions import Additions
 from torpor.config.load import load
-from torpor.config.settings import GatewaySpec
+from torpor.config.settings import GatewaySpec, Settings
+from torpor.core.model import AppSpec
 from torpor.errors import (
     ConfigInvalid,
     ListenFailed,
@@ -38,22 +39,32 @@ class Gateway:
     """Follows, or cannot listen."""
 
     broken: bool = False
+    taken: bool = False
+    """Whether an address of a stream cannot be had."""
+    abandoned: int = 0
     followed: list[GatewaySpec] = field(default_factory=list)
 
-    def prepare(self, spec: GatewaySpec) -> object:
+    def prepare(self, settings: Settings) -> object:
         """Nothing needs to be prepared."""
         if self.broken:
-            raise ListenFailed(f"cannot listen on {spec.listen[0]}")
-        return None
+            raise ListenFailed(f"cannot listen on {settings.gateway.listen[0]}")
+        return True
 
-    async def change(self, spec: GatewaySpec, prepared: object) -> None:
+    def prepare_apps(self, apps: Sequence[AppSpec]) -> object:
+        """Only streams are of interest, and those only whether they can be had."""
+        if self.taken:
+            raise ListenFailed(f"cannot listen on {apps[-1].streams[0]}")
+        return False
+
+    def abandon(self, opened: object) -> None:
         """Note it."""
-        assert prepared is None
-        await asyncio.sleep(0)
-        self.followed.append(spec)
+        self.abandoned += 1
 
-    def follow(self) -> None:
-        """Nothing to note: the routes are not looked at."""
+    async def change(self, settings: Settings, opened: object) -> None:
+        """Note it, unless only apps came and went: the routes are not looked at."""
+        await asyncio.sleep(0)
+        if opened:
+            self.followed.append(settings.gateway)
 
 
 @dataclass
@@ -194,6 +205,17 @@ async def test_what_can_never_start_is_not_added(tmp_path: Path) -> None:
             await setup.set.add("new", COMMAND)
 
         assert (["app"], []) == (setup.apps, setup.additions.files())
+
+
+async def test_an_added_app_whose_address_is_taken_changes_nothing(tmp_path: Path) -> None:
+    """Its address is opened before anything is written."""
+    async with running(tmp_path) as setup:
+        setup.gateway.taken = True
+        with pytest.raises(ListenFailed):
+            await setup.set.add("db", {**COMMAND, "routes": ["tcp://127.0.0.1:5432"]})
+
+        assert ["app"] == setup.apps
+        assert not setup.additions.files()
 
 
 async def test_a_broken_file_is_told_before_anything_is_added(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ by name.  Paths are relative to the file that names them.
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from msgspec import UNSET
 
@@ -18,7 +19,7 @@ from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
 from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
-from torpor.config.routes import parse_path, parse_route
+from torpor.config.routes import STREAM, parse_path, parse_route, parse_stream
 from torpor.config.rules import build_rules, build_wake_paths
 from torpor.config.schedule import build_schedule
 from torpor.config.sharing import build_share
@@ -27,6 +28,7 @@ from torpor.core.model import (
     LoadingPage,
     Route,
     SocketPolicy,
+    StreamRoute,
     WakeOn,
 )
 
@@ -37,14 +39,15 @@ MAX_ROUTES = 1000
 def build_app(keys: Layers) -> AppSpec:
     """The app.  What is wrong goes to the problems; the result then holds defaults in its place."""
     _check_name(keys)
-    routes = _routes(keys)
+    routes, streams = _routes(keys)
     port = keys.get("port", None)
     lifecycle = build_lifecycle(keys)
-    readiness = build_readiness(keys, listens=bool(routes) or port is not None)
+    readiness = build_readiness(keys, listens=bool(routes or streams) or port is not None)
     return AppSpec(
         name=keys.name,
         lifecycle=lifecycle,
         routes=routes,
+        streams=streams,
         readiness=readiness,
         liveness=build_liveness(keys),
         loading_page=_loading_page(keys),
@@ -53,6 +56,7 @@ def build_app(keys: Layers) -> AppSpec:
         ignore_bots=keys.get("ignore_bots", AppSpec("").ignore_bots),
         rules=build_rules(keys, keys.get("rules", []), "rules"),
         websocket=_websocket(keys),
+        stream_activity=keys.get("stream_activity", AppSpec("").stream_activity),
         port=port,
         replicas=_replicas(keys, port),
         depends_on=build_dependencies(keys),
@@ -91,19 +95,22 @@ def _replicas(keys: Layers, port: int | None) -> int:
     return replicas
 
 
-def _routes(keys: Layers) -> tuple[Route, ...]:
+def _routes(keys: Layers) -> tuple[tuple[Route, ...], tuple[StreamRoute, ...]]:
     value = keys.get("routes", [])
     items = value if isinstance(value, list) else [value]
     routes: list[Route] = []
+    streams: list[StreamRoute] = []
     if len(items) > MAX_ROUTES:
         keys.report("routes", f"has more than {MAX_ROUTES} routes")
-        return ()
+        return (), ()
     for position, item in enumerate(items):
         inner: tuple[str | int, ...] = (position,) if isinstance(value, list) else ()
-        route = _route(keys, item, inner)
-        if route is not None:
+        if isinstance(item, str) and item.strip().startswith(STREAM):
+            stream = keys.attempt(partial(parse_stream, item), "routes", *inner)
+            streams += [] if stream is None else [stream]
+        elif (route := _route(keys, item, inner)) is not None:
             routes.append(route)
-    return tuple(routes)
+    return tuple(routes), tuple(streams)
 
 
 def _route(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...]) -> Route | None:

@@ -147,7 +147,7 @@ SETTINGS: Mapping[str, Setting] = {
     "read_only": Setting(Takes.RESTART, _process(lambda it: it.sandbox.read_only)),
     "private_tmp": Setting(Takes.RESTART, _process(lambda it: it.sandbox.private_tmp)),
     # How requests reach it.
-    "routes": Setting(Takes.AT_ONCE, lambda app: app.routes),
+    "routes": Setting(Takes.AT_ONCE, lambda app: (app.routes, app.streams)),
     "port": Setting(Takes.RESTART, lambda app: app.port),
     "idle_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.idle_timeout),
     "sleep": Setting(Takes.AT_ONCE, lambda app: (app.lifecycle.tier, app.lifecycle.deeper)),
@@ -161,6 +161,7 @@ SETTINGS: Mapping[str, Setting] = {
     "min_bytes": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.min_bytes),
     "websocket": Setting(Takes.AT_ONCE, lambda app: app.websocket),
     "websocket_activity": Setting(Takes.AT_ONCE, lambda app: app.websocket, told_as="websocket"),
+    "stream_activity": Setting(Takes.AT_ONCE, lambda app: app.stream_activity),
     "max_waiting": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.max_waiting),
     # What keeps it awake.
     "min_uptime": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.min_uptime),

@@ -1,12 +1,14 @@
-"""Routes as people write them: `notes.localhost`, `example.org/api`, `*.example.org`, `default`."""
+"""Routes as people write them: `notes.localhost`, `example.org/api`, `*.example.org`, `default`, `tcp://127.0.0.1:5432`."""
 
 from __future__ import annotations
 
 import re
 
-from torpor.core.model import Route
+from torpor.config.front import parse_address
+from torpor.core.model import Route, StreamRoute
 
 DEFAULT = "default"
+STREAM = "tcp://"
 MAX_HOST = 253
 MAX_PATH = 1024
 
@@ -20,9 +22,18 @@ def parse_route(text: str) -> Route:
     text = text.strip()
     scheme, separator, rest = text.partition("://")
     if separator:
-        raise ValueError(f"a route has no scheme; write {rest!r} instead of {scheme}://…")
+        hint = "; `tcp://ADDRESS:PORT` takes raw connections" if scheme not in {"http", "https"} else ""
+        raise ValueError(f"a route has no scheme; write {rest!r} instead of {scheme}://…{hint}")
     host, slash, path = text.partition("/")
     return Route(parse_host(host), parse_path(slash + path) if slash else "/")
+
+
+def parse_stream(text: str) -> StreamRoute:
+    """The route that `tcp://ADDRESS:PORT` stands for.  Raises `ValueError` with what to write."""
+    host, port = parse_address(text.strip().removeprefix(STREAM))
+    if not port:
+        raise ValueError(f"'{text}': nobody would know the port; write one from 1 to 65535")
+    return StreamRoute(host, port)
 
 
 def parse_host(text: str) -> str | None:

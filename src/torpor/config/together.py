@@ -23,20 +23,28 @@ def check_together(
 
 
 def _check_routes(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:
-    taken: dict[tuple[str | None, str], str] = {}
+    taken: dict[object, str] = {}
     for app in apps.values():
-        for route in app.routes:
-            owner = taken.setdefault((route.host, route.path), app.name)
+        known: list[tuple[object, str]] = [((route.host, route.path), str(route)) for route in app.routes]
+        known += [(stream, str(stream)) for stream in app.streams]
+        for route, text in known:
+            owner = taken.setdefault(route, app.name)
             if owner != app.name:
                 first = _place(keys[owner], "routes")
-                keys[app.name].report("routes", f"'{route}' leads to the app '{owner}' already ({first})")
-        if len({(route.host, route.path) for route in app.routes}) < len(app.routes):
+                keys[app.name].report("routes", f"'{text}' leads to the app '{owner}' already ({first})")
+        if len(dict(known)) < len(known):
             keys[app.name].report("routes", "names the same route twice")
 
 
 def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:
     taken: dict[int, str] = {}
-    listening = {listen.port for listen in settings.gateway.listen}
+    addresses = {(listen.host, listen.port) for listen in settings.gateway.listen}
+    for app in apps.values():
+        for stream in app.streams:
+            if (stream.host, stream.port) in addresses:
+                keys[app.name].report("routes", f"{stream} is where the gateway takes requests")
+    streams = {stream.port for app in apps.values() for stream in app.streams}
+    listening = {port for _, port in addresses} | streams
     for app in apps.values():
         if app.port is None:
             continue

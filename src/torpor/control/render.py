@@ -265,7 +265,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         waiting=snapshot.waiting,
         waking_for=_ms(snapshot.waking_for),
         eta=_ms(snapshot.eta),
-        routes=[str(route) for route in snapshot.spec.routes],
+        routes=[str(route) for route in (*snapshot.spec.routes, *snapshot.spec.streams)],
         cause=shown.cause if shown else None,
         reason=shown.reason if shown else None,
         status=shown.status if shown else None,

@@ -117,14 +117,15 @@ class WakeOn(StrEnum):
 
 
 class SocketActivity(StrEnum):
-    """What an upgraded connection (WebSocket …) means for idleness."""
+    """What an upgraded connection (WebSocket …) or a stream means for idleness."""
 
     DATA = "data"
-    """Data frames from the client are activity; pings and an open socket are not."""
+    """Data frames from the client are activity; pings and an open socket are not.
+    For a stream: data of either side, and waiting for an answer."""
     OPEN = "open"
-    """An open socket keeps the app awake."""
+    """An open connection keeps the app awake."""
     IGNORE = "ignore"
-    """Sockets are no activity at all."""
+    """Open connections are no activity at all."""
 
 
 class Condition(StrEnum):
@@ -445,6 +446,17 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamRoute:
+    """An address whose connections lead to an app byte by byte: `tcp://127.0.0.1:5432`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"tcp://[{self.host}]:{self.port}" if ":" in self.host else f"tcp://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
 class LoadingPage:
     """What a browser sees while the app wakes."""
 
@@ -471,6 +483,8 @@ class AppSpec:
     name: str
     lifecycle: Lifecycle = Lifecycle()
     routes: tuple[Route, ...] = ()
+    streams: tuple[StreamRoute, ...] = ()
+    """Where raw connections to it are taken."""
     readiness: Readiness = Readiness()
     liveness: Liveness | None = None
     loading_page: LoadingPage = LoadingPage()
@@ -482,6 +496,8 @@ class AppSpec:
     rules: tuple[Rule, ...] = ()
     """What requests mean for it; the first that meets a request decides."""
     websocket: SocketPolicy = SocketPolicy()
+    stream_activity: SocketActivity = SocketActivity.DATA
+    """How the connections of its streams count."""
     port: int | None = None
     """A fixed port; None lets Torpor allot one per instance."""
     replicas: int = 1
@@ -504,7 +520,7 @@ class AppSpec:
         probes = [*self.readiness.probes, *([self.liveness.probe] if self.liveness else [])]
         probes += [question.probe] if question is not None and question.probe is not None else []
         asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in probes)
-        return bool(self.routes) or self.port is not None or asked
+        return bool(self.routes or self.streams) or self.port is not None or asked
 
 
 @dataclass(frozen=True, slots=True)

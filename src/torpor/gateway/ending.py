@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def end_writing(transport: asyncio.Transport) -> None:
@@ -15,3 +19,9 @@ def end_writing(transport: asyncio.Transport) -> None:
         transport.write_eof()
     except OSError:
         transport.abort()
+
+
+def reset(sock: socket.socket) -> None:
+    """Close a connection so that the other side is told of an error, not of an end in order."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    sock.close()

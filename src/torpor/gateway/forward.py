@@ -393,7 +393,7 @@ class Exchange:
 
     def _attempts(self) -> Reach:
         if self._reaching is None:
-            self._reaching = Reach(self._door, self._gateway.pool)
+            self._reaching = Reach(self._door.gate, self._gateway.pool)
         return self._reaching
 
     def _head(self) -> RequestHead:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+import ssl
+from collections.abc import Sequence
 
-from torpor.config.settings import GatewaySpec, Limits
+from torpor.config.settings import GatewaySpec, Limits, Listen
 from torpor.core.admission import Admission
 from torpor.core.routing import RoutingTable
 from torpor.core.upstream import Upstream
+from torpor.gateway import listener
 from torpor.gateway.doorman import Doorman
 from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import parse_networks
@@ -24,6 +26,7 @@ from torpor.gateway.http import LINGER, ClientConnection
 from torpor.gateway.listeners import Listeners, Prepared
 from torpor.gateway.pool import Pool
 from torpor.gateway.question import Question
+from torpor.gateway.streams import Streams
 from torpor.gateway.waiting.room import WaitingRoom
 from torpor.gateway.websocket import Tunnel
 from torpor.runtime.seam import Gate, Seam
@@ -59,13 +62,14 @@ class Gateway:
         self.pool = Pool(spec.limits.headers_size)
         self.table: RoutingTable[Door] = RoutingTable([])
         self.tunnels: set[Tunnel] = set()
+        self.streams = Streams(seam, self._check_emptied)
         self.closing = False
         self.harmless_size = _harmless_size(spec.limits)
         """A head of that many bytes breaks no limit; a field takes four bytes at least."""
         self.loop: asyncio.AbstractEventLoop
         self._seam = seam
         self._connections: set[ClientConnection] = set()
-        self._listeners = Listeners(self._protocol)
+        self._listeners = Listeners(self._serve)
         self._interval = _sweep_interval(spec.limits)
         self._timer: asyncio.TimerHandle | None = None
         self._pool_swept = 0.0
@@ -83,7 +87,12 @@ class Gateway:
         self._emptied = asyncio.Event()
         self.reroute()
         self._seam.listen(self)
-        await self._listeners.open(self.spec.listen, inherited, self.spec.limits.header_timeout)
+        others = await self.streams.open(self.spec.limits.connections, inherited)
+        try:
+            await self._listeners.open(self.spec.listen, others, self.spec.limits.header_timeout)
+        except BaseException:
+            self.streams.close()
+            raise
 
     def prepare(self, spec: GatewaySpec) -> Prepared:
         """Open what other settings need.  Raises `ListenFailed`; nothing has changed then."""
@@ -100,6 +109,7 @@ class Gateway:
         self.harmless_size = _harmless_size(spec.limits)
         self.pool.head_limit = spec.limits.headers_size
         self._interval = _sweep_interval(spec.limits)
+        self.streams.most = spec.limits.connections
         self.reroute()
         await self._listeners.commit(prepared, spec.limits.header_timeout)
 
@@ -107,6 +117,7 @@ class Gateway:
         """Stop accepting, let requests in flight end for up to `drain` seconds, cut the rest."""
         self.closing = True
         self._listeners.close()
+        self.streams.close()
         for connection in list(self._connections):
             connection.close_if_idle()
         for tunnel in list(self.tunnels):
@@ -119,6 +130,7 @@ class Gateway:
         except TimeoutError:
             for connection in list(self._connections):
                 connection.abort()
+        self.streams.abort()
         self.pool.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -134,6 +146,7 @@ class Gateway:
             gate = self._seam.gate(app.name)
             routes += [(route, Door(app.name, gate, Admission(app, route))) for route in app.routes]
         self.table = RoutingTable(routes)
+        self.streams.reroute()
         for connection in self._connections:
             connection.forget_routes()
 
@@ -143,10 +156,12 @@ class Gateway:
         """Say good-bye (1001) on the upgraded connections of `upstream`."""
         for tunnel in [tunnel for tunnel in self.tunnels if tunnel.upstream is upstream]:
             tunnel.say_goodbye()
+        self.streams.say_goodbye(upstream)
 
     def drop_upstream(self, upstream: Upstream) -> None:
         """Close pooled connections to `upstream`."""
         self.pool.drop(upstream)
+        self.streams.drop(upstream)
 
     # --- for connections -------------------------------------------------------------------
 
@@ -172,15 +187,25 @@ class Gateway:
 
     # --- inside ----------------------------------------------------------------------------
 
-    def _protocol(self, scheme: str, gate: bool) -> Callable[[], ClientConnection]:
-        return lambda: ClientConnection(self, scheme, Question if gate else Exchange)
+    async def _serve(
+        self, sock: socket.socket, listen: Listen | None, context: ssl.SSLContext | None, patience: float
+    ) -> asyncio.Server:
+        scheme = "http" if context is None else "https"
+        kind = Question if listen is not None and listen.gate else Exchange
+        return await self.loop.create_server(
+            lambda: ClientConnection(self, scheme, kind),
+            sock=sock,
+            backlog=listener.BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else patience,
+        )
 
     def _routed(self, host: str, path: bytes) -> Door | None:
         found = self.table.match(host, path)
         return None if found is None else found[1]
 
     def _check_emptied(self) -> None:
-        if self.closing and not self._connections:
+        if self.closing and not self._connections and not len(self.streams):
             self._emptied.set()
 
     def _wind(self) -> None:

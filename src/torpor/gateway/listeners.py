@@ -8,12 +8,12 @@ Laws:
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from torpor.config.settings import Listen
 from torpor.errors import ListenFailed
@@ -22,13 +22,30 @@ from torpor.gateway import listener
 Address = tuple[str, int]
 
 
+class Server(Protocol):
+    """Who accepts what comes on a socket: `asyncio.Server`, or `gateway.acceptor.Acceptor`."""
+
+    @property
+    def sockets(self) -> Sequence[socket.socket]:
+        """What it serves."""
+        ...
+
+    def close(self) -> None:
+        """Accept no more.  What was accepted is not touched."""
+        ...
+
+
+Serve = Callable[[socket.socket, Listen | None, ssl.SSLContext | None, float], Awaitable[Server]]
+"""Has a socket served: as what, with which TLS, and how many seconds a handshake may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Served:
     """A socket that is served."""
 
     listen: Listen | None
     """None: it was inherited, and is not in the configuration."""
-    server: asyncio.Server
+    server: Server
     context: ssl.SSLContext | None
     address: Address
 
@@ -44,9 +61,8 @@ class Prepared:
 class Listeners:
     """The listening sockets, each with its server."""
 
-    def __init__(self, protocol: Callable[[str, bool], Callable[[], asyncio.BaseProtocol]]) -> None:
-        """`protocol`: what makes the connections of a scheme, at a gate or not."""
-        self._protocol = protocol
+    def __init__(self, serve: Serve) -> None:
+        self._server = serve
         self._served: list[_Served] = []
 
     def addresses(self) -> list[Address]:
@@ -134,12 +150,6 @@ class Listeners:
         self, listen: Listen | None, sock: socket.socket, context: ssl.SSLContext | None, patience: float
     ) -> _Served:
         sock.setblocking(False)
-        server = await asyncio.get_running_loop().create_server(
-            self._protocol("http" if context is None else "https", listen is not None and listen.gate),
-            sock=sock,
-            backlog=listener.BACKLOG,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else patience,
-        )
+        server = await self._server(sock, listen, context, patience)
         host, port = sock.getsockname()[:2]
         return _Served(listen, server, context, (host, port))

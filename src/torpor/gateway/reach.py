@@ -23,10 +23,9 @@ from torpor.core.model import Cause, HttpProbe, InstanceId, Knock, Reason, Refus
 from torpor.core.upstream import Upstream
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.heads import Request
-from torpor.runtime.seam import Refused
+from torpor.runtime.seam import Gate, Refused
 
 if TYPE_CHECKING:
-    from torpor.gateway.gateway import Door
     from torpor.gateway.pool import Pool
 
 log = logging.getLogger(__name__)
@@ -56,25 +55,21 @@ class Lost(Exception):
     """The generation that the request was sent to is over."""
 
 
-class Reach:
-    """The attempts of one request to reach its app, once the first one was not simply a success."""
+class Approach:
+    """The attempts of one client to get a connection to its app."""
 
-    __slots__ = ("_deadline", "_disappointed", "_door", "_pool", "_refused", "_retries")
+    __slots__ = ("_deadline", "_gate", "_refused")
 
-    def __init__(self, door: Door, pool: Pool) -> None:
-        self._door = door
-        self._pool = pool
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
         self._deadline: float | None = None
-        """When the request's time of waiting is up, once it has begun."""
-        self._disappointed: tuple[InstanceId, int] | None = None
-        """The generation that did not answer although the request was sent there."""
+        """When the client's time of waiting is up, once it has begun."""
         self._refused = False
-        self._retries = 0
 
     async def lease(self, by: Knock) -> Upstream:
         """Wait for the app and claim a lease.  Raises `Refused`, at the latest when `wake_timeout` has passed."""
         loop = asyncio.get_running_loop()
-        gate = self._door.gate
+        gate = self._gate
         limit = self._deadline
         if limit is None:
             # The gate itself limits the first wait, and gives the better reason.
@@ -87,8 +82,38 @@ class Reach:
                     return await gate.wait(by)
             except TimeoutError:
                 pass
-        text = f"{self._door.app} refused connections until the request's time was up."
+        text = f"{gate.spec.name} refused connections until the request's time was up."
         raise Refused(Refusal(Reason(Cause.WAKE_TIMEOUT, text), 5.0))
+
+    def turned_away(self, upstream: Upstream, problem: OSError) -> None:
+        """The instance let nobody in.  Raises `problem` again where that is for a shortage of ours."""
+        if problem.errno in _OUR_SHORTAGES:
+            raise problem  # the app is not to blame: its door stays open
+        log.info("%s refused a connection: %s", upstream.id, problem)
+        self._gate.connect_refused(upstream)
+
+    def another(self) -> Upstream | None:
+        """After a refusal: a lease on another replica, if one is ready.
+
+        Only after the first one: whoever is refused again pauses, and waits within its limit.
+        """
+        if self._refused:
+            return None
+        self._refused = True
+        return self._gate.enter()
+
+
+class Reach(Approach):
+    """The attempts of one request to reach its app, once the first one was not simply a success."""
+
+    __slots__ = ("_disappointed", "_pool", "_retries")
+
+    def __init__(self, gate: Gate, pool: Pool) -> None:
+        super().__init__(gate)
+        self._pool = pool
+        self._disappointed: tuple[InstanceId, int] | None = None
+        """The generation that did not answer although the request was sent there."""
+        self._retries = 0
 
     async def connect(self, upstream: Upstream) -> BackendConnection | None:
         """A connection to this instance; None if it refuses.  Raises `Lost`, and `OSError` for a shortage of ours."""
@@ -99,21 +124,8 @@ class Reach:
         try:
             return await self._pool.dial(upstream)
         except OSError as problem:
-            if problem.errno in _OUR_SHORTAGES:
-                raise  # the app is not to blame: its door stays open
-            log.info("%s refused a connection: %s", upstream.id, problem)
-        self._door.gate.connect_refused(upstream)
-        return None
-
-    def another(self) -> Upstream | None:
-        """After a refusal: a lease on another replica, if one is ready.
-
-        Only after the first one: whoever is refused again pauses, and waits within its limit.
-        """
-        if self._refused:
+            self.turned_away(upstream, problem)
             return None
-        self._refused = True
-        return self._door.gate.enter()
 
     def pause_before_retry(self, request: Request, backend: BackendConnection) -> float | None:
         """The connection ended without an answer: seconds to wait before the next attempt; None for no other."""
@@ -136,7 +148,7 @@ class Reach:
             return False
         if time.monotonic() >= upstream.ready_at + GRACE:
             return False
-        probes = self._door.gate.spec.readiness.probes
+        probes = self._gate.spec.readiness.probes
         if status and any(isinstance(probe, HttpProbe) for probe in probes):
             return False
         self._disappointed = upstream.id, upstream.generation

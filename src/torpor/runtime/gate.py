@@ -80,9 +80,7 @@ class LocalGate:
         if upstream.volume is not None and not upstream.volume.suffices():
             return
         upstream.last_active = clock.now()
-        if upstream.frozen:
-            upstream.frozen = False
-            self._engine.post(PageRequested(self._app.spec.name, "data on an open connection"))
+        self._thaw(upstream)
 
     def park(self, upstream: Upstream) -> None:
         """A connection is open that does not keep the app awake."""
@@ -93,6 +91,12 @@ class LocalGate:
         upstream.parked -= 1
         if not upstream.open:
             self._acknowledge(upstream)
+
+    def engage(self, upstream: Upstream) -> None:
+        """An answer is owed on a parked connection: from now on it has a lease, few bytes or many."""
+        upstream.inflight += 1
+        upstream.parked -= 1
+        self._thaw(upstream)
 
     async def wait(self, by: Caller) -> Upstream:
         """Wake the app and claim a lease once it is ready."""
@@ -136,6 +140,11 @@ class LocalGate:
     def snapshot(self) -> AppSnapshot:
         """The app now."""
         return self._app.snapshot(clock.now())
+
+    def _thaw(self, upstream: Upstream) -> None:
+        if upstream.frozen:
+            upstream.frozen = False
+            self._engine.post(PageRequested(self._app.spec.name, "data on an open connection"))
 
     def _acknowledge(self, upstream: Upstream) -> None:
         if not upstream.inflight:

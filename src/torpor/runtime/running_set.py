@@ -28,7 +28,7 @@ from torpor.config.load import load
 from torpor.config.origin import Origin
 from torpor.config.problems import Problem
 from torpor.config.saving import addition_text, in_words, save_into, take_out
-from torpor.config.settings import GatewaySpec, Settings
+from torpor.config.settings import Settings
 from torpor.core.messages import DAEMON, Announce, Applied
 from torpor.core.model import AppSpec
 from torpor.errors import (
@@ -50,16 +50,20 @@ from torpor.runtime.keeper import Saved
 class Front(Protocol):
     """Whoever carries requests, and has to follow."""
 
-    def prepare(self, spec: GatewaySpec) -> object:
+    def prepare(self, settings: Settings) -> object:
         """Open what these settings need.  Raises `ListenFailed`; nothing has changed then."""
         ...
 
-    async def change(self, spec: GatewaySpec, prepared: object) -> None:
-        """Let them hold, and the routes of the apps that there are now."""
+    def prepare_apps(self, apps: Sequence[AppSpec]) -> object:
+        """As `prepare`, where only apps come and go."""
         ...
 
-    def follow(self) -> None:
-        """Let the routes of the apps hold that there are now.  Cannot fail."""
+    def abandon(self, opened: object) -> None:
+        """Those settings will not hold after all.  Cannot fail."""
+        ...
+
+    async def change(self, settings: Settings, opened: object) -> None:
+        """Let what was opened hold, and the routes of the apps that there are now.  Cannot fail."""
         ...
 
 
@@ -150,12 +154,18 @@ class RunningSet:
             spec = next(app for app in new.apps if app.name == name)
             self._check_fit(spec)
             self._provider(spec).check(spec)
-            await asyncio.to_thread(self._additions.write, name, text)
-            if self._closed:
-                self._additions.remove(name)
-                self._check_open()
+            apps = (*self.settings.apps, spec)
+            opened = self._front.prepare_apps(apps)
+            try:
+                await asyncio.to_thread(self._additions.write, name, text)
+                if self._closed:
+                    self._additions.remove(name)
+                    self._check_open()
+            except BaseException:
+                self._front.abandon(opened)
+                raise
             origins = {**self.settings.origins, name: new.origins[name]}
-            self._hold((*self.settings.apps, spec), origins)
+            await self._hold(apps, origins, opened)
 
     async def remove(self, name: str, *, force: bool = False, logs: bool = False) -> Origin | None:
         """Remove an app that was added."""
@@ -179,7 +189,7 @@ class RunningSet:
                     for app in self.settings.apps
                     if app.name != name
                 ]
-                self._hold(apps, {**others, **moved})
+                await self._hold(apps, {**others, **moved}, self._front.prepare_apps(apps))
         await self._gone(name)
         if logs:
             for id in ids:
@@ -235,18 +245,18 @@ class RunningSet:
         # Off the loop: the apps' requests go on while a thousand apps are read.
         return await asyncio.to_thread(load, self.settings.source, additions=files, texts=texts)
 
-    def _hold(self, apps: Sequence[AppSpec], origins: Mapping[str, Origin]) -> None:
+    async def _hold(self, apps: Sequence[AppSpec], origins: Mapping[str, Origin], opened: object) -> None:
         """Let other apps hold behind the gateway as it is.  The disk knows of them: nothing may fail here."""
         new = replace(self.settings, apps=tuple(apps), origins=MappingProxyType(dict(origins)))
         self._begin(new, differences(self.settings, new))
-        self._front.follow()
+        await self._front.change(new, opened)
 
     async def _take(self, new: Settings, changes: Changes) -> None:
         """Let `new` hold.  Raises `ListenFailed`, `NotAllowed`."""
         self._check_open()
-        prepared = self._front.prepare(new.gateway)
+        opened = self._front.prepare(new)
         self._begin(new, changes)
-        await self._front.change(new.gateway, prepared)
+        await self._front.change(new, opened)
 
     def _begin(self, new: Settings, changes: Changes) -> None:
         self.settings = new
@@ -309,6 +319,9 @@ class RunningSet:
         for app in apps.values():
             if spec.port is not None and spec.port == app.port:
                 raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
+            for stream in spec.streams:
+                if stream in app.streams:
+                    raise NotAllowed(f"{stream} leads to {app.name}", hint=hint)
             for route in spec.routes:
                 if any((route.host, route.path) == (one.host, one.path) for one in app.routes):
                     raise NotAllowed(f"{route} leads to {app.name}", hint=hint)

@@ -28,7 +28,8 @@ class Gate(Protocol):
     """The door of one app.
 
     Every `Upstream` that `enter` or `wait` gave is repaid by exactly one `leave`, or by
-    `leave_discounted` where it was discounted; every `park` by one `unpark`.
+    `leave_discounted` where it was discounted; every `park` by one `unpark`, or by one `engage`,
+    which is repaid by one `leave`.
     """
 
     @property
@@ -62,6 +63,10 @@ class Gate(Protocol):
 
     def unpark(self, upstream: Upstream) -> None:
         """A parked connection ended."""
+        ...
+
+    def engage(self, upstream: Upstream) -> None:
+        """An answer is owed on a parked connection: from now on it has a lease.  Wakes what is frozen."""
         ...
 
     async def wait(self, by: Caller) -> Upstream:

@@ -57,6 +57,9 @@ class FakeGate:
     def unpark(self, upstream: Upstream) -> None:
         raise NotImplementedError
 
+    def engage(self, upstream: Upstream) -> None:
+        raise NotImplementedError
+
     def connect_refused(self, upstream: Upstream) -> None:
         raise NotImplementedError
 

@@ -123,8 +123,9 @@ class Requests(Privileges, frozen=True):
         Annotated[
             str | Route | list[str | Route],
             about(
-                "What leads to the app: `host`, `host/path`, `*.wildcard`, `default` for hosts that nobody names, or "
-                "a map with `host`, `path`, `strip_prefix`, `rules`; one or a list.",
+                "What leads to the app: `host`, `host/path`, `*.wildcard`, `default` for hosts that nobody names, "
+                "a map with `host`, `path`, `strip_prefix`, `rules`, or `tcp://ADDRESS:PORT`, where raw connections "
+                "are taken; one or a list.",
                 ["notes.localhost"],
             ),
         ]
@@ -240,11 +241,24 @@ class Requests(Privileges, frozen=True):
     websocket_activity: (
         Annotated[SocketActivity, about("Short for `websocket: {activity: …}`.", "open")] | UnsetType
     ) = UNSET
+    stream_activity: (
+        Annotated[
+            SocketActivity,
+            about(
+                "How the connections of `tcp://` routes count. `data`: data of either side keeps the app awake, and so "
+                "does waiting for its answer, but not an open connection; `open`: an open connection keeps it awake; "
+                "`ignore`: connections do not count.",
+                "open",
+                SocketActivity.DATA.value,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     max_waiting: (
         Annotated[
             int,
             about(
-                "Most requests held at once; one more is refused.",
+                "Most requests and connections held at once; one more is refused.",
                 100,
                 _LIFECYCLE.max_waiting,
                 ge=1,

@@ -1,0 +1,128 @@
+"""Addresses whose connections are carried byte by byte, and all of these connections."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+
+from torpor.config.settings import Listen
+from torpor.core.model import AppSpec, Knock, StreamRoute
+from torpor.core.upstream import Upstream
+from torpor.gateway.acceptor import Acceptor
+from torpor.gateway.ending import reset
+from torpor.gateway.listeners import Listeners, Prepared
+from torpor.gateway.pipes import Pipes
+from torpor.gateway.stream import Stream
+from torpor.runtime.seam import Gate, Seam
+
+
+class Streams:
+    """Takes connections on the addresses of stream routes.  `changed` hears when one has ended."""
+
+    def __init__(self, seam: Seam, changed: Callable[[], None]) -> None:
+        self.loop: asyncio.AbstractEventLoop
+        self.pipes = Pipes()
+        self.most = 0
+        """Connections at once; one more is reset."""
+        self._seam = seam
+        self._changed = changed
+        self._listeners = Listeners(self._serve)
+        self._gates: dict[Listen, Gate] = {}
+        self._open: set[Stream] = set()
+
+    def __len__(self) -> int:
+        """How many are open or held."""
+        return len(self._open)
+
+    async def open(self, most: int, inherited: Sequence[socket.socket]) -> list[socket.socket]:
+        """Listen on every address, with those of `inherited` that have one; the rest of these.  Raises `ListenFailed`."""
+        self.loop = asyncio.get_running_loop()
+        self.most = most
+        listens = _addresses(self._seam.specs())
+        wanted = {(listen.host, listen.port) for listen in listens}
+        ours = [sock for sock in inherited if sock.getsockname()[:2] in wanted]
+        await self._listeners.open(listens, ours, 0.0)
+        return [sock for sock in inherited if sock not in ours]
+
+    def prepare(self, apps: Sequence[AppSpec]) -> Prepared:
+        """Open what these apps need.  Raises `ListenFailed`; nothing has changed then."""
+        return self._listeners.prepare(_addresses(apps))
+
+    def abandon(self, prepared: Prepared) -> None:
+        """Those apps will not be there after all."""
+        self._listeners.abandon(prepared)
+
+    async def commit(self, prepared: Prepared) -> None:
+        """Listen there from now on, and nowhere else.  What is open stays open."""
+        await self._listeners.commit(prepared, 0.0)
+
+    def addresses(self) -> list[tuple[str, int]]:
+        """Host and port of each address, in the order of the configuration."""
+        return self._listeners.addresses()
+
+    def reroute(self) -> None:
+        """Read the apps' routes again."""
+        self._gates = {
+            _listen(route): self._seam.gate(app.name) for app in self._seam.specs() for route in app.streams
+        }
+
+    def close(self) -> None:
+        """Accept nothing more, and have all that is open come to an end."""
+        self._listeners.close()
+        for stream in list(self._open):
+            stream.say_goodbye()
+
+    def abort(self) -> None:
+        """End what is still open, now."""
+        for stream in list(self._open):
+            stream.abort()
+        self.pipes.close()
+
+    def say_goodbye(self, upstream: Upstream) -> None:
+        """This instance is to stop: end the connections to it."""
+        for stream in self._to(upstream):
+            stream.say_goodbye()
+
+    def drop(self, upstream: Upstream) -> None:
+        """This instance has ended."""
+        for stream in self._to(upstream):
+            stream.app_gone()
+
+    def forget(self, stream: Stream) -> bool:
+        """A connection ends; whether it was there until now."""
+        if stream not in self._open:
+            return False
+        self._open.discard(stream)
+        self.loop.call_soon(self._changed)
+        return True
+
+    def _to(self, upstream: Upstream) -> list[Stream]:
+        return [stream for stream in self._open if stream.upstream is upstream]
+
+    async def _serve(
+        self, sock: socket.socket, listen: Listen | None, _context: ssl.SSLContext | None, _patience: float
+    ) -> Acceptor:
+        assert listen is not None
+        acceptor = Acceptor(sock, lambda client, address: self._accepted(listen, client, address))
+        acceptor.open()
+        return acceptor
+
+    def _accepted(self, listen: Listen, client: socket.socket, address: str) -> None:
+        gate = self._gates.get(listen)
+        if gate is None or len(self._open) >= self.most:
+            reset(client)
+            return
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream = Stream(self, gate, client, Knock("TCP", str(listen), address, "", "routes"))
+        self._open.add(stream)
+        stream.open()
+
+
+def _listen(route: StreamRoute) -> Listen:
+    return Listen(route.host, route.port)
+
+
+def _addresses(apps: Iterable[AppSpec]) -> list[Listen]:
+    return [_listen(route) for app in apps for route in app.streams]
