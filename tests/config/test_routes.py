@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor.config.routes import parse_route
-from torpor.core.model import Route
+from torpor.config.routes import parse_route, parse_stream
+from torpor.core.model import Route, StreamRoute
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,31 @@ def test_what_no_request_could_match_is_refused(text: str) -> None:
     """A route that can never match is a mistake."""
     with pytest.raises(ValueError, match=r"\S"):
         parse_route(text)
+
+
+@pytest.mark.parametrize(
+    ("expected", "text"),
+    [
+        (StreamRoute("127.0.0.1", 5432), "tcp://127.0.0.1:5432"),
+        (StreamRoute("127.0.0.1", 5432), " tcp://5432 "),
+        (StreamRoute("::1", 5432), "tcp://[::1]:5432"),
+        (StreamRoute("db.example", 1), "tcp://DB.example:1"),
+    ],
+)
+def test_streams_are_addresses(expected: StreamRoute, text: str) -> None:
+    """As `gateway.listen` is written, and as it reads itself."""
+    assert expected == parse_stream(text)
+    assert expected == parse_stream(str(expected))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["tcp://", "tcp://:5432", "tcp://a.org", "tcp://a:0", "tcp://a:65536", "tcp://::1:5", "tcp://a/b:1"],
+)
+def test_what_nobody_can_listen_on_is_refused(text: str) -> None:
+    """No port, or an address that means more than one thing."""
+    with pytest.raises(ValueError, match=r"\S"):
+        parse_stream(text)
 
 
 @given(st.one_of(st.text(max_size=40), st.text("ab.*/:[]-ß.é%?#\0 ", max_size=20)))

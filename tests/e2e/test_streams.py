@@ -1,0 +1,213 @@
+"""Streams, by the clients that people use: redis-cli, psql, a server that speaks first, half an end."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2e.apps import E2E, app, config
+from e2e.harness import Daemon, Launch, free_port, wait_for
+
+TALKER = E2E / "programs" / "talker.py"
+
+
+def stream(name: str, port: int, command: str | list[str], **settings: object) -> str:
+    """An app with a stream of its own, and no other route."""
+    return app(name, command, **{"routes": [f"tcp://127.0.0.1:{port}"], **settings})
+
+
+def talker(port: int, **settings: object) -> str:
+    """See `programs/talker.py`."""
+    return stream("talker", port, [sys.executable, str(TALKER)], **settings)
+
+
+def connect(port: int) -> socket.socket:
+    """To a stream."""
+    return socket.create_connection(("127.0.0.1", port), 30)
+
+
+def ask(sock: socket.socket, line: str) -> str:
+    """One line there, one line back."""
+    sock.sendall(f"{line}\n".encode())
+    return read_line(sock)
+
+
+def read_line(sock: socket.socket) -> str:
+    """The next line, without its end; empty at the end of it all."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := sock.recv(1)):
+        line += byte
+    return line.decode().removesuffix("\n")
+
+
+def run(*command: str, **environment: str) -> str:
+    """What a program prints that must succeed."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
+    )
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no Redis here")
+def test_redis_wakes_for_its_client_and_sleeps_beside_an_idle_one(launch: Launch) -> None:
+    """A forgotten connection keeps nothing awake, and is ended in order when the app sleeps."""
+    port = free_port()
+    redis = stream("redis", port, "redis-server --port $PORT --bind 127.0.0.1 --save ''", idle_timeout="1s")
+    daemon = launch(config(redis))
+    assert "asleep" == daemon.apps()["redis"]["state"]
+
+    assert "PONG" == run("redis-cli", "-p", str(port), "ping")
+    with connect(port) as forgotten:
+        assert "+PONG\r" == ask(forgotten, "PING")
+        daemon.wait_for_state("redis", "asleep")
+        assert b"" == forgotten.recv(1)
+    assert f"tcp://127.0.0.1:{port}" in daemon.cli("show", "redis").out
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="there is no Redis here")
+def test_a_client_that_waits_for_an_answer_keeps_the_app_awake(launch: Launch) -> None:
+    """BLPOP waits much longer than the idle timeout; the app is at work all the time."""
+    port = free_port()
+    redis = stream(
+        "redis", port, "redis-server --port $PORT --bind 127.0.0.1 --save ''", idle_timeout="300ms"
+    )
+    daemon = launch(config(redis))
+    with connect(port) as waiting:
+        waiting.sendall(b"BLPOP list 2\r\n")
+        assert "*-1\r" == read_line(waiting)  # the answer to a wait that was for nothing
+    assert 1 == daemon.apps()["redis"]["generation"]
+
+
+def _postgres() -> Path | None:
+    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"))), None)
+
+
+@pytest.mark.skipif(_postgres() is None or shutil.which("psql") is None, reason="there is no PostgreSQL here")
+def test_psql_wakes_postgresql(launch: Launch, home: Path) -> None:
+    """Its handshake, a query that takes longer than the idle timeout, and a large result."""
+    binaries = _postgres()
+    assert binaries is not None
+    data, port = home / "data", free_port()
+    user = pwd.getpwuid(os.getuid()).pw_name if os.getuid() else "postgres"
+    data.mkdir()
+    as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"] if not os.getuid() else []
+    if not os.getuid():
+        home.chmod(0o755)
+        shutil.chown(data, user, user)
+    run(*as_user, f"{binaries}/initdb", "-D", str(data), "-A", "trust", "-U", "me", "--no-sync")
+    server = f"{binaries}/postgres -D {data} -p $PORT -h 127.0.0.1 -k ''"
+    identity = {} if os.getuid() else {"user": user}
+    # It listens before it lets anybody in.
+    ready = {"exec": f"{binaries}/pg_isready -h 127.0.0.1 -p $PORT"}
+    daemon = launch(config(stream("db", port, server, readiness=ready, idle_timeout="500ms", **identity)))
+    psql = ("psql", "-h", "127.0.0.1", "-p", str(port), "-U", "me", "-d", "postgres", "-Atc")
+
+    assert "42" == run(*psql, "select 6 * 7")
+    assert "1" == run(*psql, "select 1 from pg_sleep(2)")
+    assert 1 == daemon.apps()["db"]["generation"]
+    assert 8 * 1024 * 1024 == len(run(*psql, "select repeat('x', 8 * 1024 * 1024)"))
+    daemon.wait_for_state("db", "asleep")
+    assert "42" == run(*psql, "select 6 * 7")
+
+
+def test_a_server_that_speaks_first(launch: Launch) -> None:
+    """As ssh and mail do: the client says nothing until it has been greeted."""
+    port = free_port()
+    daemon = launch(config(talker(port)))
+    with connect(port) as client:
+        assert "220 ready" == read_line(client)
+        assert "you said hello" == ask(client, "hello")
+    who = daemon.apps()["talker"]["woken_by"]
+    assert ("TCP", f"127.0.0.1:{port}", "127.0.0.1") == (who["method"], who["path"], who["address"])
+
+
+def test_half_an_end(launch: Launch) -> None:
+    """What `nc -N` does: all is said before the app is up, and all of the answer comes."""
+    port = free_port()
+    launch(config(talker(port)))
+    with connect(port) as client:
+        client.sendall(b"hello\n")
+        client.shutdown(socket.SHUT_WR)
+        said = b""
+        while piece := client.recv(4096):
+            said += piece
+    assert b"220 ready\nyou said hello\nbye\n" == said
+
+
+def test_a_paused_app_keeps_its_connections(launch: Launch) -> None:
+    """The next word on one of them wakes it, and the conversation goes on."""
+    port = free_port()
+    daemon = launch(config(talker(port, sleep="pause", idle_timeout="300ms")))
+    with connect(port) as client:
+        assert "220 ready" == read_line(client)
+        for _ in range(2):
+            daemon.wait_for_state("talker", "paused")
+            assert "you said hello" == ask(client, "hello")
+    assert 1 == daemon.apps()["talker"]["generation"]
+
+
+def test_whom_the_app_will_not_serve_is_reset(launch: Launch) -> None:
+    """An operator has taken it down: that is no empty conversation."""
+    port = free_port()
+    daemon = launch(config(talker(port)))
+    assert 0 == daemon.cli("stop", "talker").code
+    with pytest.raises(ConnectionResetError), connect(port) as client:
+        client.recv(1)
+
+
+def test_addresses_are_taken_over_by_apply(launch: Launch) -> None:
+    """Only what has changed is touched: a conversation goes on although its address is gone."""
+    old, new = free_port(), free_port()
+    daemon = launch(config(talker(old)))
+    with connect(old) as client:
+        assert "220 ready" == read_line(client)
+        daemon.write_config(config(talker(new)))
+        assert 0 == daemon.cli("apply").code
+        assert "you said still here" == ask(client, "still here")
+        with pytest.raises(ConnectionRefusedError):
+            connect(old)
+        with connect(new) as other:
+            assert "220 ready" == read_line(other)
+
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            daemon.write_config(config(talker(taken.getsockname()[1])))
+            refused = daemon.cli("apply")
+        assert 0 != refused.code
+        assert "taken by another program" in refused.err
+        assert "you said hello" == ask(client, "hello")
+
+
+def test_streams_come_and_go_with_apps_that_are_added(launch: Launch) -> None:
+    """`torpor run` listens, `torpor rm` does so no more."""
+    daemon, port = launch(config(talker(free_port()))), free_port()
+    settings = {"command": [sys.executable, str(TALKER)], "routes": [f"tcp://127.0.0.1:{port}"]}
+    _add(daemon, "other", settings)
+    with connect(port) as client:
+        assert "220 ready" == read_line(client)
+    assert 0 == daemon.cli("rm", "other").code
+    wait_for("nobody listens there", lambda: _refused(port))
+
+
+def _refused(port: int) -> bool:
+    try:
+        connect(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def _add(daemon: Daemon, name: str, settings: dict[str, object]) -> None:
+    route = json.loads(json.dumps(settings))["routes"][0]
+    command = settings["command"]
+    assert isinstance(command, list)
+    added = daemon.cli("run", "--name", name, "--route", route, "--", *command)
+    assert 0 == added.code, added.err
