@@ -259,6 +259,25 @@ ONE_PROBLEM = {
         APP + "    routes: a.org/x\n  b:\n    command: x\n    routes: a.org/x/\n",
         "t.yaml:7:13: apps.b.routes: 'a.org/x' leads to the app 'a' already (t.yaml:4:5)",
     ),
+    "stream of two apps": (
+        APP + "    routes: tcp://5432\n  b:\n    command: x\n    routes: [tcp://127.0.0.1:5432]\n",
+        "t.yaml:7:13: apps.b.routes: 'tcp://127.0.0.1:5432' leads to the app 'a' already (t.yaml:4:5)",
+    ),
+    "stream where the gateway listens": (
+        APP + "    routes: tcp://8080\n",
+        "t.yaml:4:13: apps.a.routes: tcp://127.0.0.1:8080 is where the gateway takes requests",
+    ),
+    "stream with and without a name": (
+        APP + "    routes: [tcp://5432, tls://a.org:5432]\n",
+        "t.yaml:4:13: apps.a.routes: tls://a.org@127.0.0.1:5432: a tcp:// route has this address as a whole",
+    ),
+    "stream without an address": (
+        APP + "    routes: [tcp://:5432]\n",
+        (
+            "t.yaml:4:14: apps.a.routes.0: ':5432': say which addresses: 127.0.0.1:5432 for this machine only, "
+            "0.0.0.0:5432 for every network"
+        ),
+    ),
     "port of two apps": (
         APP + "    port: 9000\n  b:\n    command: x\n    port: 9000\n",
         "t.yaml:7:11: apps.b.port: 9000 is the port of the app 'a' already (t.yaml:4:5)",

@@ -54,6 +54,9 @@ def test_what_no_request_could_match_is_refused(text: str) -> None:
         (StreamRoute("127.0.0.1", 5432), " tcp://5432 "),
         (StreamRoute("::1", 5432), "tcp://[::1]:5432"),
         (StreamRoute("db.example", 1), "tcp://DB.example:1"),
+        (StreamRoute("127.0.0.1", 443, tls=True, name="git.example.org"), "tls://Git.Example.org:443"),
+        (StreamRoute("0.0.0.0", 443, tls=True, name="*.example.org"), "tls://*.example.org@0.0.0.0:443"),
+        (StreamRoute("::1", 443, tls=True), "tls://default@[::1]:443"),
     ],
 )
 def test_streams_are_addresses(expected: StreamRoute, text: str) -> None:
@@ -64,7 +67,20 @@ def test_streams_are_addresses(expected: StreamRoute, text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["tcp://", "tcp://:5432", "tcp://a.org", "tcp://a:0", "tcp://a:65536", "tcp://::1:5", "tcp://a/b:1"],
+    [
+        "tcp://",
+        "tcp://:5432",
+        "tcp://a.org",
+        "tcp://a:0",
+        "tcp://a:65536",
+        "tcp://::1:5",
+        "tcp://a/b:1",
+        "tcp://x@a:1",
+        "tls://:443",
+        "tls://a.org",
+        "tls://@a:1",
+        "tls://a@",
+    ],
 )
 def test_what_nobody_can_listen_on_is_refused(text: str) -> None:
     """No port, or an address that means more than one thing."""

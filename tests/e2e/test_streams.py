@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -153,6 +154,42 @@ def test_a_paused_app_keeps_its_connections(launch: Launch) -> None:
             daemon.wait_for_state("talker", "paused")
             assert "you said hello" == ask(client, "hello")
     assert 1 == daemon.apps()["talker"]["generation"]
+
+
+def test_two_servers_share_a_port_by_their_names(launch: Launch, home: Path) -> None:
+    """Each has its own certificate, which Torpor never sees; nobody else is let in, or woken."""
+    port, names = free_port(), ("one.example", "two.example")
+    apps = []
+    for name in names:
+        pem = home / f"{name}.pem"
+        run(
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "1",
+                "-subj",
+                f"/CN={name}",
+            ),
+            *("-addext", f"subjectAltName=DNS:{name}", "-keyout", str(pem), "-out", str(pem)),
+        )
+        route = f"tls://{name}@127.0.0.1:{port}"
+        command = [sys.executable, str(TALKER), str(pem)]
+        apps.append(app(name.partition(".")[0], command, routes=[route]))
+    daemon = launch(config(*apps))
+
+    for name in names:
+        context = ssl.create_default_context(cafile=home / f"{name}.pem")
+        with connect(port) as raw, context.wrap_socket(raw, server_hostname=name) as client:
+            assert "220 ready" == read_line(client)
+            assert "you said hello" == ask(client, "hello")
+    assert ["ready", "ready"] == [facts["state"] for facts in daemon.apps().values()]
+    with connect(port) as raw, pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
+        ssl.create_default_context().wrap_socket(raw, server_hostname="three.example")
 
 
 def test_whom_the_app_will_not_serve_is_reset(launch: Launch) -> None:

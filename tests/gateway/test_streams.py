@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from gateway.fakes import FakeGate, FakeSeam
+from gateway.test_hello import hello
 from torpor.config.settings import GatewaySpec, Limits, Listen
 from torpor.core.model import (
     AppSpec,
@@ -26,6 +27,7 @@ from torpor.core.model import (
 from torpor.core.upstream import Upstream
 from torpor.errors import ListenFailed
 from torpor.gateway.gateway import Gateway
+from torpor.gateway.hello import UNKNOWN_NAME
 from torpor.gateway.stay import Stay
 
 pytestmark = pytest.mark.anyio
@@ -59,17 +61,24 @@ class Setup:
 
 @contextlib.asynccontextmanager
 async def streaming(
-    *, awake: bool = True, most: int = 100, activity: SocketActivity = SocketActivity.DATA
+    *,
+    awake: bool = True,
+    most: int = 100,
+    activity: SocketActivity = SocketActivity.DATA,
+    route: StreamRoute = ROUTE,
+    patience: float = 10.0,
 ) -> AsyncIterator[Setup]:
     """Checks at the end that all is repaid."""
     came: asyncio.Queue[Wire] = asyncio.Queue()
     server = await asyncio.start_server(lambda *wire: came.put_nowait(wire), "127.0.0.1", 0)
-    spec = AppSpec("db", streams=(ROUTE,), stream_activity=activity)
+    spec = AppSpec("db", streams=(route,), stream_activity=activity)
     gate = FakeGate(spec, Endpoint("127.0.0.1", server.sockets[0].getsockname()[1]))
     seam = FakeSeam(gate)
     if awake:
         gate.awake(ago=60.0)
-    gateway = Gateway(GatewaySpec((Listen("127.0.0.1", 0),), Limits(connections=most)), seam)
+    gateway = Gateway(
+        GatewaySpec((Listen("127.0.0.1", 0),), Limits(connections=most, header_timeout=patience)), seam
+    )
     await gateway.open()
     setup = Setup(gateway, seam, gate, came)
     try:
@@ -299,6 +308,52 @@ async def test_who_has_half_ended_does_not_wait_for_an_instance_that_is_gone() -
         app_writer.write_eof()
         assert b"last words" == await reader.read()
         setup.gateway.drop_upstream(upstream)
+        assert not len(setup.gateway.streams)
+
+
+NAMED = StreamRoute("127.0.0.1", 0, tls=True, name="*.example.org")
+
+
+async def test_a_greeting_says_whom_it_is_for_and_is_passed_on_whole() -> None:
+    """Although it comes in pieces; nobody is woken before it is all there."""
+    async with streaming(awake=False, route=NAMED) as setup:
+        _, writer = await setup.client()
+        greeting = hello("git.example.org")
+        for start in range(0, len(greeting), 100):
+            assert not setup.gate.waits
+            writer.write(greeting[start : start + 100])
+            await asyncio.sleep(0.001)
+        await _until(lambda: setup.gate.waiting)
+        assert "TLS git.example.org:0 from 127.0.0.1" == str(setup.gate.waits[0])
+        setup.gate.awake()
+        app_reader, _ = await setup.app()
+        assert greeting == await app_reader.readexactly(len(greeting))
+
+
+async def test_a_name_that_nobody_has_is_refused_in_tls() -> None:
+    """The client says why, and no app is woken."""
+    async with streaming(awake=False, route=NAMED) as setup:
+        reader, writer = await setup.client()
+        writer.write(hello("example.org"))
+        assert UNKNOWN_NAME == await reader.read()
+        assert not setup.gate.waits
+
+
+async def test_what_is_no_greeting_is_reset() -> None:
+    """Another protocol, half a greeting, or none within the time."""
+    async with streaming(route=NAMED, patience=0.2) as setup:
+        for said, ends in (
+            (b"SSH-2.0-x\r\n", False),
+            (hello("x")[:50], True),
+            (hello("x")[:50], False),
+            (b"", False),
+        ):
+            reader, writer = await setup.client()
+            writer.write(said)
+            if ends:
+                writer.write_eof()
+            with pytest.raises(ConnectionResetError):
+                await reader.read()
         assert not len(setup.gateway.streams)
 
 

@@ -19,7 +19,7 @@ from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
 from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
-from torpor.config.routes import STREAM, parse_path, parse_route, parse_stream
+from torpor.config.routes import STREAMS, parse_path, parse_route, parse_stream
 from torpor.config.rules import build_rules, build_wake_paths
 from torpor.config.schedule import build_schedule
 from torpor.config.sharing import build_share
@@ -105,7 +105,7 @@ def _routes(keys: Layers) -> tuple[tuple[Route, ...], tuple[StreamRoute, ...]]:
         return (), ()
     for position, item in enumerate(items):
         inner: tuple[str | int, ...] = (position,) if isinstance(value, list) else ()
-        if isinstance(item, str) and item.strip().startswith(STREAM):
+        if isinstance(item, str) and item.strip().startswith(STREAMS):
             stream = keys.attempt(partial(parse_stream, item), "routes", *inner)
             streams += [] if stream is None else [stream]
         elif (route := _route(keys, item, inner)) is not None:

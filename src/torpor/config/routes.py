@@ -1,4 +1,4 @@
-"""Routes as people write them: `notes.localhost`, `example.org/api`, `*.example.org`, `default`, `tcp://127.0.0.1:5432`."""
+"""Routes as people write them: `notes.localhost`, `example.org/api`, `*.example.org`, `default`, `tcp://127.0.0.1:5432`, `tls://git.example.org:443`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from torpor.config.front import parse_address
 from torpor.core.model import Route, StreamRoute
 
 DEFAULT = "default"
-STREAM = "tcp://"
+STREAMS = ("tcp://", "tls://")
+"""How routes begin that are read by `parse_stream`."""
 MAX_HOST = 253
 MAX_PATH = 1024
 
@@ -22,18 +23,37 @@ def parse_route(text: str) -> Route:
     text = text.strip()
     scheme, separator, rest = text.partition("://")
     if separator:
-        hint = "; `tcp://ADDRESS:PORT` takes raw connections" if scheme not in {"http", "https"} else ""
+        hint = (
+            "; `tcp://ADDRESS:PORT` and `tls://NAME:PORT` take raw connections"
+            if scheme not in {"http", "https"}
+            else ""
+        )
         raise ValueError(f"a route has no scheme; write {rest!r} instead of {scheme}://…{hint}")
     host, slash, path = text.partition("/")
     return Route(parse_host(host), parse_path(slash + path) if slash else "/")
 
 
 def parse_stream(text: str) -> StreamRoute:
-    """The route that `tcp://ADDRESS:PORT` stands for.  Raises `ValueError` with what to write."""
-    host, port = parse_address(text.strip().removeprefix(STREAM))
+    """The route that `tcp://ADDRESS:PORT` or `tls://NAME@ADDRESS:PORT` stands for.
+
+    `tls://NAME:PORT` is short for 127.0.0.1, as everywhere.  Raises `ValueError` with what to write.
+    """
+    scheme, _, rest = text.strip().partition("://")
+    server, at, address = rest.rpartition("@")
+    if scheme == "tls" and not at:
+        server, _, address = rest.rpartition(":")
+    elif at and scheme != "tls":
+        raise ValueError(f"'{text}': only tls:// tells servers apart by their name")
+    host, port = parse_address(address)
     if not port:
         raise ValueError(f"'{text}': nobody would know the port; write one from 1 to 65535")
-    return StreamRoute(host, port)
+    if scheme != "tls":
+        return StreamRoute(host, port)
+    if not server:
+        raise ValueError(
+            f"'{text}': write which server, as in tls://git.example.org@{address}, or '{DEFAULT}'"
+        )
+    return StreamRoute(host, port, tls=True, name=parse_host(server))
 
 
 def parse_host(text: str) -> str | None:

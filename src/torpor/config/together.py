@@ -8,7 +8,7 @@ from torpor.config.dependencies import check_dependencies
 from torpor.config.layers import Layers
 from torpor.config.settings import Settings
 from torpor.config.sharing import check_sharing
-from torpor.core.model import AppSpec, OnStartTimeout, OnWatchdog
+from torpor.core.model import AppSpec, OnStartTimeout, OnWatchdog, StreamRoute
 
 
 def check_together(
@@ -39,8 +39,11 @@ def _check_routes(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> No
 def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:
     taken: dict[int, str] = {}
     addresses = {(listen.host, listen.port) for listen in settings.gateway.listen}
+    whole = {stream for app in apps.values() for stream in app.streams if not stream.tls}
     for app in apps.values():
         for stream in app.streams:
+            if stream.tls and StreamRoute(stream.host, stream.port) in whole:
+                keys[app.name].report("routes", f"{stream}: a tcp:// route has this address as a whole")
             if (stream.host, stream.port) in addresses:
                 keys[app.name].report("routes", f"{stream} is where the gateway takes requests")
     streams = {stream.port for app in apps.values() for stream in app.streams}

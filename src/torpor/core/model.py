@@ -447,13 +447,21 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class StreamRoute:
-    """An address whose connections lead to an app byte by byte: `tcp://127.0.0.1:5432`."""
+    """An address whose connections lead to an app byte by byte: `tcp://127.0.0.1:5432`.
+
+    With `tls`, only those do that ask for the server `name`, as the host of a `Route`, in
+    their greeting: `tls://git.example.org@0.0.0.0:443`.  They are not decrypted.
+    """
 
     host: str
     port: int
+    tls: bool = False
+    name: str | None = None
+    """None: any name that no other route of the address has."""
 
     def __str__(self) -> str:
-        return f"tcp://[{self.host}]:{self.port}" if ":" in self.host else f"tcp://{self.host}:{self.port}"
+        address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"tls://{self.name or 'default'}@{address}" if self.tls else f"tcp://{address}"
 
 
 @dataclass(frozen=True, slots=True)

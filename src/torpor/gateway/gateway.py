@@ -87,7 +87,7 @@ class Gateway:
         self._emptied = asyncio.Event()
         self.reroute()
         self._seam.listen(self)
-        others = await self.streams.open(self.spec.limits.connections, inherited)
+        others = await self.streams.open(self.spec.limits, inherited)
         try:
             await self._listeners.open(self.spec.listen, others, self.spec.limits.header_timeout)
         except BaseException:
@@ -109,7 +109,7 @@ class Gateway:
         self.harmless_size = _harmless_size(spec.limits)
         self.pool.head_limit = spec.limits.headers_size
         self._interval = _sweep_interval(spec.limits)
-        self.streams.most = spec.limits.connections
+        self.streams.limits = spec.limits
         self.reroute()
         await self._listeners.commit(prepared, spec.limits.header_timeout)
 

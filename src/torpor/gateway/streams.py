@@ -7,11 +7,13 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 
-from torpor.config.settings import Listen
-from torpor.core.model import AppSpec, Knock, StreamRoute
+from torpor.config.settings import Limits, Listen
+from torpor.core.model import AppSpec, Knock, Route, StreamRoute
+from torpor.core.routing import RoutingTable
 from torpor.core.upstream import Upstream
 from torpor.gateway.acceptor import Acceptor
 from torpor.gateway.ending import reset
+from torpor.gateway.greeting import Greeting, refuse_name
 from torpor.gateway.listeners import Listeners, Prepared
 from torpor.gateway.pipes import Pipes
 from torpor.gateway.stream import Stream
@@ -24,22 +26,24 @@ class Streams:
     def __init__(self, seam: Seam, changed: Callable[[], None]) -> None:
         self.loop: asyncio.AbstractEventLoop
         self.pipes = Pipes()
-        self.most = 0
-        """Connections at once; one more is reset."""
+        self.limits = Limits()
+        """Of these, `connections` and, for a greeting, `header_timeout`."""
         self._seam = seam
         self._changed = changed
         self._listeners = Listeners(self._serve)
         self._gates: dict[Listen, Gate] = {}
-        self._open: set[Stream] = set()
+        self._names: dict[Listen, RoutingTable[Gate]] = {}
+        """Where the server name that the client asks for decides."""
+        self._open: set[Stream | Greeting] = set()
 
     def __len__(self) -> int:
         """How many are open or held."""
         return len(self._open)
 
-    async def open(self, most: int, inherited: Sequence[socket.socket]) -> list[socket.socket]:
+    async def open(self, limits: Limits, inherited: Sequence[socket.socket]) -> list[socket.socket]:
         """Listen on every address, with those of `inherited` that have one; the rest of these.  Raises `ListenFailed`."""
         self.loop = asyncio.get_running_loop()
-        self.most = most
+        self.limits = limits
         listens = _addresses(self._seam.specs())
         wanted = {(listen.host, listen.port) for listen in listens}
         ours = [sock for sock in inherited if sock.getsockname()[:2] in wanted]
@@ -64,9 +68,16 @@ class Streams:
 
     def reroute(self) -> None:
         """Read the apps' routes again."""
-        self._gates = {
-            _listen(route): self._seam.gate(app.name) for app in self._seam.specs() for route in app.streams
-        }
+        self._gates = {}
+        names: dict[Listen, list[tuple[Route, Gate]]] = {}
+        for app in self._seam.specs():
+            gate = self._seam.gate(app.name)
+            for route in app.streams:
+                if route.tls:
+                    names.setdefault(_listen(route), []).append((Route(route.name), gate))
+                else:
+                    self._gates[_listen(route)] = gate
+        self._names = {listen: RoutingTable(routes) for listen, routes in names.items()}
 
     def close(self) -> None:
         """Accept nothing more, and have all that is open come to an end."""
@@ -90,7 +101,16 @@ class Streams:
         for stream in self._to(upstream):
             stream.app_gone()
 
-    def forget(self, stream: Stream) -> bool:
+    def greeted(self, greeting: Greeting, name: str) -> None:
+        """A client has said which server it wants."""
+        found = self._names[greeting.listen].host(name) if greeting.listen in self._names else None
+        if found is None or found.whole is None:
+            refuse_name(greeting.client)
+        else:
+            knock = Knock("TLS", f"{name}:{greeting.listen.port}", greeting.address, "", "routes")
+            self._begin(Stream(self, found.whole, greeting.client, knock))
+
+    def forget(self, stream: Stream | Greeting) -> bool:
         """A connection ends; whether it was there until now."""
         if stream not in self._open:
             return False
@@ -98,7 +118,7 @@ class Streams:
         self.loop.call_soon(self._changed)
         return True
 
-    def _to(self, upstream: Upstream) -> list[Stream]:
+    def _to(self, upstream: Upstream) -> list[Stream | Greeting]:
         return [stream for stream in self._open if stream.upstream is upstream]
 
     async def _serve(
@@ -110,12 +130,18 @@ class Streams:
         return acceptor
 
     def _accepted(self, listen: Listen, client: socket.socket, address: str) -> None:
-        gate = self._gates.get(listen)
-        if gate is None or len(self._open) >= self.most:
+        if len(self._open) >= self.limits.connections:
             reset(client)
             return
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = Stream(self, gate, client, Knock("TCP", str(listen), address, "", "routes"))
+        if listen in self._names:
+            self._begin(Greeting(self, listen, client, address))
+        elif (gate := self._gates.get(listen)) is not None:
+            self._begin(Stream(self, gate, client, Knock("TCP", str(listen), address, "", "routes")))
+        else:
+            reset(client)  # its app is being removed
+
+    def _begin(self, stream: Stream | Greeting) -> None:
         self._open.add(stream)
         stream.open()
 
@@ -125,4 +151,5 @@ def _listen(route: StreamRoute) -> Listen:
 
 
 def _addresses(apps: Iterable[AppSpec]) -> list[Listen]:
-    return [_listen(route) for app in apps for route in app.streams]
+    """Each once: several apps may share one, by server name."""
+    return list(dict.fromkeys(_listen(route) for app in apps for route in app.streams))

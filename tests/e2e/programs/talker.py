@@ -1,7 +1,12 @@
-"""A server that speaks first, answers each line, and says good-bye to whoever has said all."""
+"""A server that speaks first, answers each line, and says good-bye to whoever has said all.
+
+With the name of a PEM file it does so over TLS.
+"""
 
 import os
 import socketserver
+import ssl
+import sys
 
 
 class Talk(socketserver.StreamRequestHandler):
@@ -23,4 +28,8 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 with Server(("127.0.0.1", int(os.environ["PORT"])), Talk) as server:
+    if sys.argv[1:]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[1])
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.serve_forever()

@@ -124,8 +124,8 @@ class Requests(Privileges, frozen=True):
             str | Route | list[str | Route],
             about(
                 "What leads to the app: `host`, `host/path`, `*.wildcard`, `default` for hosts that nobody names, "
-                "a map with `host`, `path`, `strip_prefix`, `rules`, or `tcp://ADDRESS:PORT`, where raw connections "
-                "are taken; one or a list.",
+                "a map with `host`, `path`, `strip_prefix`, `rules`, `tcp://ADDRESS:PORT`, where raw connections are "
+                "taken, or `tls://NAME@ADDRESS:PORT` for those that ask for this server; one or a list.",
                 ["notes.localhost"],
             ),
         ]
@@ -245,7 +245,7 @@ class Requests(Privileges, frozen=True):
         Annotated[
             SocketActivity,
             about(
-                "How the connections of `tcp://` routes count. `data`: data of either side keeps the app awake, and so "
+                "How the connections of `tcp://` and `tls://` routes count. `data`: data of either side keeps the app awake, and so "
                 "does waiting for its answer, but not an open connection; `open`: an open connection keeps it awake; "
                 "`ignore`: connections do not count.",
                 "open",
