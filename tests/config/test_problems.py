@@ -269,7 +269,19 @@ ONE_PROBLEM = {
     ),
     "stream with and without a name": (
         APP + "    routes: [tcp://5432, tls://a.org:5432]\n",
-        "t.yaml:4:13: apps.a.routes: tls://a.org@127.0.0.1:5432: a tcp:// route has this address as a whole",
+        "t.yaml:4:13: apps.a.routes: tls://a.org@127.0.0.1:5432 and tcp://127.0.0.1:5432 share an address: both take tls:// and accept_proxy, or neither",
+    ),
+    "stream behind nobody": (
+        APP + "    routes: {host: tcp://5432, accept_proxy: true}\n",
+        "t.yaml:4:13: apps.a.routes: tcp://127.0.0.1:5432: accept_proxy lets nobody in without `gateway.trusted_proxies`",
+    ),
+    "stream with a path": (
+        APP + "    routes: {host: tcp://5432, path: /x}\n",
+        "t.yaml:4:38: apps.a.routes.path: is for requests; a stream has none",
+    ),
+    "host with a proxy": (
+        APP + "    routes: {host: a.org, send_proxy: v2}\n",
+        "t.yaml:4:39: apps.a.routes.send_proxy: is for tcp:// and tls:// only",
     ),
     "stream without an address": (
         APP + "    routes: [tcp://:5432]\n",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import shutil
@@ -10,13 +9,15 @@ import socket
 import ssl
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from e2e.apps import E2E, app, config
-from e2e.harness import Daemon, Launch, free_port, wait_for
+from e2e.harness import Launch, free_port, wait_for
 
+PATH = f"{os.environ['PATH']}:/usr/sbin"
 TALKER = E2E / "programs" / "talker.py"
 
 
@@ -192,6 +193,37 @@ def test_two_servers_share_a_port_by_their_names(launch: Launch, home: Path) -> 
         ssl.create_default_context().wrap_socket(raw, server_hostname="three.example")
 
 
+@pytest.mark.skipif(shutil.which("haproxy", path=PATH) is None, reason="there is no HAProxy here")
+def test_haproxy_tells_for_whom_it_connects(launch: Launch, home: Path) -> None:
+    """By either version; what the app gets is Torpor's own header."""
+    program = shutil.which("haproxy", path=PATH)
+    assert program is not None
+    port, fronts = free_port(), {"send-proxy": free_port(), "send-proxy-v2": free_port()}
+    route = {"host": f"tcp://127.0.0.1:{port}", "accept_proxy": True, "send_proxy": "v1"}
+    launch(
+        config(
+            stream("talker", port, [sys.executable, str(TALKER)], routes=[route]), trusted_proxies="127.0.0.1"
+        )
+    )
+    times = "".join(f" timeout {what} 60s\n" for what in ("connect", "client", "server"))
+    places = "".join(
+        f"listen {front}\n bind 127.0.0.1:{front}\n server it 127.0.0.1:{port} {how}\n"
+        for how, front in fronts.items()
+    )
+    file = home / "haproxy.cfg"
+    file.write_text(f"defaults\n mode tcp\n{times}{places}")
+    with subprocess.Popen([program, "-db", "-f", str(file)]) as haproxy:
+        try:
+            for front in fronts.values():
+                wait_for("HAProxy listens", partial(_listens, front))
+                with connect(front) as client:
+                    me = client.getsockname()[1]
+                    assert "220 ready" == read_line(client)
+                    assert f"you said PROXY TCP4 127.0.0.1 127.0.0.1 {me} {front}\r" == read_line(client)
+        finally:
+            haproxy.kill()
+
+
 def test_whom_the_app_will_not_serve_is_reset(launch: Launch) -> None:
     """An operator has taken it down: that is no empty conversation."""
     port = free_port()
@@ -226,25 +258,17 @@ def test_addresses_are_taken_over_by_apply(launch: Launch) -> None:
 def test_streams_come_and_go_with_apps_that_are_added(launch: Launch) -> None:
     """`torpor run` listens, `torpor rm` does so no more."""
     daemon, port = launch(config(talker(free_port()))), free_port()
-    settings = {"command": [sys.executable, str(TALKER)], "routes": [f"tcp://127.0.0.1:{port}"]}
-    _add(daemon, "other", settings)
+    route = f"tcp://127.0.0.1:{port}"
+    assert 0 == daemon.cli("run", "--name", "other", "--route", route, "--", sys.executable, str(TALKER)).code
     with connect(port) as client:
         assert "220 ready" == read_line(client)
     assert 0 == daemon.cli("rm", "other").code
-    wait_for("nobody listens there", lambda: _refused(port))
+    wait_for("nobody listens there", lambda: not _listens(port))
 
 
-def _refused(port: int) -> bool:
+def _listens(port: int) -> bool:
     try:
         connect(port).close()
     except ConnectionRefusedError:
-        return True
-    return False
-
-
-def _add(daemon: Daemon, name: str, settings: dict[str, object]) -> None:
-    route = json.loads(json.dumps(settings))["routes"][0]
-    command = settings["command"]
-    assert isinstance(command, list)
-    added = daemon.cli("run", "--name", name, "--route", route, "--", *command)
-    assert 0 == added.code, added.err
+        return False
+    return True

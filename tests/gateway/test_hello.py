@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor.gateway.hello import Incomplete, NotTls, server_name
+from torpor.gateway.early import Foreign, Incomplete
+from torpor.gateway.hello import server_name
 
 
 def hello(name: str | None) -> bytes:
@@ -63,7 +64,7 @@ def test_every_beginning_of_a_greeting_is_incomplete() -> None:
 )
 def test_what_is_no_greeting(data: bytes) -> None:
     """Another protocol, another message, none at all, or one that is larger than any."""
-    with pytest.raises(NotTls):
+    with pytest.raises(Foreign):
         server_name(data)
 
 
@@ -73,5 +74,5 @@ def test_nothing_makes_it_fail_in_another_way(noise: bytes, where: int, byte: in
     whole = bytearray(hello("a.example"))
     whole[where] = byte
     for data in (noise, bytes(whole), b"\x16\x03\x01" + noise):
-        with contextlib.suppress(Incomplete, NotTls):
+        with contextlib.suppress(Incomplete, Foreign):
             assert server_name(data) == server_name(data).lower()

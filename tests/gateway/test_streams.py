@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -19,6 +19,7 @@ from torpor.core.model import (
     Cause,
     Endpoint,
     Knock,
+    ProxyVersion,
     Reason,
     Refusal,
     SocketActivity,
@@ -28,6 +29,7 @@ from torpor.core.upstream import Upstream
 from torpor.errors import ListenFailed
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.hello import UNKNOWN_NAME
+from torpor.gateway.proxied import End, Ends, header
 from torpor.gateway.stay import Stay
 
 pytestmark = pytest.mark.anyio
@@ -67,6 +69,7 @@ async def streaming(
     activity: SocketActivity = SocketActivity.DATA,
     route: StreamRoute = ROUTE,
     patience: float = 10.0,
+    trusted: Sequence[str] = (),
 ) -> AsyncIterator[Setup]:
     """Checks at the end that all is repaid."""
     came: asyncio.Queue[Wire] = asyncio.Queue()
@@ -77,7 +80,10 @@ async def streaming(
     if awake:
         gate.awake(ago=60.0)
     gateway = Gateway(
-        GatewaySpec((Listen("127.0.0.1", 0),), Limits(connections=most, header_timeout=patience)), seam
+        GatewaySpec(
+            (Listen("127.0.0.1", 0),), Limits(connections=most, header_timeout=patience), tuple(trusted)
+        ),
+        seam,
     )
     await gateway.open()
     setup = Setup(gateway, seam, gate, came)
@@ -355,6 +361,67 @@ async def test_what_is_no_greeting_is_reset() -> None:
             with pytest.raises(ConnectionResetError):
                 await reader.read()
         assert not len(setup.gateway.streams)
+
+
+PROXIED = replace(ROUTE, accept_proxy=True)
+ENDS = Ends(End("192.0.2.1", 4711), End("198.51.100.2", 5432))
+
+
+async def test_a_proxy_says_for_whom_it_connects() -> None:
+    """Its header is taken, byte by byte if need be, and the app gets what comes behind it."""
+    for version in ProxyVersion:
+        async with streaming(awake=False, route=PROXIED, trusted=["127.0.0.0/8"]) as setup:
+            _, writer = await setup.client()
+            for byte in header(version, ENDS):
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0)
+            writer.write(b"hello")
+            await _until(lambda: setup.gate.waiting)
+            assert "192.0.2.1" == setup.gate.waits[0].address  # type: ignore[union-attr]
+            setup.gate.awake()
+            app_reader, _ = await setup.app()
+            assert b"hello" == await app_reader.readexactly(5)
+
+
+async def test_an_app_is_told_for_whom_we_connect() -> None:
+    """Of the client that a proxy has told us of, or that has come itself."""
+    route = replace(PROXIED, send_proxy=ProxyVersion.V1)
+    async with streaming(route=route, trusted=["127.0.0.1/32"]) as setup:
+        _, writer = await setup.client()
+        writer.write(header(ProxyVersion.V2, ENDS) + b"hello\n")
+        app_reader, _ = await setup.app()
+        assert b"PROXY TCP4 192.0.2.1 198.51.100.2 4711 5432\r\n" == await app_reader.readline()
+        assert b"hello\n" == await app_reader.readline()
+
+    async with streaming(route=replace(ROUTE, send_proxy=ProxyVersion.V1)) as setup:
+        _, writer = await setup.client()
+        port = writer.get_extra_info("sockname")[1]
+        to = setup.gateway.streams.addresses()[0][1]
+        app_reader, _ = await setup.app()
+        assert f"PROXY TCP4 127.0.0.1 127.0.0.1 {port} {to}\r\n".encode() == await app_reader.readline()
+
+
+async def test_a_proxy_that_is_not_trusted_is_reset() -> None:
+    """It could say anything; so is who says nothing of it."""
+    async with streaming(route=PROXIED) as setup:
+        with pytest.raises(ConnectionResetError):
+            await (await setup.client())[0].read()
+    async with streaming(route=PROXIED, trusted=["127.0.0.1/32"]) as setup:
+        reader, writer = await setup.client()
+        writer.write(b"hello")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+
+
+async def test_a_name_behind_a_proxy() -> None:
+    """First the proxy speaks, then its client; both are heard."""
+    route = replace(NAMED, accept_proxy=True)
+    async with streaming(route=route, trusted=["127.0.0.1/32"]) as setup:
+        _, writer = await setup.client()
+        greeting = hello("git.example.org")
+        writer.write(header(ProxyVersion.V2, ENDS) + greeting)
+        app_reader, _ = await setup.app()
+        assert greeting == await app_reader.readexactly(len(greeting))
 
 
 async def test_addresses_come_and_go_while_connections_go_on() -> None:

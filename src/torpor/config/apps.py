@@ -8,6 +8,7 @@ by name.  Paths are relative to the file that names them.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 from msgspec import UNSET
@@ -105,8 +106,9 @@ def _routes(keys: Layers) -> tuple[tuple[Route, ...], tuple[StreamRoute, ...]]:
         return (), ()
     for position, item in enumerate(items):
         inner: tuple[str | int, ...] = (position,) if isinstance(value, list) else ()
-        if isinstance(item, str) and item.strip().startswith(STREAMS):
-            stream = keys.attempt(partial(parse_stream, item), "routes", *inner)
+        host = item if isinstance(item, str) else item.host
+        if host.strip().startswith(STREAMS):
+            stream = _stream(keys, item, inner)
             streams += [] if stream is None else [stream]
         elif (route := _route(keys, item, inner)) is not None:
             routes.append(route)
@@ -127,8 +129,26 @@ def _route(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...
     strip = item.strip_prefix is True
     if strip and path == "/":
         keys.report("routes", "there is no path to strip", *inner, "strip_prefix")
+    _refuse(keys, item, ("accept_proxy", "send_proxy"), "is for tcp:// and tls:// only", inner)
     rules = () if item.rules is UNSET else build_rules(keys, item.rules, "routes", *inner, "rules")
     return Route(route.host, path, strip, rules)
+
+
+def _stream(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...]) -> StreamRoute | None:
+    if isinstance(item, str):
+        return keys.attempt(partial(parse_stream, item), "routes", *inner)
+    _refuse(keys, item, ("path", "strip_prefix", "rules"), "is for requests; a stream has none", inner)
+    stream = keys.attempt(partial(parse_stream, item.host), "routes", *inner, "host")
+    send = given(item.send_proxy, None)
+    return stream and replace(stream, accept_proxy=item.accept_proxy is True, send_proxy=send)
+
+
+def _refuse(
+    keys: Layers, item: declared.Route, names: tuple[str, ...], why: str, inner: tuple[str | int, ...]
+) -> None:
+    for name in names:
+        if getattr(item, name) is not UNSET:
+            keys.report("routes", why, *inner, name)
 
 
 def _loading_page(keys: Layers) -> LoadingPage:

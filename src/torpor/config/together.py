@@ -16,6 +16,7 @@ def check_together(
 ) -> None:
     """Report what does not go together.  `refused` are names of apps of which nothing is known."""
     _check_routes(apps, keys)
+    _check_streams(apps, keys, settings)
     _check_ports(apps, keys, settings)
     _check_reboots(apps, keys, settings)
     check_dependencies(apps, keys, refused)
@@ -26,7 +27,7 @@ def _check_routes(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> No
     taken: dict[object, str] = {}
     for app in apps.values():
         known: list[tuple[object, str]] = [((route.host, route.path), str(route)) for route in app.routes]
-        known += [(stream, str(stream)) for stream in app.streams]
+        known += [(str(stream), str(stream)) for stream in app.streams]
         for route, text in known:
             owner = taken.setdefault(route, app.name)
             if owner != app.name:
@@ -36,14 +37,27 @@ def _check_routes(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> No
             keys[app.name].report("routes", "names the same route twice")
 
 
+def _check_streams(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:
+    """Whoever shares an address must agree on what is said there first."""
+    first: dict[tuple[str, int], StreamRoute] = {}
+    for app in apps.values():
+        for stream in app.streams:
+            other = first.setdefault((stream.host, stream.port), stream)
+            if (stream.tls, stream.accept_proxy) != (other.tls, other.accept_proxy):
+                message = (
+                    f"{stream} and {other} share an address: both take tls:// and accept_proxy, or neither"
+                )
+                keys[app.name].report("routes", message)
+            if stream.accept_proxy and not settings.gateway.trusted_proxies:
+                message = f"{stream}: accept_proxy lets nobody in without `gateway.trusted_proxies`"
+                keys[app.name].report("routes", message)
+
+
 def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:
     taken: dict[int, str] = {}
     addresses = {(listen.host, listen.port) for listen in settings.gateway.listen}
-    whole = {stream for app in apps.values() for stream in app.streams if not stream.tls}
     for app in apps.values():
         for stream in app.streams:
-            if stream.tls and StreamRoute(stream.host, stream.port) in whole:
-                keys[app.name].report("routes", f"{stream}: a tcp:// route has this address as a whole")
             if (stream.host, stream.port) in addresses:
                 keys[app.name].report("routes", f"{stream} is where the gateway takes requests")
     streams = {stream.port for app in apps.values() for stream in app.streams}

@@ -445,6 +445,15 @@ class Route:
         return host if self.path == "/" else host + self.path
 
 
+class ProxyVersion(StrEnum):
+    """A version of the PROXY protocol."""
+
+    V1 = "v1"
+    """In text."""
+    V2 = "v2"
+    """In binary."""
+
+
 @dataclass(frozen=True, slots=True)
 class StreamRoute:
     """An address whose connections lead to an app byte by byte: `tcp://127.0.0.1:5432`.
@@ -458,6 +467,10 @@ class StreamRoute:
     tls: bool = False
     name: str | None = None
     """None: any name that no other route of the address has."""
+    accept_proxy: bool = False
+    """Whether proxies that are trusted, and nobody else, connect there, and say for whom."""
+    send_proxy: ProxyVersion | None = None
+    """How the app is told who connects; None: not at all."""
 
     def __str__(self) -> str:
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -7,6 +7,8 @@ import logging
 import socket
 from collections.abc import Callable
 
+from torpor.gateway.listeners import Address
+
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 64
@@ -18,7 +20,7 @@ _PAUSE = 1.0
 class Acceptor:
     """One listening socket.  `accepted` gets each connection, and the address of whoever opened it."""
 
-    def __init__(self, sock: socket.socket, accepted: Callable[[socket.socket, str], None]) -> None:
+    def __init__(self, sock: socket.socket, accepted: Callable[[socket.socket, Address], None]) -> None:
         self._sock = sock
         self._accepted = accepted
         self._loop: asyncio.AbstractEventLoop
@@ -53,7 +55,7 @@ class Acceptor:
                 self._loop.call_later(_PAUSE, self._resume)
                 return
             client.setblocking(False)
-            self._accepted(client, address[0])
+            self._accepted(client, address[:2])
 
     def _resume(self) -> None:
         if not self._closed:

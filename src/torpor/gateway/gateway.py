@@ -63,6 +63,7 @@ class Gateway:
         self.table: RoutingTable[Door] = RoutingTable([])
         self.tunnels: set[Tunnel] = set()
         self.streams = Streams(seam, self._check_emptied)
+        self.streams.trusted = self.trusted
         self.closing = False
         self.harmless_size = _harmless_size(spec.limits)
         """A head of that many bytes breaks no limit; a field takes four bytes at least."""
@@ -110,6 +111,7 @@ class Gateway:
         self.pool.head_limit = spec.limits.headers_size
         self._interval = _sweep_interval(spec.limits)
         self.streams.limits = spec.limits
+        self.streams.trusted = self.trusted
         self.reroute()
         await self._listeners.commit(prepared, spec.limits.header_timeout)
 

@@ -1,7 +1,7 @@
-"""A connection that first has to say which app it is for: what it says is looked at, and left where it is.
+"""A connection that first has to say for whom and for which app it is.
 
 Laws:
-1. Nothing is read: the app gets the greeting itself, whole.
+1. What is for the app is not read: it gets its greeting itself, whole.  Only what a proxy says for us is taken.
 2. A greeting has a limit of size and of time.  Half of one costs nothing while the other half is awaited:
    the kernel tells when more has come (SO_RCVLOWAT).
 """
@@ -15,24 +15,40 @@ from typing import TYPE_CHECKING
 
 from torpor.config.settings import Listen
 from torpor.core.upstream import Upstream
+from torpor.gateway.early import Foreign, Incomplete
 from torpor.gateway.ending import reset
-from torpor.gateway.hello import MOST, UNKNOWN_NAME, Incomplete, NotTls, server_name
+from torpor.gateway.hello import MOST, UNKNOWN_NAME, server_name
+from torpor.gateway.proxied import Ends, read_header
 
 if TYPE_CHECKING:
     from torpor.gateway.streams import Streams
 
 
 class Greeting:
-    """A connection of which the server name is awaited."""
+    """A connection of which more has to be known before it can be given to an app."""
 
     upstream: Upstream | None = None
     """It is not carried to anybody yet."""
 
-    def __init__(self, streams: Streams, listen: Listen, client: socket.socket, address: str) -> None:
+    def __init__(
+        self,
+        streams: Streams,
+        listen: Listen,
+        client: socket.socket,
+        ends: Ends,
+        *,
+        proxied: bool,
+        named: bool,
+    ) -> None:
+        """`proxied`: a proxy says first for whom it is; `named`: the client then says which server it wants."""
         self.listen = listen
         self.client = client
-        self.address = address
+        self.ends = ends
+        self.name: str | None = None
+        """The server that the client wants; None: that is of no interest."""
         self._streams = streams
+        self._proxied = proxied
+        self._named = named
         self._seen = 0
         self._timer: asyncio.TimerHandle
 
@@ -55,24 +71,39 @@ class Greeting:
             reset(self.client)
 
     def _look(self) -> None:
+        data = b""
         try:
-            data = self.client.recv(MOST, socket.MSG_PEEK)
-            name = server_name(data)
+            if self._proxied:
+                data = self.client.recv(MOST, socket.MSG_PEEK)
+                self._take_header(data)
+            if self._named:
+                data = self.client.recv(MOST, socket.MSG_PEEK)
+                self.name = server_name(data)
         except (BlockingIOError, InterruptedError):
             return
-        except (OSError, NotTls):
+        except (OSError, Foreign):
             self.abort()
-            return
         except Incomplete:
-            if len(data) in {self._seen, MOST}:  # its end has come instead, or there is no end to it
-                self.abort()
-                return
-            self._seen = len(data)
-            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, self._seen + 1)
-            return
-        if self._leave():
-            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-            self._streams.greeted(self, name)
+            self._await_more(len(data))
+        else:
+            if self._leave():
+                self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+                self._streams.greeted(self)
+
+    def _take_header(self, data: bytes) -> None:
+        size, ends = read_header(data)
+        self.client.recv(size)
+        self.ends = ends or self.ends
+        self._proxied = False
+        self._seen = 0
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
+    def _await_more(self, size: int) -> None:
+        if size in {self._seen, MOST}:  # its end has come instead, or there is no end to it
+            self.abort()
+        else:
+            self._seen = size
+            self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size + 1)
 
     def _leave(self) -> bool:
         if not self._streams.forget(self):

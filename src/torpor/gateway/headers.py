@@ -52,8 +52,8 @@ class Forwarding:
         self._node = b'"[%b]"' % self._peer if ":" in peer else self._peer or b"unknown"
         self._scheme = scheme.encode()
         self._port = str(port).encode()
-        self.trusted = _within(peer, trusted)
-        self.from_a_friend = self.trusted or _within(peer, _THIS_MACHINE)
+        self.trusted = within(peer, trusted)
+        self.from_a_friend = self.trusted or within(peer, _THIS_MACHINE)
         """Whether the peer may ask about requests that others made."""
         self._host: bytes | None = None
         self._suffix = b""
@@ -143,6 +143,7 @@ def _address_of(hop: bytes, *, forwarded: bool) -> str:
     return text.partition(":")[0] if text.count(":") == 1 else text
 
 
-def _within(peer: str, networks: Sequence[Network]) -> bool:
+def within(peer: str, networks: Sequence[Network]) -> bool:
+    """Whether this peer is in one of these networks."""
     found = address(peer) if networks else None
     return found is not None and any(found in network for network in networks)

@@ -5,6 +5,8 @@ Nothing is decrypted: the name travels in the clear.  With Encrypted Client Hell
 
 from __future__ import annotations
 
+from torpor.gateway.early import Foreign, Incomplete
+
 MOST = 16 * 1024
 """Bytes that a ClientHello may take up, headers of its records included.  Browsers send up to 2 KiB."""
 UNKNOWN_NAME = b"\x15\x03\x01\x00\x02\x02\x70"
@@ -16,16 +18,8 @@ _SERVER_NAME = 0
 _HOST_NAME = 0
 
 
-class Incomplete(Exception):
-    """More of it is to come."""
-
-
-class NotTls(Exception):
-    """No ClientHello begins like this."""
-
-
 def server_name(data: bytes) -> str:
-    """The name, in lower case; empty if the client names none.  Raises `Incomplete` and `NotTls`."""
+    """The name, in lower case; empty if the client names none.  Raises `Incomplete` and `Foreign`."""
     hello = _Reader(_handshake(data))
     hello.take(2 + 32)  # version, random
     hello.take(hello.number(1))  # session
@@ -48,7 +42,7 @@ def _host(content: bytes) -> str:
         kind, name = names.number(1), names.take(names.number(2))
         if kind == _HOST_NAME:
             if not name.isascii():
-                raise NotTls
+                raise Foreign
             return name.decode("ascii").lower().removesuffix(".")
     return ""
 
@@ -58,20 +52,20 @@ def _handshake(data: bytes) -> bytes:
     message, position = b"", 0
     while True:
         if data[position : position + 1] not in {b"", bytes([_RECORD_HANDSHAKE])}:
-            raise NotTls
+            raise Foreign
         if data[position + 1 : position + 2] not in {b"", b"\x03"}:
-            raise NotTls
+            raise Foreign
         if len(data) < position + 5:
             raise Incomplete
         length = int.from_bytes(data[position + 3 : position + 5], "big")
         if not length:
-            raise NotTls
+            raise Foreign
         message += data[position + 5 : position + 5 + length]
         if message[0:1] not in {b"", bytes([_CLIENT_HELLO])}:
-            raise NotTls
+            raise Foreign
         size = int.from_bytes(message[1:4], "big") if len(message) >= 4 else MOST
         if size > MOST:
-            raise NotTls
+            raise Foreign
         if len(message) >= 4 + size:
             return message[4 : 4 + size]
         position += 5 + length
@@ -85,7 +79,7 @@ class _Reader:
 
     def take(self, size: int) -> bytes:
         if len(self.left) < size:
-            raise NotTls
+            raise Foreign
         taken, self.left = self.left[:size], self.left[size:]
         return taken
 

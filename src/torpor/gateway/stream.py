@@ -45,6 +45,7 @@ class Stream:
         "_gate",
         "_leaving",
         "_orphaned",
+        "_preface",
         "_stay",
         "_streams",
         "_task",
@@ -52,8 +53,12 @@ class Stream:
         "by",
     )
 
-    def __init__(self, streams: Streams, gate: Gate, client: socket.socket, by: Knock) -> None:
+    def __init__(
+        self, streams: Streams, gate: Gate, client: socket.socket, by: Knock, preface: bytes = b""
+    ) -> None:
+        """`preface`: what the app is told before the client's first byte; short."""
         self.by = by
+        self._preface = preface
         self._streams = streams
         self._gate = gate
         self._client = client
@@ -132,7 +137,7 @@ class Stream:
             if upstream is None:
                 upstream = await attempts.lease(self.by)
             try:
-                return upstream, await _dial(upstream)
+                return upstream, await _dial(upstream, self._preface)
             except OSError as problem:
                 try:
                     attempts.turned_away(upstream, problem)
@@ -195,8 +200,8 @@ class Stream:
                     reset(end)
 
 
-async def _dial(upstream: Upstream) -> socket.socket:
-    """A connection to an instance.  Raises `OSError`, `TimeoutError` included."""
+async def _dial(upstream: Upstream, preface: bytes) -> socket.socket:
+    """A connection to an instance, on which `preface` has been said.  Raises `OSError`, `TimeoutError` included."""
     loop, endpoint = asyncio.get_running_loop(), upstream.endpoint
     family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
     app = socket.socket(family, socket.SOCK_STREAM)
@@ -205,6 +210,7 @@ async def _dial(upstream: Upstream) -> socket.socket:
         app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(CONNECT_TIMEOUT):
             await loop.sock_connect(app, (endpoint.host, endpoint.port))
+            await loop.sock_sendall(app, preface)
     except BaseException:
         app.close()
         raise

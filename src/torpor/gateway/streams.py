@@ -8,16 +8,19 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 
 from torpor.config.settings import Limits, Listen
-from torpor.core.model import AppSpec, Knock, Route, StreamRoute
-from torpor.core.routing import RoutingTable
+from torpor.core.model import AppSpec, Knock, StreamRoute
+from torpor.core.rules import Network
 from torpor.core.upstream import Upstream
 from torpor.gateway.acceptor import Acceptor
 from torpor.gateway.ending import reset
 from torpor.gateway.greeting import Greeting, refuse_name
-from torpor.gateway.listeners import Listeners, Prepared
+from torpor.gateway.headers import within
+from torpor.gateway.listeners import Address, Listeners, Prepared
 from torpor.gateway.pipes import Pipes
+from torpor.gateway.place import Lead, Place
+from torpor.gateway.proxied import End, Ends, header
 from torpor.gateway.stream import Stream
-from torpor.runtime.seam import Gate, Seam
+from torpor.runtime.seam import Seam
 
 
 class Streams:
@@ -31,9 +34,9 @@ class Streams:
         self._seam = seam
         self._changed = changed
         self._listeners = Listeners(self._serve)
-        self._gates: dict[Listen, Gate] = {}
-        self._names: dict[Listen, RoutingTable[Gate]] = {}
-        """Where the server name that the client asks for decides."""
+        self.trusted: Sequence[Network] = ()
+        """Where proxies may be that are believed."""
+        self._places: dict[Listen, Place] = {}
         self._open: set[Stream | Greeting] = set()
 
     def __len__(self) -> int:
@@ -68,16 +71,12 @@ class Streams:
 
     def reroute(self) -> None:
         """Read the apps' routes again."""
-        self._gates = {}
-        names: dict[Listen, list[tuple[Route, Gate]]] = {}
+        leads: dict[Listen, list[Lead]] = {}
         for app in self._seam.specs():
             gate = self._seam.gate(app.name)
             for route in app.streams:
-                if route.tls:
-                    names.setdefault(_listen(route), []).append((Route(route.name), gate))
-                else:
-                    self._gates[_listen(route)] = gate
-        self._names = {listen: RoutingTable(routes) for listen, routes in names.items()}
+                leads.setdefault(_listen(route), []).append(Lead(route, gate))
+        self._places = {listen: Place(found) for listen, found in leads.items()}
 
     def close(self) -> None:
         """Accept nothing more, and have all that is open come to an end."""
@@ -101,14 +100,16 @@ class Streams:
         for stream in self._to(upstream):
             stream.app_gone()
 
-    def greeted(self, greeting: Greeting, name: str) -> None:
-        """A client has said which server it wants."""
-        found = self._names[greeting.listen].host(name) if greeting.listen in self._names else None
-        if found is None or found.whole is None:
+    def greeted(self, greeting: Greeting) -> None:
+        """It is known now for whom and for which app a connection is."""
+        place = self._places.get(greeting.listen)
+        lead = None if place is None else place.find(greeting.name)
+        if lead is not None:
+            self._lead(lead, greeting.client, greeting.ends, greeting.name)
+        elif greeting.name is not None:
             refuse_name(greeting.client)
         else:
-            knock = Knock("TLS", f"{name}:{greeting.listen.port}", greeting.address, "", "routes")
-            self._begin(Stream(self, found.whole, greeting.client, knock))
+            reset(greeting.client)
 
     def forget(self, stream: Stream | Greeting) -> bool:
         """A connection ends; whether it was there until now."""
@@ -129,17 +130,25 @@ class Streams:
         acceptor.open()
         return acceptor
 
-    def _accepted(self, listen: Listen, client: socket.socket, address: str) -> None:
-        if len(self._open) >= self.limits.connections:
+    def _accepted(self, listen: Listen, client: socket.socket, address: Address) -> None:
+        place, ends = self._places.get(listen), Ends(End(*address), End(*client.getsockname()[:2]))
+        crowded = len(self._open) >= self.limits.connections
+        if place is None or crowded or (place.proxied and not within(address[0], self.trusted)):
             reset(client)
             return
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if listen in self._names:
-            self._begin(Greeting(self, listen, client, address))
-        elif (gate := self._gates.get(listen)) is not None:
-            self._begin(Stream(self, gate, client, Knock("TCP", str(listen), address, "", "routes")))
-        else:
-            reset(client)  # its app is being removed
+        if place.named or place.proxied:
+            proxied, named = place.proxied, place.named
+            self._begin(Greeting(self, listen, client, ends, proxied=proxied, named=named))
+        elif (lead := place.find(None)) is not None:
+            self._lead(lead, client, ends, None)
+
+    def _lead(self, lead: Lead, client: socket.socket, ends: Ends, name: str | None) -> None:
+        route = lead.route
+        where = str(_listen(route)) if name is None else f"{name}:{route.port}"
+        knock = Knock("TCP" if name is None else "TLS", where, ends.source.host, "", "routes")
+        preface = b"" if route.send_proxy is None else header(route.send_proxy, ends)
+        self._begin(Stream(self, lead.gate, client, knock, preface))
 
     def _begin(self, stream: Stream | Greeting) -> None:
         self._open.add(stream)

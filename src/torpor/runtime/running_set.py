@@ -320,7 +320,7 @@ class RunningSet:
             if spec.port is not None and spec.port == app.port:
                 raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
             for stream in spec.streams:
-                if stream in app.streams:
+                if str(stream) in map(str, app.streams):
                     raise NotAllowed(f"{stream} leads to {app.name}", hint=hint)
             for route in spec.routes:
                 if any((route.host, route.path) == (one.host, one.path) for one in app.routes):

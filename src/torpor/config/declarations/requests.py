@@ -10,7 +10,7 @@ from torpor.config.declarations.keys import Keys, about
 from torpor.config.declarations.privileges import Privileges
 from torpor.config.declarations.rules import Rule
 from torpor.config.units import Duration, Patience, PositiveDuration, Size, duration_text
-from torpor.core.model import Lifecycle, LoadingPage, SocketActivity, SocketPolicy, Tier, WakeOn
+from torpor.core.model import Lifecycle, LoadingPage, ProxyVersion, SocketActivity, SocketPolicy, Tier, WakeOn
 
 _LIFECYCLE = Lifecycle()
 _PAGE = LoadingPage()
@@ -41,10 +41,33 @@ class Sleep(Keys, frozen=True):
 class Route(Keys, frozen=True):
     """A route with its options."""
 
-    host: Annotated[str, about("Host name, `*.wildcard` or `default`.", "notes.localhost")]
+    host: Annotated[
+        str,
+        about(
+            "Host name, `*.wildcard` or `default`, or a stream's `tcp://…` or `tls://…`.", "notes.localhost"
+        ),
+    ]
     path: Annotated[str, about("Path prefix, matched on whole segments.", "/api", "/")] | UnsetType = UNSET
     strip_prefix: (
         Annotated[bool, about("Take the path prefix off before the request is passed on.", True, False)]
+        | UnsetType
+    ) = UNSET
+    accept_proxy: (
+        Annotated[
+            bool,
+            about(
+                "For streams: only `gateway.trusted_proxies` connect there, and say by the PROXY protocol for whom.",
+                True,
+                False,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    send_proxy: (
+        Annotated[
+            ProxyVersion,
+            about("For streams: tell the app by the PROXY protocol who connects.", "v2"),
+        ]
         | UnsetType
     ) = UNSET
     rules: (
