@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from torpor.config.routes import parse_route, parse_stream
-from torpor.core.model import Route, StreamRoute
+from torpor.core.model import Route, Scheme, StreamRoute
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,16 @@ def test_what_no_request_could_match_is_refused(text: str) -> None:
         (StreamRoute("127.0.0.1", 5432), " tcp://5432 "),
         (StreamRoute("::1", 5432), "tcp://[::1]:5432"),
         (StreamRoute("db.example", 1), "tcp://DB.example:1"),
-        (StreamRoute("127.0.0.1", 443, tls=True, name="git.example.org"), "tls://Git.Example.org:443"),
-        (StreamRoute("0.0.0.0", 443, tls=True, name="*.example.org"), "tls://*.example.org@0.0.0.0:443"),
-        (StreamRoute("::1", 443, tls=True), "tls://default@[::1]:443"),
+        (
+            StreamRoute("127.0.0.1", 443, scheme=Scheme.TLS, name="git.example.org"),
+            "tls://Git.Example.org:443",
+        ),
+        (
+            StreamRoute("0.0.0.0", 443, scheme=Scheme.TLS, name="*.example.org"),
+            "tls://*.example.org@0.0.0.0:443",
+        ),
+        (StreamRoute("0.0.0.0", 53, Scheme.UDP), "udp://0.0.0.0:53"),
+        (StreamRoute("::1", 443, scheme=Scheme.TLS), "tls://default@[::1]:443"),
     ],
 )
 def test_streams_are_addresses(expected: StreamRoute, text: str) -> None:

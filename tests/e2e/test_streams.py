@@ -224,6 +224,23 @@ def test_haproxy_tells_for_whom_it_connects(launch: Launch, home: Path) -> None:
             haproxy.kill()
 
 
+def test_datagrams_wake_and_are_answered(launch: Launch) -> None:
+    """The first one, too, although the app is not even there; silence lets it sleep."""
+    port = free_port()
+    echo = [sys.executable, str(E2E / "programs" / "echo.py")]
+    daemon = launch(config(app("dns", echo, routes=[f"udp://127.0.0.1:{port}"], idle_timeout="1s")))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(30)
+        client.connect(("127.0.0.1", port))
+        for _ in range(2):
+            client.send(b"early")
+            assert b"early" == client.recv(100)
+            client.send(bytes(60_000))
+            assert bytes(60_000) == client.recv(65_535)
+            daemon.wait_for_state("dns", "asleep")
+    assert 2 == daemon.apps()["dns"]["generation"]
+
+
 def test_whom_the_app_will_not_serve_is_reset(launch: Launch) -> None:
     """An operator has taken it down: that is no empty conversation."""
     port = free_port()

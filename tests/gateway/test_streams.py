@@ -22,6 +22,7 @@ from torpor.core.model import (
     ProxyVersion,
     Reason,
     Refusal,
+    Scheme,
     SocketActivity,
     StreamRoute,
 )
@@ -317,7 +318,7 @@ async def test_who_has_half_ended_does_not_wait_for_an_instance_that_is_gone() -
         assert not len(setup.gateway.streams)
 
 
-NAMED = StreamRoute("127.0.0.1", 0, tls=True, name="*.example.org")
+NAMED = StreamRoute("127.0.0.1", 0, scheme=Scheme.TLS, name="*.example.org")
 
 
 async def test_a_greeting_says_whom_it_is_for_and_is_passed_on_whole() -> None:

@@ -28,6 +28,7 @@ from torpor.core.model import (
     AppSpec,
     LoadingPage,
     Route,
+    Scheme,
     SocketPolicy,
     StreamRoute,
     WakeOn,
@@ -41,9 +42,10 @@ def build_app(keys: Layers) -> AppSpec:
     """The app.  What is wrong goes to the problems; the result then holds defaults in its place."""
     _check_name(keys)
     routes, streams = _routes(keys)
+    connects = bool(routes) or any(stream.scheme is not Scheme.UDP for stream in streams)
     port = keys.get("port", None)
     lifecycle = build_lifecycle(keys)
-    readiness = build_readiness(keys, listens=bool(routes or streams) or port is not None)
+    readiness = build_readiness(keys, listens=connects or port is not None)
     return AppSpec(
         name=keys.name,
         lifecycle=lifecycle,
@@ -139,6 +141,8 @@ def _stream(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ..
         return keys.attempt(partial(parse_stream, item), "routes", *inner)
     _refuse(keys, item, ("path", "strip_prefix", "rules"), "is for requests; a stream has none", inner)
     stream = keys.attempt(partial(parse_stream, item.host), "routes", *inner, "host")
+    if stream is not None and stream.scheme is Scheme.UDP:
+        _refuse(keys, item, ("accept_proxy", "send_proxy"), "is for tcp:// and tls:// only", inner)
     send = given(item.send_proxy, None)
     return stream and replace(stream, accept_proxy=item.accept_proxy is True, send_proxy=send)
 

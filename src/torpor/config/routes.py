@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from torpor.config.front import parse_address
-from torpor.core.model import Route, StreamRoute
+from torpor.core.model import Route, Scheme, StreamRoute
 
 DEFAULT = "default"
-STREAMS = ("tcp://", "tls://")
+STREAMS = tuple(f"{scheme}://" for scheme in Scheme)
 """How routes begin that are read by `parse_stream`."""
 MAX_HOST = 253
 MAX_PATH = 1024
@@ -24,7 +24,7 @@ def parse_route(text: str) -> Route:
     scheme, separator, rest = text.partition("://")
     if separator:
         hint = (
-            "; `tcp://ADDRESS:PORT` and `tls://NAME:PORT` take raw connections"
+            "; `tcp://ADDRESS:PORT` and `tls://NAME:PORT` take raw connections, `udp://` datagrams"
             if scheme not in {"http", "https"}
             else ""
         )
@@ -34,7 +34,7 @@ def parse_route(text: str) -> Route:
 
 
 def parse_stream(text: str) -> StreamRoute:
-    """The route that `tcp://ADDRESS:PORT` or `tls://NAME@ADDRESS:PORT` stands for.
+    """The route that `tcp://ADDRESS:PORT`, `udp://ADDRESS:PORT` or `tls://NAME@ADDRESS:PORT` stands for.
 
     `tls://NAME:PORT` is short for 127.0.0.1, as everywhere.  Raises `ValueError` with what to write.
     """
@@ -48,12 +48,12 @@ def parse_stream(text: str) -> StreamRoute:
     if not port:
         raise ValueError(f"'{text}': nobody would know the port; write one from 1 to 65535")
     if scheme != "tls":
-        return StreamRoute(host, port)
+        return StreamRoute(host, port, Scheme(scheme))
     if not server:
         raise ValueError(
             f"'{text}': write which server, as in tls://git.example.org@{address}, or '{DEFAULT}'"
         )
-    return StreamRoute(host, port, tls=True, name=parse_host(server))
+    return StreamRoute(host, port, Scheme.TLS, name=parse_host(server))
 
 
 def parse_host(text: str) -> str | None:

@@ -30,6 +30,8 @@ class Listen:
     tls: Tls | None = None
     gate: bool = False
     """Whether it only answers proxies that ask if they may pass a request on."""
+    udp: bool = False
+    """Whether datagrams are taken there."""
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

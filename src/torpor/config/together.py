@@ -8,7 +8,7 @@ from torpor.config.dependencies import check_dependencies
 from torpor.config.layers import Layers
 from torpor.config.settings import Settings
 from torpor.config.sharing import check_sharing
-from torpor.core.model import AppSpec, OnStartTimeout, OnWatchdog, StreamRoute
+from torpor.core.model import AppSpec, OnStartTimeout, OnWatchdog, Scheme, StreamRoute
 
 
 def check_together(
@@ -42,8 +42,10 @@ def _check_streams(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], sett
     first: dict[tuple[str, int], StreamRoute] = {}
     for app in apps.values():
         for stream in app.streams:
+            if stream.scheme is Scheme.UDP:
+                continue
             other = first.setdefault((stream.host, stream.port), stream)
-            if (stream.tls, stream.accept_proxy) != (other.tls, other.accept_proxy):
+            if (stream.scheme, stream.accept_proxy) != (other.scheme, other.accept_proxy):
                 message = (
                     f"{stream} and {other} share an address: both take tls:// and accept_proxy, or neither"
                 )
@@ -58,7 +60,7 @@ def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settin
     addresses = {(listen.host, listen.port) for listen in settings.gateway.listen}
     for app in apps.values():
         for stream in app.streams:
-            if (stream.host, stream.port) in addresses:
+            if (stream.host, stream.port) in addresses and stream.scheme is not Scheme.UDP:
                 keys[app.name].report("routes", f"{stream} is where the gateway takes requests")
     streams = {stream.port for app in apps.values() for stream in app.streams}
     listening = {port for _, port in addresses} | streams

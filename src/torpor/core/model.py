@@ -445,6 +445,17 @@ class Route:
         return host if self.path == "/" else host + self.path
 
 
+class Scheme(StrEnum):
+    """What comes on a stream's address."""
+
+    TCP = "tcp"
+    """Connections."""
+    TLS = "tls"
+    """Connections that say which server they are for."""
+    UDP = "udp"
+    """Datagrams."""
+
+
 class ProxyVersion(StrEnum):
     """A version of the PROXY protocol."""
 
@@ -456,15 +467,15 @@ class ProxyVersion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StreamRoute:
-    """An address whose connections lead to an app byte by byte: `tcp://127.0.0.1:5432`.
+    """An address whose connections, or datagrams, lead to an app byte by byte: `tcp://127.0.0.1:5432`.
 
-    With `tls`, only those do that ask for the server `name`, as the host of a `Route`, in
+    With TLS, only those do that ask for the server `name`, as the host of a `Route`, in
     their greeting: `tls://git.example.org@0.0.0.0:443`.  They are not decrypted.
     """
 
     host: str
     port: int
-    tls: bool = False
+    scheme: Scheme = Scheme.TCP
     name: str | None = None
     """None: any name that no other route of the address has."""
     accept_proxy: bool = False
@@ -474,7 +485,8 @@ class StreamRoute:
 
     def __str__(self) -> str:
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-        return f"tls://{self.name or 'default'}@{address}" if self.tls else f"tcp://{address}"
+        server = f"{self.name or 'default'}@" if self.scheme is Scheme.TLS else ""
+        return f"{self.scheme}://{server}{address}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def bind(listen: Listen) -> socket.socket:
     """A listening socket, ready for an event loop.  Raises `ListenFailed`."""
     try:
         infos = socket.getaddrinfo(
-            listen.host or None, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            listen.host or None, listen.port, type=_kind(listen), flags=socket.AI_PASSIVE
         )
     except OSError as problem:
         raise ListenFailed(
@@ -39,15 +39,18 @@ def bind(listen: Listen) -> socket.socket:
     family, kind, protocol, _, address = infos[0]
     sock = socket.socket(family, kind, protocol)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not listen.udp:  # there it would let several take the same datagrams
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             everywhere = address[0] == "::"
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if everywhere else 1)
-        for option in _KEEPALIVE:
-            sock.setsockopt(*option)
+        if not listen.udp:
+            for option in _KEEPALIVE:
+                sock.setsockopt(*option)
         sock.setblocking(False)
         sock.bind(address)
-        sock.listen(BACKLOG)
+        if not listen.udp:
+            sock.listen(BACKLOG)
     except OSError as problem:
         sock.close()
         raise _failed(listen, problem) from problem
@@ -88,11 +91,15 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
     return context
 
 
+def _kind(listen: Listen) -> socket.SocketKind:
+    return socket.SOCK_DGRAM if listen.udp else socket.SOCK_STREAM
+
+
 def _failed(listen: Listen, problem: OSError) -> ListenFailed:
     if problem.errno == errno.EADDRINUSE:
         return ListenFailed(
             f"{listen} is taken by another program.",
-            hint=f"`ss -ltnp 'sport = :{listen.port}'` shows which; stop it or choose another port.",
+            hint=f"`ss -l{'u' if listen.udp else 't'}np 'sport = :{listen.port}'` shows which; stop it or choose another port.",
         )
     if problem.errno == errno.EACCES:
         return ListenFailed(

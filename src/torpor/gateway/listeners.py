@@ -77,10 +77,10 @@ class Listeners:
         `patience`: seconds that a TLS handshake may take.
         """
         try:
-            handed = {sock.getsockname()[:2]: sock for sock in inherited}
+            handed = {place_of(sock): sock for sock in inherited}
             for listen in listens:
                 context = None if listen.tls is None else listener.tls_context(listen.tls)
-                sock = handed.pop((listen.host, listen.port), None) or listener.bind(listen)
+                sock = handed.pop((listen.host, listen.port, listen.udp), None) or listener.bind(listen)
                 self._served.append(await self._serve(listen, sock, context, patience))
             for sock in handed.values():
                 self._served.append(await self._serve(None, sock, None, patience))
@@ -133,7 +133,7 @@ class Listeners:
         """A socket for an address that is new, or that is to be served in another way.  Raises `ListenFailed`."""
         for served in self._served:
             old = served.listen
-            if old is not None and (old.host, old.port) == (listen.host, listen.port):
+            if old is not None and (old.host, old.port, old.udp) == (listen.host, listen.port, listen.udp):
                 return socket.socket(fileno=os.dup(served.server.sockets[0].fileno()))
         try:
             return listener.bind(listen)
@@ -153,3 +153,9 @@ class Listeners:
         server = await self._server(sock, listen, context, patience)
         host, port = sock.getsockname()[:2]
         return _Served(listen, server, context, (host, port))
+
+
+def place_of(sock: socket.socket) -> tuple[str, int, bool]:
+    """Host and port of a socket, and whether it takes datagrams."""
+    host, port = sock.getsockname()[:2]
+    return host, port, sock.type == socket.SOCK_DGRAM

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from torpor.core.model import Route, StreamRoute
+from torpor.core.model import Route, Scheme, StreamRoute
 from torpor.core.routing import RoutingTable
 from torpor.runtime.seam import Gate
 
@@ -23,7 +23,7 @@ class Place:
     __slots__ = ("_table", "named", "proxied")
 
     def __init__(self, leads: Sequence[Lead]) -> None:
-        self.named = any(lead.route.tls for lead in leads)
+        self.named = any(lead.route.scheme is Scheme.TLS for lead in leads)
         """Whether the server name that the client asks for decides."""
         self.proxied = any(lead.route.accept_proxy for lead in leads)
         """Whether a proxy says first for whom it connects."""

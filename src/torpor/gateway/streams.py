@@ -6,19 +6,23 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
 
 from torpor.config.settings import Limits, Listen
-from torpor.core.model import AppSpec, Knock, StreamRoute
+from torpor.core.model import AppSpec, Knock, Scheme, StreamRoute
 from torpor.core.rules import Network
 from torpor.core.upstream import Upstream
 from torpor.gateway.acceptor import Acceptor
 from torpor.gateway.ending import reset
 from torpor.gateway.greeting import Greeting, refuse_name
 from torpor.gateway.headers import within
-from torpor.gateway.listeners import Address, Listeners, Prepared
+from torpor.gateway.letterbox import Letterbox
+from torpor.gateway.listeners import Address, Listeners, Prepared, place_of
 from torpor.gateway.pipes import Pipes
 from torpor.gateway.place import Lead, Place
 from torpor.gateway.proxied import End, Ends, header
+from torpor.gateway.session import Session
 from torpor.gateway.stream import Stream
 from torpor.runtime.seam import Seam
 
@@ -37,7 +41,7 @@ class Streams:
         self.trusted: Sequence[Network] = ()
         """Where proxies may be that are believed."""
         self._places: dict[Listen, Place] = {}
-        self._open: set[Stream | Greeting] = set()
+        self._open: set[Stream | Greeting | Session] = set()
 
     def __len__(self) -> int:
         """How many are open or held."""
@@ -48,8 +52,8 @@ class Streams:
         self.loop = asyncio.get_running_loop()
         self.limits = limits
         listens = _addresses(self._seam.specs())
-        wanted = {(listen.host, listen.port) for listen in listens}
-        ours = [sock for sock in inherited if sock.getsockname()[:2] in wanted]
+        wanted = {(listen.host, listen.port, listen.udp) for listen in listens}
+        ours = [sock for sock in inherited if place_of(sock) in wanted]
         await self._listeners.open(listens, ours, 0.0)
         return [sock for sock in inherited if sock not in ours]
 
@@ -111,7 +115,7 @@ class Streams:
         else:
             reset(greeting.client)
 
-    def forget(self, stream: Stream | Greeting) -> bool:
+    def forget(self, stream: Stream | Greeting | Session) -> bool:
         """A connection ends; whether it was there until now."""
         if stream not in self._open:
             return False
@@ -119,13 +123,17 @@ class Streams:
         self.loop.call_soon(self._changed)
         return True
 
-    def _to(self, upstream: Upstream) -> list[Stream | Greeting]:
+    def _to(self, upstream: Upstream) -> list[Stream | Greeting | Session]:
         return [stream for stream in self._open if stream.upstream is upstream]
 
     async def _serve(
         self, sock: socket.socket, listen: Listen | None, _context: ssl.SSLContext | None, _patience: float
-    ) -> Acceptor:
+    ) -> Acceptor | Letterbox:
         assert listen is not None
+        if listen.udp:
+            letterbox = Letterbox(sock, lambda box, address: self._written(listen, box, address))
+            letterbox.open()
+            return letterbox
         acceptor = Acceptor(sock, lambda client, address: self._accepted(listen, client, address))
         acceptor.open()
         return acceptor
@@ -150,13 +158,24 @@ class Streams:
         preface = b"" if route.send_proxy is None else header(route.send_proxy, ends)
         self._begin(Stream(self, lead.gate, client, knock, preface))
 
-    def _begin(self, stream: Stream | Greeting) -> None:
+    def _written(self, listen: Listen, box: Letterbox, address: Any) -> Session | None:
+        """Somebody sends a first datagram."""
+        place = self._places.get(listen)
+        lead = None if place is None else place.find(None)
+        if lead is None or len(self._open) >= self.limits.connections:
+            return None
+        knock = Knock("UDP", str(listen), address[0], "", "routes")
+        session = Session(self, lead.gate, knock, partial(box.answer, address), partial(box.forget, address))
+        self._begin(session)
+        return session
+
+    def _begin(self, stream: Stream | Greeting | Session) -> None:
         self._open.add(stream)
         stream.open()
 
 
 def _listen(route: StreamRoute) -> Listen:
-    return Listen(route.host, route.port)
+    return Listen(route.host, route.port, udp=route.scheme is Scheme.UDP)
 
 
 def _addresses(apps: Iterable[AppSpec]) -> list[Listen]:

@@ -43,9 +43,7 @@ class Route(Keys, frozen=True):
 
     host: Annotated[
         str,
-        about(
-            "Host name, `*.wildcard` or `default`, or a stream's `tcp://…` or `tls://…`.", "notes.localhost"
-        ),
+        about("Host name, `*.wildcard` or `default`, or a stream's address.", "notes.localhost"),
     ]
     path: Annotated[str, about("Path prefix, matched on whole segments.", "/api", "/")] | UnsetType = UNSET
     strip_prefix: (
@@ -148,7 +146,8 @@ class Requests(Privileges, frozen=True):
             about(
                 "What leads to the app: `host`, `host/path`, `*.wildcard`, `default` for hosts that nobody names, "
                 "a map with `host`, `path`, `strip_prefix`, `rules`, `tcp://ADDRESS:PORT`, where raw connections are "
-                "taken, or `tls://NAME@ADDRESS:PORT` for those that ask for this server; one or a list.",
+                "taken, `tls://NAME@ADDRESS:PORT` for those that ask for this server, or `udp://ADDRESS:PORT` for "
+                "datagrams; one or a list.",
                 ["notes.localhost"],
             ),
         ]
@@ -268,7 +267,7 @@ class Requests(Privileges, frozen=True):
         Annotated[
             SocketActivity,
             about(
-                "How the connections of `tcp://` and `tls://` routes count. `data`: data of either side keeps the app awake, and so "
+                "How the connections of `tcp://` and `tls://` routes, and exchanges of datagrams, count. `data`: data of either side keeps the app awake, and so "
                 "does waiting for its answer, but not an open connection; `open`: an open connection keeps it awake; "
                 "`ignore`: connections do not count.",
                 "open",
