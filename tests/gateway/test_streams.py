@@ -406,7 +406,11 @@ async def test_a_proxy_that_is_not_trusted_is_reset() -> None:
     """It could say anything; so is who says nothing of it."""
     async with streaming(route=PROXIED) as setup:
         with pytest.raises(ConnectionResetError):
-            await (await setup.client())[0].read()
+            async with asyncio.timeout(5):
+                reader, writer = await setup.client()
+                writer.write(header(ProxyVersion.V2, ENDS))
+                await reader.read()
+        assert 0 == setup.gate.leases
     async with streaming(route=PROXIED, trusted=["127.0.0.1/32"]) as setup:
         reader, writer = await setup.client()
         writer.write(b"hello")

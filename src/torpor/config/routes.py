@@ -1,4 +1,4 @@
-"""Routes as people write them: `notes.localhost`, `example.org/api`, `*.example.org`, `default`, `tcp://127.0.0.1:5432`, `tls://git.example.org:443`."""
+"""Routes as people write them: `notes.localhost`, `example.org/api`, `*.example.org`, `default`, `tcp://127.0.0.1:5432`."""
 
 from __future__ import annotations
 

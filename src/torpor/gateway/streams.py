@@ -1,4 +1,4 @@
-"""Addresses whose connections are carried byte by byte, and all of these connections."""
+"""The addresses of stream routes, and all connections and sessions there."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ from torpor.runtime.seam import Seam
 
 
 class Streams:
-    """Takes connections on the addresses of stream routes.  `changed` hears when one has ended."""
+    """Takes what comes on the addresses of stream routes."""
 
     def __init__(self, seam: Seam, changed: Callable[[], None]) -> None:
+        """`changed` is called when a connection or session has ended."""
         self.loop: asyncio.AbstractEventLoop
         self.pipes = Pipes()
         self.limits = Limits()
         """Of these, `connections` and, for a greeting, `header_timeout`."""
+        self.trusted: Sequence[Network] = ()
+        """Where proxies may be that are believed."""
         self._seam = seam
         self._changed = changed
         self._listeners = Listeners(self._serve)
-        self.trusted: Sequence[Network] = ()
-        """Where proxies may be that are believed."""
         self._places: dict[Listen, Place] = {}
         self._open: set[Stream | Greeting | Session] = set()
 
@@ -108,12 +109,7 @@ class Streams:
         """It is known now for whom and for which app a connection is."""
         place = self._places.get(greeting.listen)
         lead = None if place is None else place.find(greeting.name)
-        if lead is not None:
-            self._lead(lead, greeting.client, greeting.ends, greeting.name)
-        elif greeting.name is not None:
-            refuse_name(greeting.client)
-        else:
-            reset(greeting.client)
+        self._lead(lead, greeting.client, greeting.ends, greeting.name)
 
     def forget(self, stream: Stream | Greeting | Session) -> bool:
         """A connection ends; whether it was there until now."""
@@ -148,10 +144,15 @@ class Streams:
         if place.named or place.proxied:
             proxied, named = place.proxied, place.named
             self._begin(Greeting(self, listen, client, ends, proxied=proxied, named=named))
-        elif (lead := place.find(None)) is not None:
-            self._lead(lead, client, ends, None)
+        else:
+            self._lead(place.find(None), client, ends, None)
 
-    def _lead(self, lead: Lead, client: socket.socket, ends: Ends, name: str | None) -> None:
+    def _lead(self, lead: Lead | None, client: socket.socket, ends: Ends, name: str | None) -> None:
+        """Hand a connection over to where it leads.  `name`: the server that it is for, where that decides."""
+        if lead is None:
+            refuse = reset if name is None else refuse_name
+            refuse(client)
+            return
         route = lead.route
         where = str(_listen(route)) if name is None else f"{name}:{route.port}"
         knock = Knock("TCP" if name is None else "TLS", where, ends.source.host, "", "routes")
