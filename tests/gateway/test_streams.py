@@ -406,10 +406,7 @@ async def test_a_proxy_that_is_not_trusted_is_reset() -> None:
     """It could say anything; so is who says nothing of it."""
     async with streaming(route=PROXIED) as setup:
         with pytest.raises(ConnectionResetError):
-            async with asyncio.timeout(5):
-                reader, writer = await setup.client()
-                writer.write(header(ProxyVersion.V2, ENDS))
-                await reader.read()
+            await _say_and_hear(setup, header(ProxyVersion.V2, ENDS))
         assert 0 == setup.gate.leases
     async with streaming(route=PROXIED, trusted=["127.0.0.1/32"]) as setup:
         reader, writer = await setup.client()
@@ -459,6 +456,14 @@ async def test_an_address_that_is_taken_is_told() -> None:
             with pytest.raises(ListenFailed, match=f"127.0.0.1:{port} is taken"):
                 setup.gateway.streams.prepare([AppSpec("x", streams=(StreamRoute("127.0.0.1", port),))])
         assert 1 == len(setup.gateway.streams.addresses())
+
+
+async def _say_and_hear(setup: Setup, said: bytes) -> bytes:
+    """Connect, say something, and hear what comes until the end."""
+    async with asyncio.timeout(5):
+        reader, writer = await setup.client()
+        writer.write(said)
+        return await reader.read()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
