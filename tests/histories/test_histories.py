@@ -27,7 +27,7 @@ from torpor.core.model import Phase, Refusal
 from torpor.core.waiting_room import WaitingRoom
 from torpor.core.wakefulness import Grounds
 
-HISTORIES = 1500
+HISTORIES = 1000
 STEPS = 80
 
 
