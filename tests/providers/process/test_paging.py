@@ -37,9 +37,11 @@ while True:
     signal.pause()
 """
 _UNPRIVILEGED = """
-import subprocess, threading
+import os, subprocess, sys, threading
 from torpor.providers.process.paging import page_out
 from torpor.providers.process.procfs import read_process
+os.setgroups([])
+os.setuid(int(sys.argv[1]))  # not before: the interpreter may lie where only root may look
 with subprocess.Popen(["sleep", "1000"]) as app:
     print(page_out([read_process(app.pid)], None, threading.Event()))
     app.kill()
@@ -183,7 +185,7 @@ def test_too_little_swap(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_right_to() -> None:
     """A daemon that may not page out what it started says what it takes."""
     done = subprocess.run(
-        (sys.executable, "-c", _UNPRIVILEGED), user=NOBODY.pw_uid, capture_output=True, text=True, check=True
+        (sys.executable, "-c", _UNPRIVILEGED, str(NOBODY.pw_uid)), capture_output=True, text=True, check=True
     )
     assert "may not be paged out: that takes root" in done.stdout
 
