@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any
 
 from torpor.gateway.session import AT_ONCE, LARGEST, Session
+from torpor.gateway.taker import Taker
 
 Begin = Callable[["Letterbox", Any], "Session | None"]
 """Begins a session with an address; None where there is to be none."""
 
 
-class Letterbox:
+class Letterbox(Taker):
     """Takes datagrams in, and sends the answers."""
 
     def __init__(self, sock: socket.socket, begin: Begin) -> None:
-        self._sock = sock
+        super().__init__(sock)
         self._begin = begin
         self._sessions: dict[Any, Session] = {}
-        self._loop: asyncio.AbstractEventLoop
-        self._closed = False
-
-    @property
-    def sockets(self) -> tuple[socket.socket, ...]:
-        """As those of `asyncio.Server`."""
-        return () if self._closed else (self._sock,)
-
-    def open(self) -> None:
-        """Begin to read."""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._sock.fileno(), self._read)
 
     def close(self) -> None:
         """Take no more.  Nobody can be answered without the socket: the sessions end."""
-        if not self._closed:
-            self._closed = True
-            self._loop.remove_reader(self._sock.fileno())
-            self._sock.close()
-            for session in list(self._sessions.values()):
-                session.abort()
+        super().close()
+        for session in list(self._sessions.values()):
+            session.abort()
 
     def answer(self, address: Any, data: bytes) -> None:
         """Send a datagram; it may be lost."""
@@ -53,7 +38,7 @@ class Letterbox:
         """A session is over."""
         self._sessions.pop(address, None)
 
-    def _read(self) -> None:
+    def _take(self) -> None:
         for _ in range(AT_ONCE):
             try:
                 data, address = self._sock.recvfrom(LARGEST)
