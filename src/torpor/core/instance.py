@@ -211,7 +211,7 @@ class Instance:
 
     @property
     def known_tier(self) -> Tier:
-        """How deep it sleeps in FROZEN: as is known of it, or as it was asked to while nobody knows."""
+        """How deep it sleeps in FROZEN, or slept until now: as is known of it, else as it was asked to."""
         return self.frozen or self.tier
 
     def snapshot(self, now: float) -> InstanceSnapshot:

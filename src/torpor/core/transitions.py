@@ -82,7 +82,7 @@ def stay_blocked(it: Instance, refusal: Refusal) -> None:
 def open_gate(it: Instance) -> None:
     """Ready: open the gate for everybody who waits."""
     took = None if it.woken_at is None else it.now - it.woken_at
-    slept = it.frozen or it.tier
+    slept = it.known_tier
     it.tier, it.frozen, it.shallow = Tier.STOP, None, None
     it.woken_at = None
     it.demand = False
