@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from importers.imports import Result, imported
-from torpor.config.declarations import App, File
 from torpor.errors import CannotImport
 from torpor.importers.uci import parse_uci
 from torpor.importers.values import from_yaml
@@ -35,9 +34,6 @@ config priority 'ytdownload'
 \toption app 'ytdownload'
 \toption value '30'
 """
-knows_priority = pytest.mark.skipif(
-    "priority" not in App.__struct_fields__, reason="apps have no `priority` yet"
-)
 
 
 def uncommented(result: Result, *names: str) -> Any:
@@ -66,7 +62,6 @@ def test_the_classic_file(tmp_path: Path) -> None:
     ] == result.warnings
 
 
-@knows_priority
 def test_priorities(tmp_path: Path) -> None:
     """The higher ones stay longer here, too."""
     result = imported(tmp_path, NAME, CLASSIC.replace("'30'", "'0'"))
@@ -75,7 +70,6 @@ def test_priorities(tmp_path: Path) -> None:
     assert ["100", "1"] == [app["priority"] for app in apps.values()]
 
 
-@pytest.mark.skipif("memory" not in File.__struct_fields__, reason="there is no `memory` yet")
 def test_the_memory_to_keep_free(tmp_path: Path) -> None:
     """In MiB of what the kernel calls available."""
     result = imported(tmp_path, NAME, CLASSIC)

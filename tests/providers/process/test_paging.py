@@ -16,6 +16,7 @@ from providers.process.launches import NOBODY, needs_root
 from providers.process.world import World
 from torpor.core.model import Tier
 from torpor.errors import ProviderFailed
+from torpor.providers.base import Frozen
 from torpor.providers.process import paging, slumber
 from torpor.providers.process.paging import obstacle, page_out, private_ranges
 from torpor.providers.process.procfs import Process, read_process, read_usage
@@ -96,8 +97,8 @@ async def test_a_hibernated_survivor(subject: World) -> None:
     assert subject.alive() == 0
 
 
-async def test_a_wake_ends_the_paging(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not wait for what is still to be moved, and whoever hibernates it learns why it failed."""
+async def paging_out(subject: World, monkeypatch: pytest.MonkeyPatch) -> asyncio.Future[Frozen]:
+    """A freeze in the middle of paging out, which goes on until it is told to stop."""
     monkeypatch.setattr(paging, "_read_swap", lambda: (1 << 40, 1 << 40))
     await start_holding(subject)
     began = asyncio.Event()
@@ -112,6 +113,12 @@ async def test_a_wake_ends_the_paging(subject: World, monkeypatch: pytest.Monkey
     monkeypatch.setattr(slumber, "page_out", until_stopped)
     freezing = asyncio.ensure_future(subject.provider.freeze(ID, 1, Tier.HIBERNATE))
     await began.wait()
+    return freezing
+
+
+async def test_a_wake_ends_the_paging(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait for what is still to be moved, and whoever hibernates it learns why it failed."""
+    freezing = await paging_out(subject, monkeypatch)
     await subject.provider.thaw(ID, 1)
     with pytest.raises(ProviderFailed, match="woken"):
         await freezing
@@ -121,20 +128,7 @@ async def test_a_wake_ends_the_paging(subject: World, monkeypatch: pytest.Monkey
 
 async def test_cancelling_leaves_it_paused(subject: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is frozen, and no deeper: so the next daemon is told, too."""
-    monkeypatch.setattr(paging, "_read_swap", lambda: (1 << 40, 1 << 40))
-    await start_holding(subject)
-    began = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def until_stopped(*given: object) -> None:
-        loop.call_soon_threadsafe(began.set)
-        stop = given[2]
-        assert isinstance(stop, threading.Event)
-        stop.wait()
-
-    monkeypatch.setattr(slumber, "page_out", until_stopped)
-    freezing = asyncio.ensure_future(subject.provider.freeze(ID, 1, Tier.HIBERNATE))
-    await began.wait()
+    freezing = await paging_out(subject, monkeypatch)
     freezing.cancel()
     await asyncio.wait([freezing])
     assert freezing.cancelled()
