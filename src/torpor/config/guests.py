@@ -1,0 +1,127 @@
+"""Workloads that others made and that are started and ended where they live: the values.
+
+A guest is a container, an LXC guest or virtual machine, a systemd unit, or whatever commands reach.
+Torpor neither makes nor deletes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from torpor.config.settings import Hook, LogSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestSpec:
+    """What all guests have.  The `workload` of an AppSpec."""
+
+    name: str
+    """What it is called where it lives: a container's name, a unit's, the number of an LXC guest."""
+    host: str
+    """Which of the configured hosts it lives on; each kind has names of its own."""
+    address: str | None = None
+    """Where it is reached: a host name or IP address; None: as its host says."""
+    port: int | None = None
+    """The port that it listens on, inside; None: as its host says."""
+    stop_signal: int | None = None
+    """What asks it to end; None: its own way."""
+    log: LogSpec = field(default_factory=LogSpec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerSpec(GuestSpec):
+    """A container of Docker or Podman."""
+
+    network: str | None = None
+    """The network on which it is reached; None: any that leads there, or a published port."""
+
+
+class MachineKind(StrEnum):
+    """What lives on a Proxmox node, by the word of its API."""
+
+    LXC = "lxc"
+    QEMU = "qemu"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSpec(GuestSpec):
+    """An LXC guest or virtual machine of Proxmox VE.  `name` is its number."""
+
+    kind: MachineKind = MachineKind.LXC
+    node: str | None = None
+    """The node that it lives on; None: wherever the cluster says, which may change."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitSpec(GuestSpec):
+    """A unit of systemd.  `host` is `system` or `user`: the manager that it belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandsSpec(GuestSpec):
+    """Whatever commands start, end and ask after.  `name` is that of its app."""
+
+    start: Hook
+    stop: Hook
+    status: Hook
+    """Exits 0 while it is alive, and otherwise when it is not."""
+    kill: Hook | None = None
+    """Ends it by force; None: `stop` once more."""
+    pause: Hook | None = None
+    resume: Hook | None = None
+    """Both or none of the two."""
+    ready: Hook | None = None
+    """Exits 0 once it is ready; None: as soon as it is alive."""
+    interval: float = 10.0
+    """Seconds between two looks at its `status` while nothing is under way."""
+    working_dir: Path = Path()
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """With which certificates a host is spoken to.  Paths of PEM files."""
+
+    ca: Path | None = None
+    """Who vouches for the host; None: whoever the system trusts."""
+    cert: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHost:
+    """A Docker Engine, or Podman's service, which speaks the same API."""
+
+    url: str
+    """`unix:///var/run/docker.sock`, `tcp://10.0.0.2:2376`."""
+    tls: ClientTls | None = None
+    """None: over TCP in the clear."""
+    discover: bool = False
+    """Whether its containers become apps by their labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxmoxHost:
+    """A Proxmox VE cluster, or a single node."""
+
+    urls: tuple[str, ...]
+    """`https://pve1.lan:8006`, and others of the cluster to ask if one does not answer."""
+    token: str = field(repr=False, default="")
+    """`user@realm!name=secret`."""
+    fingerprint: str | None = None
+    """SHA-256 of the certificate, hexadecimal with colons; None: it has to be one that `ca` vouches for."""
+    ca: Path | None = None
+    """None: whoever the system trusts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Where guests may live, by the names that apps use."""
+
+    engines: Mapping[str, EngineHost] = field(default_factory=lambda: MappingProxyType({}))
+    """Those that are configured.  `docker` and `podman` exist without: at their usual sockets."""
+    proxmox: Mapping[str, ProxmoxHost] = field(default_factory=lambda: MappingProxyType({}))
