@@ -37,6 +37,7 @@ from torpor.core.messages import (
     DropStored,
     DropUpstream,
     Effect,
+    EndUnasked,
     Forget,
     FreezeInstance,
     GrantTicket,
@@ -364,6 +365,7 @@ class Daemon:
                 | ThawInstance()
                 | StopInstance()
                 | KillInstance()
+                | EndUnasked()
                 | DropStored()
             ):
                 self._actions.perform(effect)

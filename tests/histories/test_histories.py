@@ -9,7 +9,7 @@ import pytest
 
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
-from torpor.core import dependencies, machine, moves, pressure, transitions, wakefulness
+from torpor.core import dependencies, machine, moves, outside, pressure, transitions, wakefulness
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.lender import Lender
@@ -19,7 +19,9 @@ from torpor.core.messages import (
     BecameReady,
     DependencyLost,
     Effect,
+    EndUnasked,
     Exited,
+    Froze,
     StartRequested,
     WakeRequested,
 )
@@ -230,6 +232,18 @@ def _never_open_the_door_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(app_module.App, "keep_room", keep_room)
 
 
+def _overlook_who_was_ended_by_others(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(outside, "ended_outside", lambda _it, message: message.by_hand)
+
+
+def _go_on_what_others_froze(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.READY, Froze, moves.ignore)
+
+
+def _end_whoever_runs(patch: pytest.MonkeyPatch) -> None:
+    _cell(patch, Phase.READY, Froze, lambda it, _message: it.out.append(EndUnasked(it.id)))
+
+
 def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable[..., None]) -> None:
     patch.setitem(machine.TABLE[phase], message, move)
 
@@ -273,6 +287,9 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
         _overlook_an_end_in_sleep,
         _wait_for_a_freeze_for_ever,
         _wait_in_sleep_for_what_is_lost,
+        _overlook_who_was_ended_by_others,
+        _go_on_what_others_froze,
+        _end_whoever_runs,
     ],
 )
 @pytest.mark.slow

@@ -31,8 +31,10 @@ from torpor.core.messages import (
     ConnectRefused,
     Effect,
     EndAnnounced,
+    EndUnasked,
     Exited,
     Forget,
+    FoundRunning,
     FoundUnhealthy,
     FreezeFailed,
     FreezeInstance,
@@ -63,6 +65,7 @@ from torpor.core.messages import (
     StopInstance,
     StopProblem,
     StopRequested,
+    Thawed,
     ThawInstance,
     TimeExtended,
     Tracked,
@@ -83,6 +86,8 @@ from torpor.core.model import (
     IdleQuestion,
     InstanceId,
     Lifecycle,
+    ManualStop,
+    OnExternalStart,
     OnStartTimeout,
     OnWatchdog,
     Phase,
@@ -148,6 +153,10 @@ class World:
     closing: bool = False
     falling_asleep: set[InstanceId] = field(default_factory=set)
     """What nobody needed any more when the end began: who slept frozen beside it needs it as little now."""
+    strangers: set[InstanceId] = field(default_factory=set)
+    """What others have started, and nobody has taken on."""
+    ended_by_others: set[InstanceId] = field(default_factory=set)
+    """What others have stopped or frozen at some time: it may sleep although it is to run."""
     left_alone: set[str] = field(default_factory=set)
     """Apps that were not to be restarted at some time: what ended by itself then sleeps on."""
 
@@ -188,10 +197,12 @@ class World:
         ]
         idle_timeout = dice.choice([None, 5.0, 60.0])
         tier, *deeper = dice.choice(LADDERS)
+        guest = dice.random() < 0.3
         spec = AppSpec(
             name,
             depends_on=tuple(needed),
-            replicas=dice.choice([1, 1, 1, 2, 3]),
+            guest=guest,
+            replicas=1 if guest else dice.choice([1, 1, 1, 2, 3]),
             share=self._share(),
             lifecycle=Lifecycle(
                 idle_timeout=idle_timeout,
@@ -213,6 +224,8 @@ class World:
                 question=dice.choice([None, None, IdleQuestion(cpu_below=0.1)]),
                 max_waiting=dice.choice([1, 3, 1000]),
                 backoff=Backoff(initial=dice.choice([0.0, 0.5]), max=4.0),
+                on_external_start=dice.choice(list(OnExternalStart)),
+                respect_manual_stop=dice.choice(list(ManualStop)),
                 start_limit=StartLimit(failures=dice.choice([1, 3]), window=30.0, cool_off=10.0),
             ),
         )
@@ -291,7 +304,8 @@ class World:
             (0.4, lambda: self.post(StartRequested(name))),
             (0.4, lambda: self.post(StopRequested(name, force=self.dice.random() < 0.5))),
             (0.4, lambda: self.post(RestartRequested(name, rolling=self.dice.random() < 0.5))),
-            (0.3, lambda: self.post(ScaleRequested(name, self.dice.randint(1, 3)))),
+            (0.3, lambda: self._scale(name)),
+            (1, lambda: self._others_act(name)),
             (0.3, lambda: self.post(PinRequested(name, self.dice.choice([None, 5.0, 50.0])))),
             (0.5, lambda: self.post(UnpinRequested(name))),
             (0.6, lambda: self._clock_says(name)),
@@ -302,6 +316,37 @@ class World:
             (0.3, self._knock_at_nobody),
         ]
         self.dice.choices([do for _, do in moves], [weight for weight, _ in moves])[0]()
+
+    def _scale(self, name: str) -> None:
+        """What an operator may ask of it: a guest exists once."""
+        if not self.fleet.apps[name].spec.guest:
+            self.post(ScaleRequested(name, self.dice.randint(1, 3)))
+
+    def _others_act(self, name: str) -> None:
+        """Somebody starts, ends, freezes or thaws it where it lives."""
+        app = self.fleet.apps[name]
+        if not app.spec.guest:
+            return
+        instance = app.instances[0]
+        id, generation = instance.id, instance.generation
+        body = self.bodies.get(id)
+        if body is None:
+            if not instance.alive:
+                self.strangers.add(id)
+                self.post(FoundRunning(id, "somebody has started it"))
+        elif not body.main:
+            pass
+        elif body.frozen is not None and instance.frozen is not None and self.dice.random() < 0.7:
+            body.frozen = None
+            self.post(Thawed(id, generation))
+        elif instance.phase is Phase.READY and self.dice.random() < 0.5:
+            body.frozen = Tier.PAUSE
+            self.ended_by_others.add(id)
+            self.post(Froze(id, generation, Tier.PAUSE, 300 << 20, 300 << 20))
+        else:
+            self.ended_by_others.add(id)
+            del self.bodies[id]
+            self.post(Exited(id, generation, ExitInfo(signal=15), by_hand=True))
 
     def _clock_says(self, name: str) -> None:
         """Its schedule says something else than before; what may not run at times is never to run always."""
@@ -592,6 +637,9 @@ class World:
                 case RefuseTicket(ticket=ticket):
                     law(ticket in self.open_tickets, f"ticket {ticket} got a second verdict")
                     del self.open_tickets[ticket]
+                case EndUnasked(id=id):
+                    law(id in self.strangers, f"{id} was to be ended as a stranger, and is none")
+                    self.strangers.discard(id)
                 case AskWhetherIdle(id=id, generation=generation):
                     self._later(partial(self._answer, id, generation), chance=0.8)
                 case Announce(app=name, instance=instance, kind="draining", text=text):
@@ -661,7 +709,8 @@ class World:
                 or needed.condition in self.fleet.apps[needed.app].standing.met
             )
             law(met, f"{id} was started before {needed.app} was {needed.condition}")
-        fate = self.dice.random() if self.hostile else 0.5
+        fate = self.dice.random() if self.hostile and id not in self.strangers else 0.5
+        self.strangers.discard(id)
         if fate < 0.15:
             self._later(lambda: self.post(StartRefused(id, generation, "no such program")), chance=1.0)
             return
@@ -676,7 +725,8 @@ class World:
         body = self.bodies.get(id)
         law(body is None or body.generation == generation, "a freeze was meant for another generation")
         busy = sum(1 for upstream in self.leases if upstream.id == id and upstream.generation == generation)
-        law(not busy, f"{id} was frozen while it answered somebody")
+        outside = body is not None and body.frozen is not None and id in self.ended_by_others
+        law(not busy or outside, f"{id} was frozen while it answered somebody")
         if body is None or not body.main:
             return  # its end is on the way
         fate = self.dice.random() if self.hostile else 0.5
@@ -730,7 +780,8 @@ class World:
         if self.bodies.get(id) is not body or not body.main:
             return
         body.main = False
-        body.leftovers = self.hostile and self.dice.random() < 0.3
+        guest = self.fleet.apps[id.app].spec.guest
+        body.leftovers = self.hostile and not guest and self.dice.random() < 0.3
         if not body.leftovers:
             del self.bodies[id]
         self.post(Exited(id, body.generation, info, body.leftovers))
@@ -817,7 +868,10 @@ class World:
         for instance in app.instances:
             law(not (instance.phase is Phase.FROZEN and instance.demand), f"{instance.id} waits in its sleep")
         if app.want is Want.UP:
-            waking = not any(instance.phase in (Phase.ASLEEP, Phase.FROZEN) for instance in app.instances)
+            waking = not any(
+                instance.phase in (Phase.ASLEEP, Phase.FROZEN) and instance.id not in self.ended_by_others
+                for instance in app.instances
+            )
             law(waking, f"a replica of {app.spec.name} sleeps, though it is to run")
         elif app.phase is Phase.READY and app.settled:
             alone = [
@@ -825,6 +879,7 @@ class World:
                 for instance in app.instances
                 if instance.phase in (Phase.ASLEEP, Phase.FROZEN)
                 and not (app.spec.name in self.left_alone and instance.ending in BY_ITSELF)
+                and instance.id not in self.ended_by_others
             ]
             law(not alone, f"{alone} sleeps alone")
         law(

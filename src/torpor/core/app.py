@@ -28,6 +28,7 @@ from torpor.core.messages import (
     DependencyLost,
     Effect,
     EndRemembered,
+    Exited,
     GrantTicket,
     GroundsChanged,
     InstanceInput,
@@ -61,6 +62,7 @@ from torpor.core.model import (
     Dependency,
     InstanceId,
     Loss,
+    ManualStop,
     Phase,
     Pin,
     Reason,
@@ -201,8 +203,9 @@ class App:
 
     @property
     def replicas(self) -> int:
-        """How many instances there are to be; of a fixed port there is but one."""
-        scaled = self._memory.replicas if self.spec.port is None else None
+        """How many instances there are to be; of a fixed port, and of a guest, there is but one."""
+        one = self.spec.port is not None or self.spec.guest
+        scaled = None if one else self._memory.replicas
         return scaled or self.spec.replicas
 
     # --- the hot path --------------------------------------------------------
@@ -275,6 +278,8 @@ class App:
             if instance.id == message.id:
                 if isinstance(message, Adopted):
                     instance.generation = message.generation
+                if isinstance(message, Exited) and message.generation == instance.generation:
+                    self._mind_stop(message)
                 self._tell(instance, message, now)
                 if isinstance(message, Answered):  # others may have waited for nothing else
                     self._tell_all(GroundsChanged(self.spec.name), now)
@@ -892,6 +897,13 @@ class App:
                 Announce(self.spec.name, self.spec.name, "want", text, None, {"want": self.want})
             )
         self._agree()
+
+    def _mind_stop(self, message: Exited) -> None:
+        """Whoever ended it by hand may have meant it for good."""
+        if message.by_hand and self.spec.lifecycle.respect_manual_stop is ManualStop.ALWAYS:
+            self._set_want(Want.DOWN)
+            self._set_pin(None, "stopped: pinned no more")
+            self._out += self._waiting.refuse(_DOWN)
 
     def _agree(self) -> None:
         """Let each instance know what is wanted."""

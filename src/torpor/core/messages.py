@@ -230,8 +230,17 @@ class Adopted:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundRunning:
+    """It runs, although nobody here has started it."""
+
+    id: InstanceId
+    text: str
+    """What is known of that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Froze:
-    """It is frozen now."""
+    """It is frozen now; nobody here has asked for that where it was ready."""
 
     id: InstanceId
     generation: int
@@ -242,6 +251,14 @@ class Froze:
     after: int
     note: str | None = None
     """Why it is not as deep as was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thawed:
+    """It was frozen, and others let it go on."""
+
+    id: InstanceId
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,6 +357,8 @@ class Exited:
     generation: int
     info: ExitInfo
     leftovers: bool = False
+    by_hand: bool = False
+    """Somebody asked for that end where it lives, and it was not Torpor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -463,7 +482,9 @@ FleetInput = (
 InstanceInput = (
     Adopted
     | EndRemembered
+    | FoundRunning
     | Froze
+    | Thawed
     | FreezeFailed
     | Started
     | StartRefused
@@ -574,6 +595,13 @@ class KillInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class EndUnasked:
+    """It runs although nobody here has started it: end it, first by its stop signal."""
+
+    id: InstanceId
+
+
+@dataclass(frozen=True, slots=True)
 class DropStored:
     """It is to stay down: give up what was kept for its next generation."""
 
@@ -657,6 +685,7 @@ Effect = (
     | Reboot
     | StopInstance
     | KillInstance
+    | EndUnasked
     | DropStored
     | CloseUpgraded
     | DropUpstream

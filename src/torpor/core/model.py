@@ -76,6 +76,28 @@ class Want(StrEnum):
     """Refuse to wake it until an operator starts it."""
 
 
+class OnExternalStart(StrEnum):
+    """What becomes of an app that others have started."""
+
+    ADOPT = "adopt"
+    """It is taken on, as if it had been woken."""
+    STOP = "stop"
+    """It is ended again."""
+    IGNORE = "ignore"
+    """It is left alone until somebody knocks; it is taken on then."""
+
+
+class ManualStop(StrEnum):
+    """How much it counts that others have stopped an app."""
+
+    UNTIL_WAKE = "until_wake"
+    """It sleeps, and the next request wakes it."""
+    ALWAYS = "always"
+    """It is down until an operator starts it."""
+    NEVER = "never"
+    """It has ended like any program that ends by itself."""
+
+
 class Restart(StrEnum):
     """What to do when an instance exits by itself."""
 
@@ -329,6 +351,8 @@ class Lifecycle:
     """How long it stays awake at least, once it is ready."""
     question: IdleQuestion | None = None
     """What else has to be found out before it may fall asleep."""
+    on_external_start: OnExternalStart = OnExternalStart.ADOPT
+    respect_manual_stop: ManualStop = ManualStop.UNTIL_WAKE
 
     @property
     def ladder(self) -> tuple[Rung, ...]:
@@ -545,6 +569,8 @@ class AppSpec:
     """What it uses of what all apps share."""
     workload: object = None
     """What the instances are made of; only the provider looks inside."""
+    guest: bool = False
+    """Whether others made it, and its one instance lives where they act on it, too."""
 
     @property
     def listens(self) -> bool:

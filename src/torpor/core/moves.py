@@ -5,7 +5,7 @@ A move changes its instance and appends to `out` what is to be done; it does not
 
 from __future__ import annotations
 
-from torpor.core import policy, transitions
+from torpor.core import outside, policy, transitions
 from torpor.core.endings import Ending
 from torpor.core.instance import FREEZE_LIMIT, DeadlineReached, Instance
 from torpor.core.messages import (
@@ -557,6 +557,8 @@ def start_refused(it: Instance, message: StartRefused) -> None:
 
 def start_exited(it: Instance, message: Exited) -> None:
     """It ended before it was ready: whoever waits learns so at once."""
+    if outside.ended_outside(it, message):
+        return
     if it.was_ready:  # and refused a connection since: with whatever code it exits, it failed somebody
         transitions.crash(it, message, expected=False)
         return
@@ -585,8 +587,9 @@ def start_late(it: Instance, _message: DeadlineReached) -> None:
 
 
 def crashed(it: Instance, message: Exited) -> None:
-    """It ended by itself while it was ready."""
-    transitions.crash(it, message, expected=policy.succeeded(it.lifecycle, message.info))
+    """It ended by itself while it was ready, or others ended it."""
+    if not outside.ended_outside(it, message):
+        transitions.crash(it, message, expected=policy.succeeded(it.lifecycle, message.info))
 
 
 def ended_early(it: Instance, message: Exited) -> None:

@@ -70,6 +70,8 @@ def _needed(app: App) -> str:
 def _to_scale(spec: AppSpec, replicas: int) -> Objection | None:
     if not 1 <= replicas <= MOST_REPLICAS:
         return f"{spec.name} cannot have {replicas} replicas", f"ask for 1 to {MOST_REPLICAS}"
+    if replicas > 1 and spec.guest:
+        return f"{spec.name} exists once", "make another one beside it, and an app for that"
     if replicas > 1 and spec.port is not None:
         return (
             f"{spec.name} has the fixed port {spec.port}, which only one replica can have",

@@ -35,6 +35,8 @@ class HookFailed:
 
 Fact = InstanceInput | HookFailed
 """An `Exited` or `Gone`, what the instance said of itself, or what is only to be told."""
+UNASKED = 0
+"""In place of a generation: what runs although nobody here has started it."""
 Report = Callable[[Fact], None]
 Unsubscribe = Callable[[], None]
 
@@ -186,6 +188,8 @@ class Provider(Protocol):
 
     async def discard(self, id: InstanceId, generation: int) -> None:
         """End a survivor that nobody wants, first by its stop signal; returns when it is gone.
+
+        With the generation `UNASKED`: what was told of as `FoundRunning`, and has not been taken on.
 
         Nothing is reported.  No error for what is none.  Raises `ProviderFailed`.
         """

@@ -21,6 +21,7 @@ from torpor.core.messages import (
     AskWhetherIdle,
     BecameReady,
     DropStored,
+    EndUnasked,
     Exited,
     Forget,
     FoundUnhealthy,
@@ -41,7 +42,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import AppSpec, IdleQuestion, InstanceId, Liveness, Readiness, Tier
 from torpor.errors import StartFailed, TorporError
-from torpor.providers.base import Fact, HookFailed, Launch, Provider, Running, Survivor
+from torpor.providers.base import UNASKED, Fact, HookFailed, Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
 from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhealthy
 from torpor.runtime.questions import ask
@@ -58,6 +59,7 @@ InstanceEffect = (
     | ThawInstance
     | StopInstance
     | KillInstance
+    | EndUnasked
     | DropStored
     | Forget
 )
@@ -92,6 +94,9 @@ class Actions:
             return
         if isinstance(effect, DropStored):
             self._drop_stored(effect.id)
+            return
+        if isinstance(effect, EndUnasked):
+            self._spawn(self._end_unasked(effect.id))
             return
         id, generation = effect.id, effect.generation
         match effect:
@@ -300,6 +305,12 @@ class Actions:
         except Exception as error:
             log.exception("%s: the provider broke down while stopping", id)
             self._post(StopProblem(id, generation, f"could not be stopped: {error!r}"))
+
+    async def _end_unasked(self, id: InstanceId) -> None:
+        try:
+            await self._provider(self._specs(id.app)).discard(id, UNASKED)
+        except TorporError as error:
+            log.warning("%s runs unasked, and could not be ended: %s", id, error)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

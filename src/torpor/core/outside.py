@@ -1,0 +1,79 @@
+"""Moves for what others do to an instance where it lives: start it, freeze it, let it go on, end it.
+
+Only guests know such others: containers, units, machines have doors besides Torpor's.  The
+rule is that a person who acts there means it, and that a request is worth no less for it.
+"""
+
+from __future__ import annotations
+
+from torpor.core import transitions
+from torpor.core.endings import Ending
+from torpor.core.instance import Instance
+from torpor.core.messages import EndUnasked, Exited, FoundRunning, Froze, Thawed
+from torpor.core.model import Cause, ManualStop, OnExternalStart, Phase, Reason, Refusal, Want
+from torpor.core.outcomes import RefuseWaiting
+
+OTHERS = "others"
+"""Who has woken it, where it was nobody that Torpor knows."""
+STOPPED = Reason(Cause.OPERATOR, "stopped by others")
+
+
+def found_running(it: Instance, message: FoundRunning) -> None:
+    """Others have started it: take it on, end it, or leave it alone, as the configuration says."""
+    policy = it.lifecycle.on_external_start
+    if policy is OnExternalStart.STOP:
+        it.say("unasked", f"{message.text}: ending it, as `on_external_start` says")
+        it.out.append(EndUnasked(it.id))
+    elif policy is OnExternalStart.IGNORE:
+        it.say("unasked", f"{message.text}: left alone, as `on_external_start` says")
+    elif it.want is Want.DOWN:
+        it.say("unasked", f"{message.text}, and is to be down; `torpor start` takes it on")
+    else:
+        it.woken_by = OTHERS
+        it.say("waking", f"{message.text}: taking it on", by=OTHERS)
+        transitions.start(it)
+        it.woken_at = None  # how long it takes others to start it tells nothing of a wake
+
+
+def froze_outside(it: Instance, message: Froze) -> None:
+    """Others have frozen it: it sleeps, and the next request lets it go on."""
+    it.tier = it.frozen = message.tier
+    it.shallow = None
+    it.demand = False
+    it.reason = Reason(Cause.OPERATOR, "frozen by others")
+    it.close_gate()
+    if it.upstream is not None:
+        it.upstream.frozen = True
+    it.enter(Phase.FROZEN, None)
+    it.deadline = it.frozen_deadline()
+    it.say("paused", str(it.reason), before=message.before, after=message.after, note=message.note)
+
+
+def thawed_outside(it: Instance, _message: Thawed) -> None:
+    """Others have let it go on: so it does, unless nobody but Torpor is to start it."""
+    if it.demand:
+        return  # it is to go on as soon as what it needs is there
+    busy = it.upstream is not None and it.upstream.inflight > 0
+    if it.lifecycle.on_external_start is OnExternalStart.STOP and not busy:
+        it.say("unasked", "others let it go on: freezing it again, as `on_external_start` says")
+        transitions.freeze(it)
+        return
+    it.demand = True
+    it.woken_by = OTHERS
+    it.say("waking", "others let it go on", by=OTHERS)
+    transitions.resume(it)
+
+
+def ended_outside(it: Instance, message: Exited) -> bool:
+    """Others have ended it: it sleeps.  False: that counts as any end, says the configuration, or nobody did."""
+    if not message.by_hand or it.lifecycle.respect_manual_stop is ManualStop.NEVER:
+        return False
+    it.exit = message.info
+    it.ending = Ending.ASKED
+    it.reason = STOPPED
+    it.demand = False
+    it.woken_at = None
+    it.say("exited", f"{STOPPED}: {it.told(message.info)}")
+    it.out.append(RefuseWaiting(Refusal(STOPPED, 1.0)))
+    transitions.clean_up(it, message)
+    return True
