@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from torpor.config.changes import SETTINGS, Setting, Takes
-from torpor.config.declarations import Privileges, Program, Requests, Shared, Supervision, Wakefulness
+from torpor.config.declarations import Guests, Privileges, Program, Requests, Shared, Supervision, Wakefulness
 from torpor.config.schema import json_schema
 from torpor.config.template import PLACEHOLDERS
 
@@ -61,8 +61,8 @@ The first of these that exists is taken: `-c FILE`, `$TORPOR_CONFIG`, `./torpor.
 - **Defaults** hold for every app of the file and of the files that it includes. What an app says wins as a whole; only
   `environment` is merged, name by name.
 - **Includes** are paths or globs, relative to the file. A glob may match nothing, a plain path may not. Two files may not
-  name the same app, and only the main file has `gateway`, `tracking_dir`, `memory`, `budgets`, `allow_reboot` and
-  `reboot_command`.
+  name the same app, and only the main file has `gateway`, `tracking_dir`, `memory`, `budgets`, `engines`, `proxmox`,
+  `allow_reboot` and `reboot_command`.
 - **Paths** are relative to the file that names them.
 - **Commands** are a list, or a string that is split as a shell would split it but run without one. Where a map is taken,
   `shell: true` gives the string to `/bin/sh -c` as it stands.
@@ -78,11 +78,18 @@ SECTIONS = {
     "GatewayLimits": ("gateway.limits", ""),
     "Memory": ("memory", "[Sharing memory](memory.md) tells how it is decided."),
     "Budget": ("budgets.NAME", "As a map:"),
+    "Engine": ("engines.NAME", "[Containers](containers.md) says more."),
+    "ClientCertificates": ("engines.NAME.tls", ""),
+    "Proxmox": ("proxmox.NAME", "[Proxmox](proxmox.md) says more."),
     "App": (
         "apps.NAME and defaults",
         "The keys of an app. The fourth column says how an app that runs takes over a setting that `torpor apply` finds changed; [The running set](running-set.md) says more.",
     ),
     "HookCommand": ("pre_start, post_start, pre_stop, post_stop, stop_command, reload_command", "As a map:"),
+    "Container": ("container", "As a map:"),
+    "Machine": ("lxc, vm", "As a map:"),
+    "Unit": ("unit", "As a map:"),
+    "Commands": ("commands", "[By commands](by-commands.md) has examples."),
     "Log": ("log", ""),
     "Rlimits": (
         "rlimits",
@@ -119,6 +126,7 @@ SECTIONS = {
 
 GROUPS = {
     "Program": Program,
+    "Containers, machines, units": Guests,
     "Rights and limits": Privileges,
     "Requests and sleep": Requests,
     "What keeps it awake": Wakefulness,

@@ -46,16 +46,27 @@ BESIDE: dict[str, dict[str, Any]] = {
     "cpu_window": {"cpu_below": "5%"},
     "group": {"user": os.getuid()},
     "groups": {"user": os.getuid()},
+    "address": {"command": None, "container": "web"},
+    "on_external_start": {"command": None, "container": "web"},
+    "respect_manual_stop": {"command": None, "container": "web"},
 }
 """What else such an app has to say, before and after."""
+INSTEAD: dict[str, dict[str, Any]] = {
+    kind: {"command": None} for kind in ("container", "lxc", "vm", "unit", "commands")
+}
+"""What it must not say any more."""
 
 BUDGETS = {"gpu0": "24GB", "slots": 2}
 
 
 def _settings(tmp_path: Path, app: dict[str, Any], **top: Any) -> Settings:
-    apps = {"web": {"command": "sleep 1", **app}, "db": {"command": "sleep 2"}}
+    web = {key: value for key, value in {"command": "sleep 1", **app}.items() if value is not None}
+    apps = {"web": web, "db": {"command": "sleep 2"}}
+    pve = {"pve": {"url": "https://pve.test:8006", "token": "a@pve!b=c"}}
     path = tmp_path / "torpor.yaml"
-    path.write_text(json.dumps({"apps": apps, "allow_reboot": True, "budgets": BUDGETS, **top}))
+    path.write_text(
+        json.dumps({"apps": apps, "allow_reboot": True, "budgets": BUDGETS, "proxmox": pve, **top})
+    )
     return load(path)
 
 
@@ -72,7 +83,7 @@ def test_a_change_of_every_setting_is_found_and_named(tmp_path: Path, setting: s
     beside = BESIDE.get(setting, {})
     before = _settings(tmp_path, beside)
     value = ONLY_THUS.get(setting, EXAMPLES[setting])
-    after = _settings(tmp_path, {**beside, setting: value})
+    after = _settings(tmp_path, {**beside, **INSTEAD.get(setting, {}), setting: value})
 
     (change,) = differences(before, after).changed
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from torpor.config.declarations import App, File
+from torpor.config.hosting import usual_hosts
 from torpor.config.load import load
 from torpor.config.problems import Problem
 from torpor.config.settings import GatewaySpec, Limits, Listen, LogSpec, ProcessSpec, Settings, Tls
@@ -49,6 +50,7 @@ def test_a_small_file_gets_all_defaults(home: Path) -> None:
     expected = Settings(
         source=home / "torpor.yaml",
         gateway=GatewaySpec(listen=(Listen("127.0.0.1", 8080),)),
+        hosts=usual_hosts({}),
         apps=(
             AppSpec(
                 name="web",
@@ -241,7 +243,7 @@ def test_equal_files_give_equal_settings(home: Path) -> None:
 def test_a_file_without_apps_is_valid(home: Path, text: str) -> None:
     """Sections that are still empty, or all commented out, are no mistake."""
     Path("torpor.yaml").write_text(text)
-    assert Settings(source=home / "torpor.yaml") == load("torpor.yaml", {})
+    assert Settings(source=home / "torpor.yaml", hosts=usual_hosts({})) == load("torpor.yaml", {})
 
 
 def test_the_nearest_defaults_win(home: Path) -> None:

@@ -168,7 +168,7 @@ ONE_PROBLEM = {
     # apps
     "no command": (
         "apps:\n  a:\n",
-        "t.yaml:2:3: apps.a: has no command; say how to start it, e.g. command: ./serve --port $PORT",
+        "t.yaml:2:3: apps.a: has no command; say how to start it, e.g. command: ./serve --port $PORT, or name its container or unit",
     ),
     "name": (
         "apps:\n  Web: {command: x}\n",

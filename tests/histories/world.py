@@ -899,7 +899,7 @@ class World:
         ended = any(instance.completed or instance.ending is Ending.UNHEALTHY for instance in root.instances)
         no_room = self.fleet.steward.missing(root.spec.name) is not None
         given_up = root.want is Want.DOWN or root.closed is not None or root.phase is Phase.FAILED
-        given_up |= ended or no_room
+        given_up |= ended or no_room or any(one.id in self.ended_by_others for one in root.instances)
         law(given_up, f"{name} {standing.failed.reason}, but {root.spec.name} is just {root.phase}")
 
     def _come_to_rest(self) -> None:

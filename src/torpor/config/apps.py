@@ -16,6 +16,8 @@ from msgspec import UNSET
 from torpor.config import declarations as declared
 from torpor.config import template
 from torpor.config.dependencies import build_dependencies
+from torpor.config.guests import GuestSpec
+from torpor.config.kinds import build_guest, guest_kind, refuse_guest_keys
 from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
 from torpor.config.process import build_process
@@ -23,6 +25,7 @@ from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import STREAMS, parse_path, parse_route, parse_stream
 from torpor.config.rules import build_rules, build_wake_paths
 from torpor.config.schedule import build_schedule
+from torpor.config.settings import ProcessSpec
 from torpor.config.sharing import build_share
 from torpor.core.model import (
     AppSpec,
@@ -44,8 +47,16 @@ def build_app(keys: Layers) -> AppSpec:
     routes, streams = _routes(keys)
     connects = bool(routes) or any(stream.scheme is not Scheme.UDP for stream in streams)
     port = keys.get("port", None)
+    kind = guest_kind(keys)
     lifecycle = build_lifecycle(keys)
-    readiness = build_readiness(keys, listens=connects or port is not None)
+    readiness = build_readiness(keys, listens=connects or port is not None, guest=kind is not None)
+    workload: ProcessSpec | GuestSpec | None
+    if kind is None:
+        refuse_guest_keys(keys)
+        workload = build_process(keys, lifecycle, readiness)
+    else:
+        workload = build_guest(keys, kind, port)
+        port = None  # it is the guest's own, beside which others may have the same
     return AppSpec(
         name=keys.name,
         lifecycle=lifecycle,
@@ -61,12 +72,13 @@ def build_app(keys: Layers) -> AppSpec:
         websocket=_websocket(keys),
         stream_activity=keys.get("stream_activity", AppSpec("").stream_activity),
         port=port,
-        replicas=_replicas(keys, port),
+        replicas=1 if kind is not None else _replicas(keys, port),
         depends_on=build_dependencies(keys),
         groups=_groups(keys),
         schedule=build_schedule(keys),
         share=build_share(keys),
-        workload=build_process(keys, lifecycle, readiness),
+        workload=workload,
+        guest=kind is not None,
     )
 
 

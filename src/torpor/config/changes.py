@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
-from torpor.config.settings import Identity, ProcessSpec, Settings
+from torpor.config.guests import CommandsSpec, ContainerSpec, GuestSpec, MachineKind, MachineSpec, UnitSpec
+from torpor.config.settings import Identity, LogSpec, ProcessSpec, Settings, StderrLog
 from torpor.core.model import AppSpec, IdleQuestion
+
+Workload = TypeVar("Workload")
 
 
 class Takes(StrEnum):
@@ -81,7 +85,7 @@ def app_change(old: AppSpec, new: AppSpec) -> AppChange | None:
         if setting.value(old) != setting.value(new):
             named.setdefault(setting.told_as or name, setting.takes)
     takes = max(named.values(), key=_ORDER.index, default=Takes.RESTART)
-    if old.listens != new.listens:
+    if old.listens != new.listens and not new.guest:
         takes = Takes.RESTART  # it is told its port when it is started
     elif _stderr(old) != _stderr(new) and takes is Takes.AT_ONCE:
         takes = Takes.NEXT_START  # what runs has the pipes that it was given
@@ -91,15 +95,43 @@ def app_change(old: AppSpec, new: AppSpec) -> AppChange | None:
 _ORDER = (Takes.AT_ONCE, Takes.NEXT_START, Takes.RESTART)
 
 
-def _process(value: Callable[[ProcessSpec], object]) -> Callable[[AppSpec], object]:
+def _workload(kind: type[Workload], value: Callable[[Workload], object]) -> Callable[[AppSpec], object]:
+    """What is compared of workloads of that kind; None of any other."""
+
     def of(app: AppSpec) -> object:
-        assert isinstance(app.workload, ProcessSpec)
-        return value(app.workload)
+        return value(app.workload) if isinstance(app.workload, kind) else None
 
     return of
 
 
-_stderr = _process(lambda it: it.log.stderr)
+def _process(value: Callable[[ProcessSpec], object]) -> Callable[[AppSpec], object]:
+    return _workload(ProcessSpec, value)
+
+
+def _machine(kind: MachineKind) -> Callable[[AppSpec], object]:
+    return _workload(MachineSpec, lambda it: (it.name, it.host, it.node) if it.kind is kind else None)
+
+
+def _log(app: AppSpec) -> LogSpec | None:
+    return app.workload.log if isinstance(app.workload, ProcessSpec | GuestSpec) else None
+
+
+def _stop_signal(app: AppSpec) -> int | None:
+    return app.workload.stop_signal if isinstance(app.workload, ProcessSpec | GuestSpec) else None
+
+
+def _port(app: AppSpec) -> int | None:
+    return app.workload.port if isinstance(app.workload, GuestSpec) else app.port
+
+
+def _commands(spec: CommandsSpec) -> object:
+    hooks = (spec.start, spec.stop, spec.status, spec.kill, spec.pause, spec.resume, spec.ready)
+    return hooks, spec.interval, spec.working_dir, spec.environment
+
+
+def _stderr(app: AppSpec) -> StderrLog | None:
+    log = _log(app)
+    return None if log is None else log.stderr
 
 
 def _identity(value: Callable[[Identity], object]) -> Callable[[AppSpec], object]:
@@ -114,6 +146,12 @@ SETTINGS: Mapping[str, Setting] = {
     # What it is.
     "member_of": Setting(Takes.AT_ONCE, lambda app: app.groups),
     "command": Setting(Takes.RESTART, _process(lambda it: it.command)),
+    "container": Setting(Takes.RESTART, _workload(ContainerSpec, lambda it: (it.name, it.host, it.network))),
+    "lxc": Setting(Takes.RESTART, _machine(MachineKind.LXC)),
+    "vm": Setting(Takes.RESTART, _machine(MachineKind.QEMU)),
+    "unit": Setting(Takes.RESTART, _workload(UnitSpec, lambda it: (it.name, it.host))),
+    "commands": Setting(Takes.AT_ONCE, _workload(CommandsSpec, _commands)),
+    "address": Setting(Takes.NEXT_START, _workload(GuestSpec, lambda it: it.address)),
     "shell": Setting(Takes.RESTART, _process(lambda it: it.shell)),
     "working_dir": Setting(Takes.RESTART, _process(lambda it: it.working_dir)),
     "environment": Setting(Takes.RESTART, _process(lambda it: it.environment)),
@@ -125,12 +163,12 @@ SETTINGS: Mapping[str, Setting] = {
     "post_start": Setting(Takes.NEXT_START, _process(lambda it: it.hooks.post_start)),
     "pre_stop": Setting(Takes.AT_ONCE, _process(lambda it: it.hooks.pre_stop)),
     "post_stop": Setting(Takes.AT_ONCE, _process(lambda it: it.hooks.post_stop)),
-    "stop_signal": Setting(Takes.AT_ONCE, _process(lambda it: it.stop_signal)),
+    "stop_signal": Setting(Takes.AT_ONCE, _stop_signal),
     "stop_command": Setting(Takes.AT_ONCE, _process(lambda it: it.stop_command)),
     "reload_signal": Setting(Takes.AT_ONCE, _process(lambda it: it.reload_signal)),
     "reload_command": Setting(Takes.AT_ONCE, _process(lambda it: it.reload_command)),
     "resume_signal": Setting(Takes.AT_ONCE, _process(lambda it: it.resume_signal)),
-    "log": Setting(Takes.AT_ONCE, _process(lambda it: it.log)),
+    "log": Setting(Takes.AT_ONCE, _log),
     # As whom it runs, and with what: all of it is given to a process when it is born.
     "user": Setting(Takes.RESTART, _identity(lambda it: (it.uid, it.name, it.home, it.shell))),
     "group": Setting(Takes.RESTART, _identity(lambda it: it.gid)),
@@ -148,7 +186,7 @@ SETTINGS: Mapping[str, Setting] = {
     "private_tmp": Setting(Takes.RESTART, _process(lambda it: it.sandbox.private_tmp)),
     # How requests reach it.
     "routes": Setting(Takes.AT_ONCE, lambda app: (app.routes, app.streams)),
-    "port": Setting(Takes.RESTART, lambda app: app.port),
+    "port": Setting(Takes.RESTART, _port),
     "idle_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.idle_timeout),
     "sleep": Setting(Takes.AT_ONCE, lambda app: (app.lifecycle.tier, app.lifecycle.deeper)),
     "wake_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.wake_timeout),
@@ -186,6 +224,8 @@ SETTINGS: Mapping[str, Setting] = {
     "exit_codes": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.exit_codes),
     "backoff": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.backoff),
     "start_limit": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.start_limit),
+    "on_external_start": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.on_external_start),
+    "respect_manual_stop": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.respect_manual_stop),
     "stable_after": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.stable_after),
     # What it takes of what all share.
     "priority": Setting(Takes.AT_ONCE, lambda app: app.share.priority),
@@ -202,6 +242,8 @@ _OF_NO_APP: Mapping[str, Callable[[Settings], object]] = {
     "tracking_dir": lambda it: it.tracking_dir,
     "memory": lambda it: it.sharing.memory,
     "budgets": lambda it: it.sharing.budgets,
+    "engines": lambda it: it.hosts.engines,
+    "proxmox": lambda it: it.hosts.proxmox,
     "allow_reboot": lambda it: it.allow_reboot,
     "reboot_command": lambda it: it.reboot_command,
 }

@@ -14,16 +14,19 @@ _SHELL_WORDS = frozenset({"&&", "||", "|", ">", ">>", "<", ";", "&", "2>&1"})
 def build_hook(keys: Layers, key: str) -> Hook | None:
     """The command that `key` names, as text, list or map; None without one."""
     value = keys.get(key, None)
-    if value is None:
-        return None
+    return None if value is None else hook_of(keys, value, key)
+
+
+def hook_of(keys: Layers, value: Any, key: str, *inner: str) -> Hook:
+    """The command that is written there, as text, list or map."""
     default = Hook(())
     if isinstance(value, str | list):
-        return Hook(split_words(keys, key, value), default.timeout)
+        return Hook(split_words(keys, key, value, *inner), default.timeout)
     shell = given(value.shell, default.shell)
     return Hook(
-        shell_text(keys, key, value.command, "command")
+        shell_text(keys, key, value.command, *inner, "command")
         if shell
-        else split_words(keys, key, value.command, "command"),
+        else split_words(keys, key, value.command, *inner, "command"),
         float(given(value.timeout, default.timeout)),
         shell,
     )
@@ -33,7 +36,9 @@ def build_command(keys: Layers) -> tuple[str, ...]:
     """The argument vector of the app; with `shell`, the shell's text alone."""
     named, shell = keys.find("command"), keys.find("shell")
     if named is None:
-        keys.report_app("has no command; say how to start it, e.g. command: ./serve --port $PORT")
+        keys.report_app(
+            "has no command; say how to start it, e.g. command: ./serve --port $PORT, or name its container or unit"
+        )
         return ()
     if named.refused("command") or (shell is not None and shell.refused("shell")):
         return ()

@@ -18,7 +18,7 @@ from torpor.config.settings import GatewaySpec, Limits, Listen, Tls
 
 LOOPBACK = "127.0.0.1"
 
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
+HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
 
 
 def parse_address(value: str | int) -> tuple[str, int]:
@@ -44,7 +44,7 @@ def parse_address(value: str | int) -> tuple[str, int]:
             raise ValueError(f"'{host}' is not an IPv6 address") from error
     if ":" in host:
         raise ValueError(f"'{text}': put the IPv6 address in brackets, e.g. '[::1]:{port}'")
-    if not _HOST.fullmatch(host):
+    if not HOST.fullmatch(host):
         raise ValueError(f"'{host}' is not a host name or address")
     return host.lower(), int(port)
 

@@ -14,6 +14,9 @@ from types import MappingProxyType
 
 from torpor.config.settings import Hook, LogSpec
 
+POLL_INTERVAL = 10.0
+"""Seconds between two looks, as a rule."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuestSpec:
@@ -76,52 +79,7 @@ class CommandsSpec(GuestSpec):
     """Both or none of the two."""
     ready: Hook | None = None
     """Exits 0 once it is ready; None: as soon as it is alive."""
-    interval: float = 10.0
+    interval: float = POLL_INTERVAL
     """Seconds between two looks at its `status` while nothing is under way."""
     working_dir: Path = Path()
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTls:
-    """With which certificates a host is spoken to.  Paths of PEM files."""
-
-    ca: Path | None = None
-    """Who vouches for the host; None: whoever the system trusts."""
-    cert: Path | None = None
-    key: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EngineHost:
-    """A Docker Engine, or Podman's service, which speaks the same API."""
-
-    url: str
-    """`unix:///var/run/docker.sock`, `tcp://10.0.0.2:2376`."""
-    tls: ClientTls | None = None
-    """None: over TCP in the clear."""
-    discover: bool = False
-    """Whether its containers become apps by their labels."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProxmoxHost:
-    """A Proxmox VE cluster, or a single node."""
-
-    urls: tuple[str, ...]
-    """`https://pve1.lan:8006`, and others of the cluster to ask if one does not answer."""
-    token: str = field(repr=False, default="")
-    """`user@realm!name=secret`."""
-    fingerprint: str | None = None
-    """SHA-256 of the certificate, hexadecimal with colons; None: it has to be one that `ca` vouches for."""
-    ca: Path | None = None
-    """None: whoever the system trusts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hosts:
-    """Where guests may live, by the names that apps use."""
-
-    engines: Mapping[str, EngineHost] = field(default_factory=lambda: MappingProxyType({}))
-    """Those that are configured.  `docker` and `podman` exist without: at their usual sockets."""
-    proxmox: Mapping[str, ProxmoxHost] = field(default_factory=lambda: MappingProxyType({}))

@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from torpor.config import declarations as declared
 from torpor.config.document import Document
+from torpor.config.hosts import Hosts
 from torpor.config.problems import KeyPath, Problems
 
 T = TypeVar("T")
@@ -38,13 +39,20 @@ class Layers:
     """Looks keys up, nearest layer first, and reports problems at the place that decided."""
 
     def __init__(
-        self, name: str, layers: Sequence[Layer], environ: Mapping[str, str], problems: Problems
+        self,
+        name: str,
+        layers: Sequence[Layer],
+        environ: Mapping[str, str],
+        problems: Problems,
+        hosts: Hosts,
     ) -> None:
         self.name = name
         self.layers = layers
         self.environ = environ
         """Torpor's own environment."""
         self.problems = problems
+        self.hosts = hosts
+        """Where guests may live."""
 
     @property
     def own(self) -> Layer:

@@ -55,6 +55,8 @@ def build_lifecycle(keys: Layers) -> Lifecycle:
         on_watchdog=keys.get("on_watchdog", default.on_watchdog),
         min_uptime=float(keys.get("min_uptime", default.min_uptime)),
         question=build_question(keys, idle_timeout),
+        on_external_start=keys.get("on_external_start", default.on_external_start),
+        respect_manual_stop=keys.get("respect_manual_stop", default.respect_manual_stop),
     )
 
 

@@ -24,6 +24,8 @@ from torpor.config.command import parse_words
 from torpor.config.document import MAX_BYTES, Document, read_document
 from torpor.config.explain import declared_type, explain
 from torpor.config.front import build_gateway
+from torpor.config.hosting import build_hosts, usual_hosts
+from torpor.config.hosts import Hosts
 from torpor.config.layers import Layer, Layers, absolute
 from torpor.config.origin import Origin
 from torpor.config.problems import KeyPath, Problem, Problems
@@ -36,8 +38,17 @@ from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid
 
 MAX_FILES = 1000
-_MAIN_ONLY = ("gateway", "tracking_dir", "memory", "budgets", "allow_reboot", "reboot_command")
-_SECTIONS = ("gateway", "memory", "budgets", "defaults", "apps", "include")
+_MAIN_ONLY = (
+    "gateway",
+    "tracking_dir",
+    "memory",
+    "budgets",
+    "engines",
+    "proxmox",
+    "allow_reboot",
+    "reboot_command",
+)
+_SECTIONS = ("gateway", "memory", "budgets", "engines", "proxmox", "defaults", "apps", "include")
 
 
 def load(
@@ -85,7 +96,7 @@ class _Loader:
         for file in additions:
             self._file(file, (path,), defaults)
         settings = self._front(Settings(source=Path(os.path.abspath(path))))
-        keys, again = self._apps()
+        keys, again = self._apps(settings.hosts)
         apps = {name: build_app(each) for name, each in keys.items()}
         spare = self._spare(again, keys, apps)
         check_together(apps, keys, settings, self._refused_apps())
@@ -99,7 +110,7 @@ class _Loader:
     def _front(self, settings: Settings) -> Settings:
         """`settings` with what only the main file says."""
         if not self._sources:
-            return settings
+            return replace(settings, hosts=usual_hosts(self._environ))
         main = self._sources[0]
         settings = replace(settings, blank=main.document.blank)
         if main.keys.gateway is not UNSET:
@@ -108,7 +119,11 @@ class _Loader:
         if main.keys.tracking_dir is not UNSET:
             folder = self._tracking_dir(main.keys.tracking_dir, main.document)
             settings = replace(settings, tracking_dir=folder)
-        settings = replace(settings, sharing=build_sharing(main.keys, main.document, self.problems))
+        settings = replace(
+            settings,
+            sharing=build_sharing(main.keys, main.document, self.problems),
+            hosts=build_hosts(main.keys, main.document, self._environ, self.problems),
+        )
         if main.keys.allow_reboot is not UNSET:
             settings = replace(settings, allow_reboot=main.keys.allow_reboot)
         if main.keys.reboot_command is not UNSET:
@@ -238,7 +253,7 @@ class _Loader:
 
     # --- apps ---
 
-    def _apps(self) -> tuple[dict[str, Layers], list[Layers]]:
+    def _apps(self, hosts: Hosts) -> tuple[dict[str, Layers], list[Layers]]:
         """The keys of each app, in the order of the files; and of added ones that a file of a person names, too."""
         apps: dict[str, Layers] = {}
         again: list[Layers] = []
@@ -246,7 +261,7 @@ class _Loader:
             named = {} if isinstance(source.keys.apps, msgspec.UnsetType) else source.keys.apps
             for name, own in named.items():
                 layer = Layer(source.document, ("apps", name), own)
-                keys = Layers(name, (layer, *source.defaults), self._environ, self.problems)
+                keys = Layers(name, (layer, *source.defaults), self._environ, self.problems, hosts)
                 if name in apps and self._is_added(keys) and not self._is_added(apps[name]):
                     again.append(keys)
                 elif name in apps:

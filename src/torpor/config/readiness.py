@@ -24,10 +24,13 @@ from torpor.core.model import (
 _CODES = re.compile(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?")
 
 
-def build_readiness(keys: Layers, *, listens: bool) -> Readiness:
-    """What must hold for the app to be ready.  Unsaid: its port accepts, if it `listens`; else nothing."""
+def build_readiness(keys: Layers, *, listens: bool, guest: bool) -> Readiness:
+    """What must hold for the app to be ready.
+
+    Unsaid: its port accepts, if it `listens`; and the check of a `guest` that its host knows of holds.
+    """
     value = keys.get("readiness", None)
-    default = (TcpProbe(),) if listens else ()
+    default: tuple[Probe, ...] = (*([TcpProbe()] if listens else []), *([NotifyProbe()] if guest else []))
     if value is None:
         return Readiness(default)
     if isinstance(value, str):

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
+from torpor.config.hosts import Hosts
 from torpor.config.origin import Origin
 from torpor.core.model import AppSpec
 from torpor.core.sharing import Sharing
@@ -226,6 +227,8 @@ class Settings:
     source: Path
     gateway: GatewaySpec = GatewaySpec()
     sharing: Sharing = field(default_factory=Sharing)
+    hosts: Hosts = field(default_factory=Hosts)
+    """Where guests may live."""
     allow_reboot: bool = False
     """Whether an app's failure may reboot the machine."""
     reboot_command: tuple[str, ...] = ("systemctl", "reboot")

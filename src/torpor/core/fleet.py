@@ -145,11 +145,22 @@ class Fleet:
         released, held = self._put_holds_right(before)
         effects: list[Effect] = []
         graph = {name: [need.app for need in self.apps[name].spec.depends_on] for name in self.apps}
-        for name in (name for level in levels(graph) for name in level if name in before):
-            app = self.apps[name]
-            if before[name] != app.spec or app.leaving:
-                change = app.change(before[name], now, renewed=name in message.renewed)
-                effects += self._after(app, change, now)
+        # All of them change before anybody acts upon it: what is about to be renewed is nothing to start upon.
+        changed = [
+            (app, app.change(before[name], now, renewed=name in message.renewed))
+            for level in levels(graph)
+            for name in level
+            if name in before and (before[name] != (app := self.apps[name]).spec or app.leaving)
+        ]
+        concerned = [app for app, _ in changed]
+        for app, _ in changed:
+            if app.standing != self._standings[app.spec.name]:
+                self._standings[app.spec.name] = app.standing
+                concerned += self._dependents[app.spec.name]
+        for app, change in changed:
+            effects += self._after(app, change, now)
+        for app in dict.fromkeys(concerned):
+            if app.spec.name in self.apps:
                 effects += self._after(app, app.reconsider(now), now)
         for needed, name in released:
             if (other := self.apps.get(needed)) is not None:

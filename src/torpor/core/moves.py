@@ -233,7 +233,9 @@ def frozen_due(it: Instance, _message: DeadlineReached) -> None:
     elif it.frozen is None:
         it.say("freeze-failed", f"not frozen within {policy.span(FREEZE_LIMIT)}, so it is stopped")
         transitions.stop(it)
-    elif (rung := it.next_rung()) is not None:
+    elif (rung := it.next_rung()) is not None and it.held:
+        it.deadline = it.now + rung.after  # others froze it, and it is needed: no deeper for now
+    elif rung is not None:
         it.reason = Reason(Cause.IDLE, f"no request for {policy.span(rung.after)}")
         transitions.deepen(it, rung.tier)
 

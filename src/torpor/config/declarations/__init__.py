@@ -5,14 +5,24 @@ page.  A default that the core decides by is taken from there, never repeated.
 What one key alone can tell is declared here; what needs another key or the world
 outside (a file, a directory) is checked where the value is built.
 
-The keys of an app are declared in six steps, each upon the one before: what it is
-(`program`), as whom (`privileges`), how it wakes (`requests`), what keeps it awake
+The keys of an app are declared in seven steps, each upon the one before: what it is
+(`program`, or `guests` where others made it), as whom (`privileges`), how it wakes (`requests`), what keeps it awake
 (`wakefulness`), how it is kept running (`supervision`), what it takes of what all share (`sharing`).
 msgspec cannot join several bases, hence the chain.
 """
 
 from torpor.config.declarations.file import SYNONYMS, App, File
 from torpor.config.declarations.gateway import Gateway, GatewayLimits, Listener, Tls
+from torpor.config.declarations.guests import (
+    ClientCertificates,
+    Commands,
+    Container,
+    Engine,
+    Guests,
+    Machine,
+    Proxmox,
+    Unit,
+)
 from torpor.config.declarations.privileges import Capabilities, Privileges, Rlimits
 from torpor.config.declarations.program import HookCommand, Log, Program
 from torpor.config.declarations.requests import Requests, Route, Sleep, WaitingPage, Websocket
@@ -34,19 +44,26 @@ __all__ = [
     "App",
     "Budget",
     "Capabilities",
+    "ClientCertificates",
+    "Commands",
+    "Container",
+    "Engine",
     "File",
     "Gateway",
     "GatewayLimits",
     "GiveUp",
+    "Guests",
     "HookCommand",
     "KeepAwakeIf",
     "Listener",
     "Liveness",
     "Log",
+    "Machine",
     "Memory",
     "Needed",
     "Privileges",
     "Program",
+    "Proxmox",
     "Readiness",
     "Requests",
     "RestartPause",
@@ -58,6 +75,7 @@ __all__ = [
     "Sleep",
     "Supervision",
     "Tls",
+    "Unit",
     "WaitingPage",
     "Wakefulness",
     "Websocket",

@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import UNSET, UnsetType
 
 from torpor.config.declarations.gateway import Gateway
+from torpor.config.declarations.guests import Engine, Proxmox
 from torpor.config.declarations.keys import Keys, about
 from torpor.config.declarations.sharing import Budget, Memory, Shared
 from torpor.config.settings import Settings
@@ -46,6 +47,26 @@ class File(Keys, frozen=True):
             about(
                 "The apps by name.",
                 {"web": {"command": "python -m http.server $PORT", "routes": "web.localhost"}},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    engines: (
+        Annotated[
+            dict[str, Engine],
+            about(
+                "Engines with containers, by the names that apps use. Only in the main file.",
+                {"docker": {"discover": True}, "attic": {"url": "tcp://10.0.0.2:2376", "tls": {}}},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    proxmox: (
+        Annotated[
+            dict[str, Proxmox],
+            about(
+                "Proxmox VE clusters, by the names that apps use. Only in the main file.",
+                {"pve": {"url": "https://pve1.lan:8006", "token_file": "/etc/torpor/pve-token"}},
             ),
         ]
         | UnsetType

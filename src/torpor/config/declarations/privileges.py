@@ -6,8 +6,8 @@ from typing import Annotated
 
 from msgspec import UNSET, UnsetType
 
+from torpor.config.declarations.guests import Guests
 from torpor.config.declarations.keys import Keys, about
-from torpor.config.declarations.program import Program
 from torpor.config.rlimits import CountLimit, SizeLimit, TimeLimit
 from torpor.config.scalars import Umask
 from torpor.config.units import Size
@@ -54,7 +54,7 @@ class Capabilities(Keys, frozen=True):
     ) = UNSET
 
 
-class Privileges(Program, frozen=True):
+class Privileges(Guests, frozen=True):
     """As whom it runs, and with what."""
 
     user: (
