@@ -134,7 +134,7 @@ def test_the_proxmox_host_has_to_be_said_where_there_are_two(home: Path) -> None
     """And be one of them."""
     two = PVE.replace("}}\n", "}, attic: {url: 'https://b:8006', token: 'a@pve!b=c'}}\n")
     assert "say on which `host` it lives: pve, attic" in complaint(home, "lxc: 105", two)
-    assert "there is no Proxmox host 'atic'" in complaint(home, "lxc: {id: 5, host: atic}", two)
+    assert "there is no Proxmox host 'atic'" in complaint(home, "lxc: {id: 105, host: atic}", two)
 
 
 def test_engines_have_their_usual_places(home: Path) -> None:
