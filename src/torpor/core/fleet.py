@@ -145,18 +145,18 @@ class Fleet:
         released, held = self._put_holds_right(before)
         effects: list[Effect] = []
         graph = {name: [need.app for need in self.apps[name].spec.depends_on] for name in self.apps}
-        # All of them change before anybody acts upon it: what is about to be renewed is nothing to start upon.
-        changed = [
-            (app, app.change(before[name], now, renewed=name in message.renewed))
-            for level in levels(graph)
-            for name in level
-            if name in before and (before[name] != (app := self.apps[name]).spec or app.leaving)
-        ]
-        concerned = [app for app, _ in changed]
-        for app, _ in changed:
-            if app.standing != self._standings[app.spec.name]:
-                self._standings[app.spec.name] = app.standing
-                concerned += self._dependents[app.spec.name]
+        # All of them change, the needed first, before anybody else acts upon it: what is about to be
+        # renewed is nothing to start upon.
+        changed: list[tuple[App, list[Effect]]] = []
+        concerned: list[App] = []
+        for name in (name for level in levels(graph) for name in level if name in before):
+            app = self.apps[name]
+            if before[name] != app.spec or app.leaving:
+                changed.append((app, app.change(before[name], now, renewed=name in message.renewed)))
+                concerned.append(app)
+                if app.standing != self._standings[name]:
+                    self._standings[name] = app.standing
+                    concerned += self._dependents[name]
         for app, change in changed:
             effects += self._after(app, change, now)
         for app in dict.fromkeys(concerned):
