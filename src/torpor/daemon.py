@@ -60,6 +60,7 @@ from torpor.front import Front, url, urls
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
 from torpor.providers.base import Fact, Provider, Survivor
+from torpor.providers.outputs import Outputs
 from torpor.providers.process import files
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.provider import ProcessProvider
@@ -162,7 +163,8 @@ class Daemon:
         self._hang_up: HangUp
         self._folder = state
         self._stand_in: StandIn | None = None
-        self._process = ProcessProvider(state, self._report, base_environment(os.environ))
+        self._outputs = Outputs(state)
+        self._process = ProcessProvider(state, self._report, base_environment(os.environ), self._outputs)
 
     async def run(self) -> int:
         """Run until `end` is called, by a signal or by an operator; returns the exit code."""
@@ -173,6 +175,7 @@ class Daemon:
             stack.push_async_callback(self._state.close)
             fleet = Fleet(self._settings.apps, memory, clock.now(), self._settings.sharing)
             self._state.watch(lambda name: fleet.apps[name].memory if name in fleet.apps else None)
+            stack.callback(self._outputs.close)
             await self._process.open()
             stack.push_async_callback(self._process.close)
 

@@ -23,6 +23,7 @@ from torpor.config.fingerprints import differs, fingerprints
 from torpor.config.settings import Attributes, LogSpec, ProcessSpec
 from torpor.core.messages import Exited
 from torpor.core.model import AppSpec, ExitInfo, Lifecycle, NotifyProbe, Readiness
+from torpor.providers.outputs import Outputs
 from torpor.providers.process.adoption import find_main
 from torpor.providers.process.exits import wait_for_exit_nowait
 from torpor.providers.process.procfs import Process, read_boot, read_process
@@ -177,10 +178,12 @@ async def test_what_no_record_speaks_of_is_ended(subject: World, content: bytes 
     else:
         record_file(subject).write_bytes(content)
     with tempfile.TemporaryDirectory() as elsewhere:
-        other = new_provider(Path(elsewhere), subject.facts, subject.trees)
+        outputs = Outputs(Path(elsewhere) / "state")
+        other = new_provider(Path(elsewhere), subject.facts, outputs, subject.trees)
         await other.open()
         assert [] == await other.survivors()
         await other.close()
+        outputs.close()
     assert 1 == subject.alive()
 
     await subject.succeed()
@@ -360,7 +363,7 @@ import asyncio, sys
 from pathlib import Path
 from contract.provider_contract import wait_for_line
 from providers.process.launches import given
-from providers.process.world import World, new_provider
+from providers.process.world import World
 from torpor.providers.process.provider import TreeKind
 
 async def main():

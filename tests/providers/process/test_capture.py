@@ -21,8 +21,8 @@ from torpor.config.settings import Forward, LogSpec, StderrLog
 from torpor.logs import forward
 from torpor.logs.pipe import pending
 from torpor.logs.writer import Writer
-from torpor.providers.process.capture import Capture
-from torpor.providers.process.channel import LINE_LIMIT
+from torpor.providers.capture import Capture
+from torpor.providers.channel import LINE_LIMIT
 from torpor.providers.process.provider import TreeKind
 
 pytestmark = pytest.mark.anyio
@@ -216,6 +216,7 @@ DAEMON = textwrap.dedent("""
     from torpor.config.settings import ProcessSpec
     from torpor.core.model import AppSpec, InstanceId
     from torpor.providers.base import Launch
+    from torpor.providers.outputs import Outputs
     from torpor.providers.process.provider import ProcessProvider, TreeKind
 
     APP = "read line <go; i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; printf unfinished"
@@ -224,7 +225,7 @@ DAEMON = textwrap.dedent("""
         folder = Path(sys.argv[1])
         os.chdir(folder)
         os.mkfifo("go")
-        provider = ProcessProvider(folder, lambda fact: None, {"PATH": os.environ["PATH"]}, trees=TreeKind.DESCENT)
+        provider = ProcessProvider(folder, lambda fact: None, {"PATH": os.environ["PATH"]}, Outputs(folder), trees=TreeKind.DESCENT)
         await provider.open()
         workload = ProcessSpec((APP,), folder, shell=True)
         id = InstanceId("app")

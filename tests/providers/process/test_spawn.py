@@ -20,6 +20,7 @@ from torpor.core.model import AppSpec, ExitInfo, InstanceId
 from torpor.errors import ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.names import file_name
 from torpor.providers.base import Launch
+from torpor.providers.outputs import Outputs
 from torpor.providers.process.explanations import explain
 from torpor.providers.process.provider import ProcessProvider, TreeKind
 from torpor.providers.process.spawn import base_environment, keep_ignored_signals_to_ourselves
@@ -295,7 +296,9 @@ async def test_a_cancelled_probe_is_killed(subject: World) -> None:
 async def test_a_state_directory_that_cannot_be(tmp_path: Path) -> None:
     """An unusable state directory is refused by name."""
     (tmp_path / "file").touch()
-    provider = ProcessProvider(tmp_path / "file", lambda _: None, {}, trees=TreeKind.DESCENT)
+    provider = ProcessProvider(
+        tmp_path / "file", lambda _: None, {}, Outputs(tmp_path / "file"), trees=TreeKind.DESCENT
+    )
     with pytest.raises(StateUnusable, match="file"):
         await provider.open()
 

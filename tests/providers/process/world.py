@@ -16,6 +16,7 @@ from contract.provider_contract import ID, Behaviour, Facts
 from torpor.config.settings import Hook, Hooks, LogSpec, ProcessSpec
 from torpor.core.model import AppSpec, Lifecycle, NotifyProbe, Readiness
 from torpor.providers.base import Launch
+from torpor.providers.outputs import Outputs
 from torpor.providers.process.cgroup import remove_cgroup
 from torpor.providers.process.procfs import Process, read_process, send_signal
 from torpor.providers.process.provider import ProcessProvider, TreeKind
@@ -58,7 +59,8 @@ class World:
         self.folder = folder
         self.trees = trees
         self.facts = Facts()
-        self.provider = new_provider(folder, self.facts, trees)
+        self.outputs = Outputs(folder / "state")
+        self.provider = new_provider(folder, self.facts, self.outputs, trees)
 
     def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
         """A launch of a program that behaves so."""
@@ -121,10 +123,16 @@ class World:
 
     async def succeed(self) -> None:
         """Open the next daemon's provider on the same state directory."""
-        await self.provider.close()
+        await self.close()
         self.facts = Facts()
-        self.provider = new_provider(self.folder, self.facts, self.trees)
+        self.outputs = Outputs(self.folder / "state")
+        self.provider = new_provider(self.folder, self.facts, self.outputs, self.trees)
         await self.provider.open()
+
+    async def close(self) -> None:
+        """End the daemon's part of it."""
+        await self.provider.close()
+        self.outputs.close()
 
     def clean_up(self) -> None:
         """End what a test left, and reap what nobody else does."""
@@ -148,14 +156,14 @@ async def world(trees: TreeKind) -> AsyncIterator[World]:
     try:
         yield here
     finally:
-        await here.provider.close()
+        await here.close()
         here.clean_up()
         shutil.rmtree(folder)
 
 
-def new_provider(folder: Path, facts: Facts, trees: TreeKind) -> ProcessProvider:
+def new_provider(folder: Path, facts: Facts, outputs: Outputs, trees: TreeKind) -> ProcessProvider:
     """A provider, still to be opened, whose state lies in `folder`."""
-    return ProcessProvider(folder / "state", facts, base_environment(os.environ), trees=trees)
+    return ProcessProvider(folder / "state", facts, base_environment(os.environ), outputs, trees=trees)
 
 
 def _pids() -> list[int]:

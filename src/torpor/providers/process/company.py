@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from torpor.config.settings import ProcessSpec
 from torpor.core.model import ExitInfo
 from torpor.providers.base import Launch
-from torpor.providers.process.capture import Capture
+from torpor.providers.capture import Capture
 from torpor.providers.process.resources import Enclosure
 from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.terminal import Terminal

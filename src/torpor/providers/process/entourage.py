@@ -26,8 +26,8 @@ from torpor.core.messages import FoundUnhealthy
 from torpor.core.model import ExitInfo, InstanceId
 from torpor.errors import StartFailed
 from torpor.providers.base import HookFailed, Launch, Report
+from torpor.providers.capture import Capture
 from torpor.providers.process.adoption import end_tree, left_behind
-from torpor.providers.process.capture import Capture
 from torpor.providers.process.children import wait_for_end
 from torpor.providers.process.company import Company
 from torpor.providers.process.hooks import Tail, end_names, failure, hook_arguments, main_names

@@ -25,9 +25,10 @@ from torpor.core.model import AppSpec, ExitInfo, InstanceId, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, StateUnusable
 from torpor.logs.names import file_name
 from torpor.providers.base import Frozen, Launch, Report, Running, Stats, Survivor
+from torpor.providers.capture import Capture
+from torpor.providers.outputs import Outputs
 from torpor.providers.process.adoption import end_tree, orphans
 from torpor.providers.process.births import Undoing, bear_on_record, hand_over, new_record, surround
-from torpor.providers.process.capture import Capture
 from torpor.providers.process.children import Child
 from torpor.providers.process.company import Company
 from torpor.providers.process.entourage import Entourage
@@ -37,7 +38,6 @@ from torpor.providers.process.mailboxes import Mailboxes
 from torpor.providers.process.names import label
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.nursery import Nursery, bear
-from torpor.providers.process.outputs import Outputs
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
@@ -59,12 +59,15 @@ class ProcessProvider:
         state: Path,
         report: Report,
         environment: Mapping[str, str],
+        outputs: Outputs,
         *,
         trees: TreeKind = TreeKind.AUTO,
     ) -> None:
-        """`state`: the state directory; `environment`: what every app gets (see `base_environment`)."""
+        """`state`: the state directory; `environment`: what every app gets (see `base_environment`).
+
+        `outputs`: the logs in that directory, which whoever gives them closes.
+        """
         self._run = state / "run"
-        self._logs = state / "logs"
         self._report = report
         self._environment = environment
         name = "torpor-" + hashlib.sha256(os.fsencode(state.absolute())).hexdigest()[:12]
@@ -76,7 +79,7 @@ class ProcessProvider:
         self._trees = Trees(trees, name, self._reaper.ours)
         self._lives: dict[InstanceId, Life] = {}
         self._found = Survivors(self._records, self._trees, lambda: self._owner)
-        self._outputs = Outputs(self._run, self._logs)
+        self._outputs = outputs
         self._mailboxes = Mailboxes(self._run, Path("/run", name))
         self._nursery = Nursery(self._reaper)
         self._slumbers = SlumberThreads()
@@ -95,8 +98,7 @@ class ProcessProvider:
     async def open(self) -> None:
         """Prepare the state directory and this process.  Raises `StateUnusable`."""
         try:
-            for folder in (self._run, self._logs):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._outputs.open()
             status = self._run.stat()
         except OSError as error:
             raise StateUnusable(f"cannot create {error.filename}: {error.strerror}") from error
@@ -376,7 +378,6 @@ class ProcessProvider:
         self._nursery.close()
         self._slumbers.close()
         self._found.close()
-        self._outputs.close()
         self._trees.close()
         self._entourage.release()
         self._mailboxes.close()

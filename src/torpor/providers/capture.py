@@ -14,7 +14,7 @@ from torpor.logs.reader import Line
 from torpor.logs.segments import Folder
 from torpor.logs.writer import Retire
 from torpor.providers.base import Place, Unsubscribe
-from torpor.providers.process.channel import Channel, decode, pieces
+from torpor.providers.channel import Channel, decode, pieces
 
 STDOUT, STDERR = "stdout", "stderr"
 

@@ -10,19 +10,24 @@ from torpor.errors import ProviderFailed
 from torpor.logs.compress import Compressor
 from torpor.logs.names import file_name
 from torpor.logs.segments import Folder
-from torpor.providers.process.capture import Capture
+from torpor.providers.capture import Capture
 
 
 class Outputs:
     """One capture per instance, for as long as the instance is known."""
 
-    def __init__(self, pipes: Path, logs: Path) -> None:
-        """`pipes`: the folder of the pipes that apps write to; `logs`: of what they wrote."""
-        self._pipes = pipes
-        self._logs = logs
+    def __init__(self, state: Path) -> None:
+        """`state`: the state directory.  Its `run` holds the pipes that apps write to, its `logs` what they wrote."""
+        self._pipes = state / "run"
+        self._logs = state / "logs"
         self._captures: dict[InstanceId, Capture] = {}
-        self._folder = Folder(logs)
+        self._folder = Folder(self._logs)
         self._compressor = Compressor()
+
+    def open(self) -> None:
+        """Make its folders where there are none.  Raises `OSError`."""
+        for folder in (self._pipes, self._logs):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def of(self, id: InstanceId) -> Capture:
         """The log of an instance."""
