@@ -1,7 +1,11 @@
 """What every provider promises, whatever its instances are made of.
 
-A provider's test module derives a class from `ProviderContract` and gives it a
-`subject` fixture.
+A provider's test module derives a class from `ProviderContract` and gives it a `subject`
+fixture.  What only some kinds of instances have stands beside it, and each kind derives from
+what it has: `TellingContract` (their end and their output are told), `HearingContract`
+(they take signals), `DescentContract` (they may leave descendants, and be reloaded),
+`FreezeContract` and `StillnessContract` (they can be frozen), `GuestContract` and `HostContract`
+(others may start, stop and pause them, and their host may be down).
 """
 
 from __future__ import annotations
@@ -14,9 +18,9 @@ from typing import Protocol
 import pytest
 
 from torpor.core.messages import Exited, Gone
-from torpor.core.model import ExitInfo, InstanceId
+from torpor.core.model import InstanceId
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
-from torpor.providers.base import Fact, Launch, Provider
+from torpor.providers.base import Fact, Launch, Provider, Stats
 
 ID = InstanceId("app")
 
@@ -33,16 +37,16 @@ class Behaviour(Enum):
     MISSING = auto()
     """Cannot be started."""
     LEAVING = auto()
-    """Exits with code 0 and leaves a descendant that ends at the stop request."""
+    """Exits with code 0 and leaves a descendant that ends at the stop request.  Only where there are such."""
     LEAVING_STUBBORN = auto()
-    """Exits with code 0 and leaves a descendant that ignores the stop request."""
+    """Exits with code 0 and leaves a descendant that ignores the stop request.  Only where there are such."""
     NOTIFYING = auto()
-    """Says READY=1, then runs."""
+    """Says READY=1, or whatever its kind has instead, then runs."""
     HEARING = auto()
     """Writes `up`, then `got signal N` for a USR1 and `reloaded` for a reload, which a descendant
-    of it would not survive."""
+    of it would not survive.  Only where there are signals."""
     COUNTING = auto()
-    """Writes 1, 2, 3 and so on, a line each, a few hundred a second at most."""
+    """Writes 1, 2, 3 and so on, a line each, a few hundred a second at most.  Only where it is told."""
 
 
 class Facts:
@@ -86,8 +90,12 @@ class Subject(Protocol):
     @property
     def facts(self) -> Facts: ...
 
-    def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
-        """A launch of `ID` that behaves so."""
+    def launch(self, behaviour: Behaviour, generation: int = 1, id: InstanceId = ID) -> Launch:
+        """A launch that behaves so, of `ID` or of another instance beside it."""
+        ...
+
+    async def up(self) -> None:
+        """Return once what was launched last runs, and does as its behaviour says."""
         ...
 
     async def succeed(self) -> None:
@@ -109,6 +117,16 @@ async def wait_for_line(subject: Subject, line: str) -> None:
     unsubscribe()
 
 
+async def measured(subject: Subject) -> Stats:
+    """What it uses.  A provider that has to ask somebody for it may need a moment."""
+    while True:
+        stats = subject.provider.stats(ID)
+        assert stats is not None
+        if stats.rss > 0:
+            return stats
+        await asyncio.sleep(0.01)
+
+
 @pytest.mark.anyio
 class ProviderContract:
     """The suite."""
@@ -123,7 +141,7 @@ class ProviderContract:
     async def test_stop_ends_it(self, subject: Subject) -> None:
         """A stop request ends an obedient instance, with exactly one Exited."""
         await subject.provider.start(subject.launch(Behaviour.STEADY, 4))
-        await wait_for_line(subject, "up")
+        await subject.up()
         await subject.provider.stop(ID, 4)
         fact = await subject.facts.exited(4)
         assert ID == fact.id
@@ -132,7 +150,7 @@ class ProviderContract:
     async def test_kill_ends_the_stubborn(self, subject: Subject) -> None:
         """What ignores a stop request is ended by kill."""
         await subject.provider.start(subject.launch(Behaviour.STUBBORN))
-        await wait_for_line(subject, "up")
+        await subject.up()
         await subject.provider.stop(ID, 1)
         assert subject.facts.all == []
         await subject.provider.kill(ID, 1)
@@ -140,13 +158,6 @@ class ProviderContract:
         if fact.leftovers:
             await subject.facts.gone()
         assert subject.alive() == 0
-
-    async def test_an_exit_tells_its_code(self, subject: Subject) -> None:
-        """An exit that nobody asked for carries the exit code, and the last lines are in the log by then."""
-        await subject.provider.start(subject.launch(Behaviour.FAILING))
-        fact = await subject.facts.exited()
-        assert Exited(ID, 1, ExitInfo(code=3)) == fact
-        assert subject.provider.output(ID).tail(1) == ["broken"]
 
     async def test_a_failed_start_leaves_nothing(self, subject: Subject) -> None:
         """A start that cannot be raises StartFailed, reports nothing, and another start may follow."""
@@ -157,49 +168,10 @@ class ProviderContract:
         await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
         assert subject.facts.all == []
 
-    async def test_leftovers_are_stopped(self, subject: Subject) -> None:
-        """Descendants that outlive the main process are told of, reached by stop, and their end is reported."""
-        await subject.provider.start(subject.launch(Behaviour.LEAVING))
-        fact = await subject.facts.exited()
-        assert Exited(ID, 1, ExitInfo(code=0), leftovers=True) == fact
-        assert subject.alive() > 0
-        await subject.provider.stop(ID, 1)
-        assert Gone(ID, 1) == await subject.facts.gone()
-        assert subject.alive() == 0
-        assert [fact, Gone(ID, 1)] == subject.facts.all
-
-    async def test_stubborn_leftovers_are_killed(self, subject: Subject) -> None:
-        """Descendants that ignore the stop request do not survive kill."""
-        await subject.provider.start(subject.launch(Behaviour.LEAVING_STUBBORN))
-        await subject.facts.exited()
-        await subject.provider.stop(ID, 1)
-        assert subject.alive() > 0
-        await subject.provider.kill(ID, 1)
-        await subject.facts.gone()
-        assert subject.alive() == 0
-
-    async def test_a_signal_reaches_the_main_process(self, subject: Subject) -> None:
-        """It is delivered as it is, to the main process alone, and ends nothing by itself."""
-        await subject.provider.start(subject.launch(Behaviour.HEARING))
-        await wait_for_line(subject, "up")
-        before = subject.alive()
-        await subject.provider.signal(ID, 1, signal.SIGUSR1)
-        await wait_for_line(subject, f"got signal {signal.SIGUSR1:d}")
-        assert before == subject.alive()
-        assert subject.facts.all == []
-
-    async def test_a_reload_is_what_the_app_says(self, subject: Subject) -> None:
-        """The app is told in the way that it names, and goes on in the same generation."""
-        await subject.provider.start(subject.launch(Behaviour.HEARING))
-        await wait_for_line(subject, "up")
-        await subject.provider.reload(ID, 1)
-        await wait_for_line(subject, "reloaded")
-        assert subject.facts.all == []
-
     async def test_a_reload_that_nobody_named_is_refused(self, subject: Subject) -> None:
         """An app that names no way to reload it is left in peace, and the caller learns why."""
         await subject.provider.start(subject.launch(Behaviour.STEADY))
-        await wait_for_line(subject, "up")
+        await subject.up()
         with pytest.raises(NotAllowed, match="reload"):
             await subject.provider.reload(ID, 1)
         assert subject.alive() > 0
@@ -207,16 +179,16 @@ class ProviderContract:
     async def test_an_older_generation_is_not_the_current_one(self, subject: Subject) -> None:
         """Stop, kill, signal and reload of a generation that is gone are no error and touch nothing."""
         await subject.provider.start(subject.launch(Behaviour.FAILING, 1))
-        await subject.facts.exited(1)
+        fact = await subject.facts.exited(1)
         await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
-        await wait_for_line(subject, "up")
+        await subject.up()
         await subject.provider.stop(ID, 1)
         await subject.provider.kill(ID, 1)
         await subject.provider.signal(ID, 1, signal.SIGTERM)
         await subject.provider.reload(ID, 1)
         await subject.provider.stop(InstanceId("stranger"), 1)
         assert subject.alive() > 0
-        assert [Exited(ID, 1, ExitInfo(code=3))] == subject.facts.all
+        assert [fact] == subject.facts.all
 
     async def test_never_two_generations(self, subject: Subject) -> None:
         """A start beside a live generation is refused."""
@@ -234,42 +206,17 @@ class ProviderContract:
         """Statistics exist exactly while something is alive."""
         assert subject.provider.stats(ID) is None
         running = await subject.provider.start(subject.launch(Behaviour.STEADY))
-        await wait_for_line(subject, "up")
-        stats = subject.provider.stats(ID)
-        assert stats is not None
+        await subject.up()
+        stats = await measured(subject)
         assert running.pid == stats.pid
-        assert stats.rss > 0
         await subject.provider.kill(ID, 1)
         await subject.facts.exited()
         assert subject.provider.stats(ID) is None
 
-    async def test_output_outlives_generations(self, subject: Subject) -> None:
-        """The log tells the current generation's lines from those of the one before."""
-        await subject.provider.start(subject.launch(Behaviour.FAILING, 1))
-        await subject.facts.exited(1)
-        await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
-        await wait_for_line(subject, "up")
-        output = subject.provider.output(ID)
-        assert output.tail(10) == ["up"]
-        assert output.tail(10, previous=True) == ["broken"]
-        assert output.tail(0) == []
-
-    async def test_a_subscriber_hears_lines_until_it_leaves(self, subject: Subject) -> None:
-        """Each line is told to who subscribed before, once, and no more after unsubscribing."""
-        lines: list[str] = []
-        unsubscribe = subject.provider.output(ID).subscribe(lines.append)
-        await subject.provider.start(subject.launch(Behaviour.FAILING, 1))
-        await subject.facts.exited(1)
-        unsubscribe()
-        unsubscribe()
-        await subject.provider.start(subject.launch(Behaviour.FAILING, 2))
-        await subject.facts.exited(2)
-        assert lines == ["broken"]
-
     async def test_close_harms_nothing(self, subject: Subject) -> None:
         """Closing the provider leaves its instances alive and reports nothing."""
         await subject.provider.start(subject.launch(Behaviour.STEADY))
-        await wait_for_line(subject, "up")
+        await subject.up()
         await subject.provider.close()
         assert subject.alive() > 0
         assert subject.facts.all == []
@@ -278,7 +225,7 @@ class ProviderContract:
         """What an earlier daemon left is found as it is, and is after its adoption like what was started."""
         launch = subject.launch(Behaviour.STEADY, 7)
         running = await subject.provider.start(launch)
-        await wait_for_line(subject, "up")
+        await subject.up()
         before = subject.alive()
         await subject.succeed()
         (survivor,) = await subject.provider.survivors()
@@ -291,7 +238,6 @@ class ProviderContract:
         assert survivor.age >= 0
         subject.provider.adopt(launch)
         assert before == subject.alive()
-        assert subject.provider.output(ID).tail(5) == ["up"]
         stats = subject.provider.stats(ID)
         assert stats is not None
         assert running.pid == stats.pid
@@ -305,7 +251,7 @@ class ProviderContract:
     async def test_a_survivor_that_nobody_decided_on_is_silent(self, subject: Subject) -> None:
         """Nothing is started beside it, and of another generation nothing is adopted."""
         await subject.provider.start(subject.launch(Behaviour.STEADY, 7))
-        await wait_for_line(subject, "up")
+        await subject.up()
         await subject.succeed()
         assert len(await subject.provider.survivors()) == 1
         with pytest.raises(StartFailed):
@@ -319,7 +265,7 @@ class ProviderContract:
     async def test_a_survivor_that_nobody_wants_is_discarded(self, subject: Subject) -> None:
         """It is ended with all of its tree, nothing is reported, and another start may follow."""
         await subject.provider.start(subject.launch(Behaviour.STEADY, 7))
-        await wait_for_line(subject, "up")
+        await subject.up()
         await subject.succeed()
         await subject.provider.survivors()
         await subject.provider.discard(ID, 6)

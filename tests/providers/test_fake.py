@@ -6,9 +6,13 @@ import asyncio
 
 import pytest
 
+from contract.descent_contract import DescentContract, FrozenDescentContract
 from contract.freeze_contract import FreezeContract
-from contract.provider_contract import ID, Behaviour, Facts, ProviderContract
-from torpor.core.model import AppSpec, ExitInfo
+from contract.hearing_contract import HearingContract
+from contract.provider_contract import ID, Behaviour, Facts, ProviderContract, wait_for_line
+from contract.stillness_contract import StillnessContract
+from contract.telling_contract import TellingContract
+from torpor.core.model import AppSpec, ExitInfo, InstanceId
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch
 from torpor.providers.fake import FakeProvider, Plan
@@ -33,10 +37,14 @@ class FakeWorld:
         self.facts = Facts()
         self.provider = FakeProvider(self.facts)
 
-    def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
+    def launch(self, behaviour: Behaviour, generation: int = 1, id: InstanceId = ID) -> Launch:
         """Plan the next start."""
-        self.provider.plans[ID.app] = PLANS[behaviour]
-        return Launch(ID, generation, AppSpec(ID.app), 18000)
+        self.provider.plans[id.app] = PLANS[behaviour]
+        return Launch(id, generation, AppSpec(id.app), 18000)
+
+    async def up(self) -> None:
+        """Wait for its line."""
+        await wait_for_line(self, "up")
 
     async def succeed(self) -> None:
         """A second provider finds what the first one leaves."""
@@ -57,11 +65,11 @@ def subject() -> FakeWorld:
     return FakeWorld()
 
 
-class TestFakeProvider(ProviderContract):
+class TestFakeProvider(ProviderContract, TellingContract, HearingContract, DescentContract):
     """No processes."""
 
 
-class TestFakeFreezing(FreezeContract):
+class TestFakeFreezing(FreezeContract, StillnessContract, FrozenDescentContract):
     """No processes."""
 
 

@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from contract.freeze_contract import (
+from contract.descent_contract import FrozenDescentContract
+from contract.freeze_contract import FreezeContract
+from contract.provider_contract import ID, Behaviour, wait_for_line
+from contract.stillness_contract import (
     WITNESS,
-    FreezeContract,
+    StillnessContract,
     assert_it_goes_on,
     assert_it_stands_still,
     pass_time,
     start_counting,
 )
-from contract.provider_contract import ID, Behaviour, wait_for_line
 from providers.process.conftest import _has_cgroups
 from providers.process.world import World, world
 from torpor.config.settings import Hook, Hooks
@@ -117,7 +119,7 @@ def write_record(subject: World, record: Record) -> None:
     (subject.folder / "state" / "run" / "app.json").write_bytes(msgspec.json.encode(record))
 
 
-class TestFreezing(FreezeContract):
+class TestFreezing(FreezeContract, StillnessContract, FrozenDescentContract):
     """Real programs."""
 
 

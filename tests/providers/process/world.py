@@ -10,11 +10,12 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from contract.provider_contract import ID, Behaviour, Facts
+from contract.provider_contract import ID, Behaviour, Facts, wait_for_line
 from torpor.config.settings import Hook, Hooks, LogSpec, ProcessSpec
-from torpor.core.model import AppSpec, Lifecycle, NotifyProbe, Readiness
+from torpor.core.model import AppSpec, InstanceId, Lifecycle, NotifyProbe, Readiness
 from torpor.providers.base import Launch
 from torpor.providers.outputs import Outputs
 from torpor.providers.process.cgroup import remove_cgroup
@@ -62,13 +63,18 @@ class World:
         self.outputs = Outputs(folder / "state")
         self.provider = new_provider(folder, self.facts, self.outputs, trees)
 
-    def launch(self, behaviour: Behaviour, generation: int = 1) -> Launch:
+    def launch(self, behaviour: Behaviour, generation: int = 1, id: InstanceId = ID) -> Launch:
         """A launch of a program that behaves so."""
         probes = (NotifyProbe(),) if behaviour is Behaviour.NOTIFYING else ()
         reload_signal = signal.SIGHUP if behaviour is Behaviour.HEARING else None
-        return self.run(
+        launch = self.run(
             PROGRAMS[behaviour], generation, readiness=Readiness(probes), reload_signal=reload_signal
         )
+        return replace(launch, id=id)
+
+    async def up(self) -> None:
+        """Wait for its line."""
+        await wait_for_line(self, "up")
 
     def run(
         self,
