@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from enum import Enum, auto
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pytest
 
@@ -23,6 +23,7 @@ from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import Fact, Launch, Provider, Stats
 
 ID = InstanceId("app")
+AnyFact = TypeVar("AnyFact")
 
 
 class Behaviour(Enum):
@@ -73,6 +74,14 @@ class Facts:
         while True:
             for fact in self.all:
                 if isinstance(fact, Gone) and fact.generation == generation:
+                    return fact
+            await self._next()
+
+    async def first(self, kind: type[AnyFact]) -> AnyFact:
+        """Wait for a fact of this kind."""
+        while True:
+            for fact in self.all:
+                if isinstance(fact, kind):
                     return fact
             await self._next()
 
