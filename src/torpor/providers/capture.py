@@ -109,6 +109,10 @@ class Capture:
         """Another descriptor like the first of `begin`, for a command beside the app.  Raises `OSError`."""
         return self._out.descriptor()
 
+    def take(self, stream: str, data: bytes) -> None:
+        """Log what a host tells that its guest wrote to STDOUT or STDERR."""
+        (self._err if self._separate and stream == STDERR else self._out).take(data)
+
     def catch_up(self) -> None:
         """Read what lies in the pipes now: what an ended process wrote is then in the log."""
         for channel in self._channels.values():
@@ -125,6 +129,10 @@ class Capture:
         for channel in self._channels.values():
             channel.close()
         self._forward(None)
+
+    def places(self) -> dict[str, Place]:
+        """Where the next byte of each stream will be."""
+        return {name: channel.place() for name, channel in self._present().items()}
 
     def tail(self, lines: int, *, previous: bool = False) -> list[str]:
         """See `Output.tail`."""

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from torpor.config.settings import LogSpec
-from torpor.logs.pipe import grow, pending
+from torpor.logs.pipe import LOOK, grow, pending
 from torpor.logs.reader import Line, Reader
 from torpor.logs.segments import Folder
 from torpor.logs.writer import Retire, Writer
@@ -108,6 +108,15 @@ class Channel:
             if not count and (self.feed is None or not self.feed()):
                 break
             left -= count
+
+    def take(self, data: bytes) -> None:
+        """Put what came by another way than the pipe behind what lies in it, and all of that into the log."""
+        rest = memoryview(data)
+        while rest and self.is_open:
+            with contextlib.suppress(BlockingIOError):
+                # Through the pipe all the same: what the log does with its bytes, it does there.
+                rest = rest[os.write(self._reader, rest[:LOOK]) :]
+            self.catch_up()
 
     def end(self) -> None:
         """The generation is over: read the rest, its last unfinished line included, and close."""

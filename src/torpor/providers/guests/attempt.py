@@ -1,0 +1,121 @@
+"""One attempt to bring a guest to life, or to take it as it runs.
+
+An attempt that is given up ends what it has started.  What ran before, because others started
+it, goes on; also where the attempt had let it go on from a pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from torpor.config.guests import GuestSpec
+from torpor.errors import StartFailed, TorporError
+from torpor.providers.guests.driver import Driver, State, Status
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 5.0
+"""Seconds between two looks at what is on its way, where no news comes."""
+ALIVE = frozenset({State.RUNNING, State.PAUSED})
+ENDED = frozenset({State.STOPPED, State.MISSING})
+_UNDOING = 60.0
+"""Seconds in which what was started is to be ended."""
+
+
+class Attempt:
+    """Its limit of time is the caller's."""
+
+    def __init__(
+        self,
+        driver: Driver,
+        guest: GuestSpec,
+        wait_for_news: Callable[[float], Coroutine[Any, Any, None]],
+        *,
+        listens: bool,
+    ) -> None:
+        """`wait_for_news` returns at the next news, at latest after so many seconds; `listens`: it has to have an address."""
+        self._driver = driver
+        self._guest = guest
+        self._listens = listens
+        self._wait_for_news = wait_for_news
+        self._begun = False
+        """Whether we have asked for its start."""
+        self._before: str | None = None
+        """The run before that."""
+        self._told = False
+
+    async def carry_out(self) -> Status:
+        """What it is once it runs, or has run."""
+        try:
+            pause = SHORTEST_PAUSE
+            while not self._is_up(status := await self._driver.status(self._guest)):
+                if not await self._push(status):
+                    await self._wait_for_news(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
+            return status
+        except BaseException:
+            if self._begun:
+                await to_its_end(self._undo())
+            raise
+
+    def _is_up(self, status: Status) -> bool:
+        if status.state is State.STOPPED:  # it may have ended at once
+            return self._begun and status.run != self._before
+        return status.state is State.RUNNING and (status.endpoint is not None or not self._listens)
+
+    async def _push(self, status: Status) -> bool:
+        """Do what the guest needs next; False: only wait."""
+        match status.state:
+            case State.MISSING:
+                raise StartFailed(
+                    f"there is no {self._driver.noun} {self._guest.name} at {self._driver.title}",
+                    hint="make it, or correct its name",
+                )
+            case State.PAUSED:
+                await self._driver.resume(self._guest)
+                return True
+            case State.STOPPED if not self._begun:
+                self._begun, self._before = True, status.run
+                # A request that is broken off may be carried out all the same, when nobody looks any more.
+                await to_its_end(self._driver.start(self._guest))
+                return True
+            case State.RUNNING if not self._told:
+                self._told = True
+                logger.info(
+                    "%s runs; waiting for %s to say where it is reached (or `address` may)",
+                    self._guest.name,
+                    self._driver.title,
+                )
+        return False
+
+    async def _undo(self) -> None:
+        loop = asyncio.get_running_loop()
+        until, pause, problem = loop.time() + _UNDOING, SHORTEST_PAUSE, ""
+        while loop.time() < until:
+            try:
+                await self._driver.kill(self._guest)
+                if (await self._driver.status(self._guest)).state in ENDED:
+                    return
+            except TorporError as error:
+                problem = error.message
+            else:
+                problem = "it survives the kill"
+            await self._wait_for_news(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        logger.error("the start of %s was given up, and it may run: %s", self._guest.name, problem)
+
+
+async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Carry it out, also where the caller is cancelled meanwhile: that is then raised after it."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # nobody is there any more to be told
+        raise
