@@ -15,11 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from torpor.config.settings import Hook, ProcessSpec, Resources
 from torpor.core.messages import FoundUnhealthy
@@ -32,8 +31,10 @@ from torpor.providers.process.children import wait_for_end
 from torpor.providers.process.company import Company
 from torpor.providers.process.hooks import Tail, end_names, failure, hook_arguments, main_names
 from torpor.providers.process.names import label
+from torpor.providers.process.nursery import Run
 from torpor.providers.process.procfs import Process
 from torpor.providers.process.resources import Enclosure, Enclosures
+from torpor.providers.process.spawn import own_names
 from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.terminal import Terminal
 from torpor.providers.process.tree import Mark
@@ -42,16 +43,6 @@ _SAMPLING = 2.0
 """Seconds between two looks at memory that no cgroup holds."""
 _SAID_LINES = 10
 _NO_TIME = "the daemon had no time left for its commands"
-
-
-class Run(Protocol):
-    """Runs a command to its end, or to its time limit."""
-
-    def __call__(
-        self, argv: tuple[str, ...], where: Surroundings, output: int, timeout: float
-    ) -> Awaitable[ExitInfo | None]:
-        """How it ended; None if it had to be killed.  Raises `StartFailed`."""
-        ...
 
 
 class _Cut(StartFailed):
@@ -262,7 +253,7 @@ class Entourage:
         if self._hurried:
             raise _Cut(_NO_TIME)
         where = replace(company.where, environment=company.where.environment | told)
-        argv = hook_arguments(company.launch, hook, told)
+        argv = hook_arguments(hook, own_names(company.launch) | told)
         running = asyncio.ensure_future(self._run(argv, where, output, hook.timeout))
         company.hooks.add(running)
         try:

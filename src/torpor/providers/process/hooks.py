@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 from torpor.config.settings import Hook
 from torpor.core.model import ExitInfo
-from torpor.providers.base import Launch
-from torpor.providers.process.spawn import fill_in
+from torpor.providers.process.spawn import fill_in_text
 
 _KEPT = 4096
 _LINES = 3
@@ -31,11 +30,11 @@ def end_names(info: ExitInfo) -> dict[str, str]:
     return {} if info.code is None else {"TORPOR_EXIT_CODE": str(info.code)}
 
 
-def hook_arguments(launch: Launch, hook: Hook, names: Mapping[str, str]) -> tuple[str, ...]:
-    """The argument vector of a hook.  A shell fills in `names` itself."""
+def hook_arguments(hook: Hook, names: Mapping[str, str]) -> tuple[str, ...]:
+    """The argument vector of a hook, with `names` filled in.  A shell does that itself, from its environment."""
     if hook.shell:
         return ("/bin/sh", "-c", *hook.command)
-    return fill_in(launch, hook.command, names)
+    return tuple(fill_in_text(argument, names) for argument in hook.command)
 
 
 def failure(name: str, hook: Hook, info: ExitInfo | None, said: list[str]) -> str:

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 from torpor.core.model import ExitInfo
 from torpor.errors import ProviderFailed, StartFailed
@@ -30,6 +31,19 @@ _SPAWNERS = 4
 """Programs that are executed at once."""
 _PATIENCE = 5.0
 """Seconds in which a command that was killed must have ended."""
+
+
+class Run(Protocol):
+    """Runs a command to its end, or to its time limit."""
+
+    def __call__(
+        self, argv: tuple[str, ...], where: Surroundings, output: int, timeout: float | None
+    ) -> Awaitable[ExitInfo | None]:
+        """How it ended; None if it had to be killed.  `timeout`: seconds; None: no limit.
+
+        Cancelling kills it.  Raises `StartFailed`.
+        """
+        ...
 
 
 class Nursery:
@@ -76,12 +90,15 @@ class Nursery:
         argv: tuple[str, ...],
         where: Surroundings,
         output: int,
-        timeout: float,
+        timeout: float | None,
         mark: Mark | None = None,
     ) -> ExitInfo | None:
-        """Run a command to its end, or kill it after `timeout` seconds: then None.  Raises `StartFailed`."""
-        mark = mark or Mark.fresh()
-        child = await self.give_birth(lambda: bear(argv, where, output, mark), mark)
+        """Run a command to its end, or kill it after `timeout` seconds: then None.  Raises `StartFailed`.
+
+        `mark`: of the generation that it belongs to; None: it is a tree of its own, and killed as a whole.
+        """
+        own = mark or Mark.fresh()
+        child = await self.give_birth(lambda: bear(argv, where, output, own), own)
         ended = self.reap_at_end(child)
         try:
             async with asyncio.timeout(timeout):
@@ -90,6 +107,9 @@ class Nursery:
             return None
         finally:
             if child.pidfd in self._unreaped:
+                if mark is None:
+                    with contextlib.suppress(OSError):
+                        Descent(child.process, own, self._reaper.ours).kill()
                 # Its number cannot be a stranger's before it is reaped.
                 os.killpg(child.process.pid, signal.SIGKILL)
                 await asyncio.wait([ended], timeout=_PATIENCE)

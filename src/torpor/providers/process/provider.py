@@ -37,7 +37,7 @@ from torpor.providers.process.life import Life
 from torpor.providers.process.mailboxes import Mailboxes
 from torpor.providers.process.names import label
 from torpor.providers.process.notify import NotifySocket
-from torpor.providers.process.nursery import Nursery, bear
+from torpor.providers.process.nursery import Nursery, Run, bear
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.reaper import Reaper, become_subreaper
 from torpor.providers.process.record import Record, Records
@@ -110,6 +110,11 @@ class ProcessProvider:
         self._reaper.open()
         self._nursery.open()
         self._slumbers.open()
+
+    @property
+    def run(self) -> Run:
+        """Runs commands of others as children of the daemon, of which only the provider knows which are whose."""
+        return self._nursery.run
 
     def check(self, spec: AppSpec) -> None:
         """See `Provider.check`."""

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from torpor.config.settings import Identity, ProcessSpec
 from torpor.errors import StartFailed
@@ -54,7 +53,7 @@ def surroundings(
 
     `$PORT` and Torpor's own names are filled in in the config's values too.
     """
-    own = _own_names(launch)
+    own = own_names(launch)
     identity = workload.identity
     if identity is not None or workload.clean_env:
         environment = environment_as(base, identity, clean=workload.clean_env)
@@ -63,7 +62,7 @@ def surroundings(
     environment.setdefault("PATH", _DEFAULT_PATH)
     if workload.tty:
         environment["TERM"] = TERMINAL_NAME
-    environment.update({name: _fill_in(value, own) for name, value in workload.environment.items()})
+    environment.update({name: fill_in_text(value, own) for name, value in workload.environment.items()})
     environment.update(own)
     environment[VARIABLE] = mark.text
     if notify is not None:
@@ -84,12 +83,10 @@ def arguments(launch: Launch, workload: ProcessSpec) -> tuple[str, ...]:
     return fill_in(launch, workload.command)
 
 
-def fill_in(
-    launch: Launch, command: tuple[str, ...], more: Mapping[str, str] = MappingProxyType({})
-) -> tuple[str, ...]:
-    """`command` with `$PORT`, Torpor's own names and `more` filled in; other dollars stay."""
-    own = _own_names(launch) | dict(more)
-    return tuple(_fill_in(argument, own) for argument in command)
+def fill_in(launch: Launch, command: tuple[str, ...]) -> tuple[str, ...]:
+    """`command` with `$PORT` and Torpor's own names filled in; other dollars stay."""
+    own = own_names(launch)
+    return tuple(fill_in_text(argument, own) for argument in command)
 
 
 def spawn(argv: tuple[str, ...], where: Surroundings, output: int) -> int:
@@ -240,7 +237,8 @@ def keep_ignored_signals_to_ourselves() -> None:
             signal.signal(number, lambda _number, _frame: None)
 
 
-def _own_names(launch: Launch) -> dict[str, str]:
+def own_names(launch: Launch) -> dict[str, str]:
+    """What Torpor tells every program of a launch."""
     names = {
         "TORPOR_APP": launch.id.app,
         "TORPOR_INSTANCE": str(launch.id),
@@ -252,7 +250,8 @@ def _own_names(launch: Launch) -> dict[str, str]:
     return names
 
 
-def _fill_in(text: str, names: Mapping[str, str]) -> str:
+def fill_in_text(text: str, names: Mapping[str, str]) -> str:
+    """`text` with `$NAME` and `${NAME}` filled in where they are among `names`; other dollars stay."""
     if "$" not in text:
         return text
     return re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda m: names.get(m[1] or m[2], m[0]), text)
