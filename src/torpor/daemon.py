@@ -54,17 +54,16 @@ from torpor.core.messages import (
     ThawInstance,
     WatchInstance,
 )
-from torpor.core.model import AppSpec, Event, InstanceId
+from torpor.core.model import Event, InstanceId
 from torpor.errors import TorporError, UnknownApp
 from torpor.front import Front, url, urls
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
-from torpor.providers.base import Fact, Provider, Survivor
-from torpor.providers.outputs import Outputs
+from torpor.providers.base import Fact, Survivor
 from torpor.providers.process import files
 from torpor.providers.process.procfs import read_boot
-from torpor.providers.process.provider import ProcessProvider
 from torpor.providers.process.spawn import base_environment
+from torpor.providers.providers import Providers
 from torpor.runtime import clock
 from torpor.runtime.actions import Actions
 from torpor.runtime.calendar import Calendar
@@ -163,8 +162,7 @@ class Daemon:
         self._hang_up: HangUp
         self._folder = state
         self._stand_in: StandIn | None = None
-        self._outputs = Outputs(state)
-        self._process = ProcessProvider(state, self._report, base_environment(os.environ), self._outputs)
+        self._providers = Providers(state, self._report, base_environment(os.environ), settings.hosts)
 
     async def run(self) -> int:
         """Run until `end` is called, by a signal or by an operator; returns the exit code."""
@@ -175,27 +173,26 @@ class Daemon:
             stack.push_async_callback(self._state.close)
             fleet = Fleet(self._settings.apps, memory, clock.now(), self._settings.sharing)
             self._state.watch(lambda name: fleet.apps[name].memory if name in fleet.apps else None)
-            stack.callback(self._outputs.close)
-            await self._process.open()
-            stack.push_async_callback(self._process.close)
+            await self._providers.open()
+            stack.push_async_callback(self._providers.close)
 
             self._engine = Engine(fleet)
             stack.callback(self._engine.close)
             self._actions = Actions(
-                lambda name: fleet.apps[name].spec, self._provider, self._post, self._journal.announce
+                lambda name: fleet.apps[name].spec, self._providers.of, self._post, self._journal.announce
             )
             stack.push_async_callback(self._actions.close)
             if self._exit_with is not None:
-                self._stand_in = StandIn(self._exit_with, self._engine, self._provider)
-            self._memory = MemoryWatch(self._engine, self._provider, lambda: self._set.settings.sharing)
+                self._stand_in = StandIn(self._exit_with, self._engine, self._providers.of)
+            self._memory = MemoryWatch(self._engine, self._providers.of, lambda: self._set.settings.sharing)
             stack.callback(self._memory.close)
             survivors = await self._find_survivors(fleet)
-            self._seam = LocalSeam(self._engine, self._journal, self._provider)
+            self._seam = LocalSeam(self._engine, self._journal, self._providers.of)
             gateway = Gateway(self._settings.gateway, self._seam)
             await gateway.open(inherited())
             stack.push_async_callback(gateway.close, CUT)
 
-            desk = Desk(self._engine, self._journal, self._provider, self.end, self._memory.facts)
+            desk = Desk(self._engine, self._journal, self._providers.of, self.end, self._memory.facts)
             front = Front(self._seam, gateway)
             calendar = Calendar(self._seam.specs, self._post)
             stack.callback(calendar.close)
@@ -205,7 +202,7 @@ class Daemon:
                 engine=self._engine,
                 desk=desk,
                 journal=self._journal,
-                provider=self._provider,
+                provider=self._providers.of,
                 front=front,
                 calendar=calendar,
                 memory=self._memory,
@@ -222,17 +219,22 @@ class Daemon:
 
             touches = Touches(lambda: self._engine.fleet.apps, desk.track)
             stack.callback(touches.close)
-            self._set.changed = lambda settings: touches.follow(settings.tracking_dir)
+
+            def follow(settings: Settings) -> None:
+                touches.follow(settings.tracking_dir)
+                self._providers.follow(settings.hosts, ((InstanceId(app.name), app) for app in settings.apps))
+
+            self._set.changed = follow
             self._take_signals(signals)
             self._journal.subscribe(self._console.tell)
             self._journal.subscribe(self._end_with)
             self._greet(gateway)
             if (alone := self._alone) is not None:
-                self._process.output(InstanceId(alone.name)).mirror(alone.out, alone.err)
+                self._providers.process.output(InstanceId(alone.name)).mirror(alone.out, alone.err)
             # No await between the two: an end that comes now is told to an engine that knows of it.
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted, (self._memory.open, calendar.look))
-            touches.follow(self._settings.tracking_dir)
+            follow(self._settings)
             await self._discard(refused)
             if self._stand_in is not None:
                 self._stand_in.begin()
@@ -275,7 +277,7 @@ class Daemon:
         stages = (self._ending, self._impatient, self._desperate)
         stages[min(self._asked_to_end, len(stages)) - 1].set()
         if self._desperate.is_set():
-            self._process.hurry()
+            self._providers.process.hurry()
 
     def _end_with(self, event: Event) -> None:
         """End if the app whose end is the daemon's has ended by itself, for good."""
@@ -292,7 +294,7 @@ class Daemon:
         """What an earlier daemon left alive, once that which is not configured any more has been ended."""
         wanted: list[Survivor] = []
         unwanted: list[Survivor] = []
-        for survivor in await self._process.survivors():
+        for survivor in await self._providers.survivors():
             app = fleet.apps.get(survivor.id.app)
             known = app is not None and any(survivor.id == instance.id for instance in app.instances)
             if not known:
@@ -316,7 +318,7 @@ class Daemon:
         return adopted, refused
 
     async def _discard(self, survivors: list[Survivor]) -> None:
-        ends = (self._process.discard(survivor.id, survivor.generation) for survivor in survivors)
+        ends = (self._providers.discard(survivor) for survivor in survivors)
         for error in await asyncio.gather(*ends, return_exceptions=True):
             if error is not None:
                 log.error("%s", error)
@@ -352,9 +354,6 @@ class Daemon:
 
     def _report(self, message: Fact) -> None:
         self._actions.report(message)
-
-    def _provider(self, _spec: AppSpec) -> Provider:
-        return self._process
 
     def _perform(self, effect: Effect) -> None:
         match effect:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torpor.core.messages import (
@@ -65,6 +65,15 @@ InstanceEffect = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Launched:
+    """What was brought to life, and by whom: its app may be made of something else by now."""
+
+    launch: Launch
+    running: Running
+    provider: Provider
+
+
 class Actions:
     """The hands of the engine, one set for all instances."""
 
@@ -84,7 +93,7 @@ class Actions:
         self._probes: dict[InstanceId, asyncio.Task[None]] = {}
         self._freezes: dict[InstanceId, asyncio.Task[None]] = {}
         self._questions: dict[InstanceId, asyncio.Task[None]] = {}
-        self._launched: dict[InstanceId, tuple[Launch, Running]] = {}
+        self._launched: dict[InstanceId, _Launched] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, effect: InstanceEffect) -> None:
@@ -128,12 +137,13 @@ class Actions:
         id, running = survivor.id, survivor.running
         spec = self._specs(id.app)
         launch = Launch(id, survivor.generation, spec, survivor.port)
-        changed = self._provider(spec).adopt(launch)
+        provider = self._provider(spec)
+        changed = provider.adopt(launch)
         if survivor.port is not None:
             self._ports.keep(id, survivor.port)
-        if spec.listens != (survivor.port is not None) and "port" not in changed:
+        if not spec.guest and spec.listens != (survivor.port is not None) and "port" not in changed:
             changed = (*changed, "port")  # it is told its port when it is started
-        self._launched[id] = launch, running
+        self._launched[id] = _Launched(launch, running, provider)
         return Adopted(
             id,
             survivor.generation,
@@ -152,7 +162,7 @@ class Actions:
             log.warning("%s: %s", message.id, message.text)
             self._announce(Announce(message.id.app, str(message.id), "hook-failed", message.text))
             return
-        if isinstance(message, Exited | Gone):
+        if isinstance(message, Exited | Gone | Froze):
             self._end_probe(message.id)
         self._post(message)
 
@@ -165,9 +175,10 @@ class Actions:
     async def _start(self, id: InstanceId, generation: int) -> None:
         spec = self._specs(id.app)
         try:
-            port = self._ports.allot(id, spec.port) if spec.listens else None
+            port = self._ports.allot(id, spec.port) if spec.listens and not spec.guest else None
             launch = Launch(id, generation, spec, port)
-            running = await self._provider(spec).start(launch)
+            provider = self._provider(spec)
+            running = await provider.start(launch)
         except TorporError as error:
             if not isinstance(error, StartFailed):
                 log.warning("%s: %s", id, error)
@@ -177,7 +188,7 @@ class Actions:
             log.exception("%s: the provider broke down while starting", id)
             self._post(StartRefused(id, generation, f"could not be started: {error!r}"))
             return
-        self._launched[id] = (launch, running)
+        self._launched[id] = _Launched(launch, running, provider)
         if self._specs(id.app) is not spec:  # other settings came while it was being born
             self._adapt(id, generation)
         self._post(Started(id, generation, running.endpoint, running.pid))
@@ -189,14 +200,16 @@ class Actions:
 
     def _probe(self, id: InstanceId, readiness: Readiness) -> None:
         self._end_probe(id)
-        self._probes[id] = self._spawn(self._wait_until_ready(readiness, *self._launched[id]))
+        self._probes[id] = self._spawn(self._wait_until_ready(readiness, self._launched[id]))
 
-    async def _wait_until_ready(self, readiness: Readiness, launch: Launch, running: Running) -> None:
+    async def _wait_until_ready(self, readiness: Readiness, launched: _Launched) -> None:
+        launch = launched.launch
+
         def announce(text: str) -> None:
             self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
 
         try:
-            await wait_until_ready(readiness, launch, running, self._provider(launch.spec), announce)
+            await wait_until_ready(readiness, launch, launched.running, launched.provider, announce)
         except TorporError as error:
             # Not a verdict on the app: it may be fine.  The start's deadline ends the attempt.
             announce(f"cannot tell whether it is ready: {error}")
@@ -204,15 +217,15 @@ class Actions:
             self._post(BecameReady(launch.id, launch.generation))
 
     def _adapt(self, id: InstanceId, generation: int) -> None:
-        launch, running = self._launched[id]
-        if launch.generation == generation:
-            spec = self._specs(id.app)
-            self._launched[id] = replace(launch, spec=spec), running
-            self._provider(spec).adapt(id, generation, spec)
+        launched, spec = self._launched[id], self._specs(id.app)
+        # What is to be something else altogether goes on by its old settings, and ends soon.
+        if launched.launch.generation == generation and self._provider(spec) is launched.provider:
+            self._launched[id] = replace(launched, launch=replace(launched.launch, spec=spec))
+            launched.provider.adapt(id, generation, spec)
 
     def _drop_stored(self, id: InstanceId) -> None:
         if (launched := self._launched.get(id)) is not None:
-            self._provider(launched[0].spec).drop_stored(id)
+            launched.provider.drop_stored(id)
 
     def _forget(self, effect: Forget) -> None:
         for id in effect.instances:
@@ -221,18 +234,19 @@ class Actions:
             self._freezes.pop(id, None)
             self._ports.forget(id)
             if (launched := self._launched.pop(id, None)) is not None:
-                self._provider(launched[0].spec).forget(id)
+                launched.provider.forget(id)
 
     def _watch(self, id: InstanceId) -> None:
         # An app that was taken for ready although its probes never held is not to be asked for ever.
         self._end_probe(id)
-        launch, running = self._launched[id]
-        if (liveness := launch.spec.liveness) is not None:
-            self._probes[id] = self._spawn(self._wait_until_unhealthy(liveness, launch, running))
+        launched = self._launched[id]
+        if (liveness := launched.launch.spec.liveness) is not None:
+            self._probes[id] = self._spawn(self._wait_until_unhealthy(liveness, launched))
 
-    async def _wait_until_unhealthy(self, liveness: Liveness, launch: Launch, running: Running) -> None:
+    async def _wait_until_unhealthy(self, liveness: Liveness, launched: _Launched) -> None:
+        launch = launched.launch
         try:
-            text = await wait_until_unhealthy(liveness, launch, running, self._provider(launch.spec))
+            text = await wait_until_unhealthy(liveness, launch, launched.running, launched.provider)
         except TorporError as error:
             text = f"cannot tell whether it is alive: {error}"
             self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
@@ -242,13 +256,14 @@ class Actions:
     def _ask(self, id: InstanceId) -> None:
         if (earlier := self._questions.pop(id, None)) is not None:
             earlier.cancel()
-        launch, running = self._launched[id]
+        launched = self._launched[id]
         question = self._specs(id.app).lifecycle.question
         if question is not None:
-            self._questions[id] = self._spawn(self._find_out(question, launch, running))
+            self._questions[id] = self._spawn(self._find_out(question, launched))
 
-    async def _find_out(self, question: IdleQuestion, launch: Launch, running: Running) -> None:
-        found = await ask(question, launch, running, self._provider(launch.spec))
+    async def _find_out(self, question: IdleQuestion, launched: _Launched) -> None:
+        launch = launched.launch
+        found = await ask(question, launch, launched.running, launched.provider)
         self._post(Answered(launch.id, launch.generation, found.keeps_awake, found.text))
 
     def _end_probe(self, id: InstanceId) -> None:
@@ -260,7 +275,7 @@ class Actions:
         self, id: InstanceId, generation: int, tier: Tier, earlier: asyncio.Task[None] | None
     ) -> None:
         await _give_up(earlier)
-        provider = self._provider(self._launched[id][0].spec)
+        provider = self._launched[id].provider
         try:
             frozen = await provider.freeze(id, generation, tier)
         except TorporError as error:
@@ -273,7 +288,7 @@ class Actions:
 
     async def _thaw(self, id: InstanceId, generation: int) -> None:
         await _give_up(self._freezes.pop(id, None))
-        provider = self._provider(self._launched[id][0].spec)
+        provider = self._launched[id].provider
         try:
             await provider.thaw(id, generation)
         except TorporError as error:
@@ -297,7 +312,7 @@ class Actions:
         await _give_up(self._freezes.pop(id, None))
         if id not in self._launched:
             return  # its start has failed, or it was removed and is gone
-        provider = self._provider(self._launched[id][0].spec)
+        provider = self._launched[id].provider
         try:
             await (provider.kill if kill else provider.stop)(id, generation)
         except TorporError as error:

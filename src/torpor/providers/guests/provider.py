@@ -67,6 +67,11 @@ class GuestProvider:
             if self._wards[id].idle:
                 del self._wards[id]
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is alive for which somebody here answers."""
+        return all(ward.idle for ward in self._wards.values())
+
     def check(self, spec: AppSpec) -> None:
         """See `Provider.check`."""
         guest_of(spec)

@@ -54,6 +54,7 @@ class Ward:
         self._report = report
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
+        self._starting = False
         self._wanted = False
         self._gap = SHORTEST_PAUSE
         self._by_hand = False
@@ -63,9 +64,8 @@ class Ward:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing of it is alive or under way here."""
-        busy = self._turn.locked() or (self._looking is not None and not self._looking.done())
-        return self.life is None and self.survivor is None and not busy
+        """Whether nobody here answers for anything that is alive, or is to be."""
+        return self.life is None and self.survivor is None and not self._starting
 
     @property
     def present(self) -> GuestSpec:
@@ -99,8 +99,12 @@ class Ward:
             if self.life is not None or self.survivor is not None:
                 raise StartFailed(f"an earlier generation of {self.id} is still alive")
             attempt = Attempt(self._driver, guest, self._wait_for_news, listens=listens)
-            with birth as live:
-                return self._live(live(await attempt.carry_out()))
+            self._starting = True
+            try:
+                with birth as live:
+                    return self._live(live(await attempt.carry_out()))
+            finally:
+                self._starting = False
 
     def adopt(self, live: Callable[[Status], Life]) -> None:
         """Take on the survivor."""
@@ -232,7 +236,9 @@ class Ward:
                 self._compare(life, status)
                 return
             await self._end(life, status, by_hand=by_hand)
-        if status.state in ALIVE and self.followed and self.survivor is None:
+        if status.state not in ALIVE:
+            self._told_run = None
+        elif self.followed and self.survivor is None:
             self._tell_of(status)
 
     async def _end(self, life: Life, status: Status, *, by_hand: bool) -> None:
