@@ -138,6 +138,10 @@ class FakeDriver:
         self.hung = asyncio.Event()
         """Until it is set, a start hangs after it was begun."""
         self.hung.set()
+        self.unaddressed = False
+        """It does not know yet where they are reached."""
+        self.complains = False
+        """Each line on stdout is followed by a complaint on stderr."""
 
     async def close(self) -> None:
         """See `Driver.close`."""
@@ -151,7 +155,7 @@ class FakeDriver:
         return Status(
             found.state,
             found.run,
-            Endpoint("127.0.0.1", guest.port) if guest.port is not None else None,
+            None if guest.port is None or self.unaddressed else Endpoint("127.0.0.1", guest.port),
             4000 + found.number if found.alive else None,
             age=1.0,
             health=found.health,
@@ -233,11 +237,13 @@ class FakeDriver:
             while position < len(lines):
                 position += 1
                 yield Piece(f"{lines[position - 1]}\n".encode(), Stream.STDOUT, str(position))
+                if self.complains:
+                    yield Piece(b"complaint\n", Stream.STDERR, str(position))
             if over:
                 return
             await asyncio.sleep(_STEP)
 
-    async def watch(self, guests: Callable[[], Collection[GuestSpec]]) -> AsyncIterator[Notice]:  # noqa: ARG002
+    async def watch(self, guests: Callable[[], Collection[GuestSpec]]) -> AsyncIterator[Notice]:
         """See `Driver.watch`."""
         queue: asyncio.Queue[Notice | None] = asyncio.Queue()
         await self._reach()

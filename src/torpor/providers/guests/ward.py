@@ -249,10 +249,11 @@ class Ward:
         info, by_hand = status.exit, by_hand or status.by_hand
         if status.state is State.MISSING:
             info = ExitInfo(note=f"the {self._driver.noun} is gone")
-        elif status.run != life.record.run:
-            # By hand or not, whoever restarts it wants it to run: that is no stop to be respected.
-            info, by_hand = ExitInfo(note="another run of it has begun"), False
-        self._report(Exited(life.id, life.generation, info, by_hand=by_hand and not life.asked))
+        elif status.run not in {None, life.record.run}:
+            info = ExitInfo(note="another run of it has begun")
+        # By hand or not, whoever restarts it wants it to run: that is no stop to be respected.
+        by_hand = by_hand and status.state in ENDED and not life.asked
+        self._report(Exited(life.id, life.generation, info, by_hand=by_hand))
 
     def _tell_of(self, status: Status) -> None:
         if status.run != self._told_run:
