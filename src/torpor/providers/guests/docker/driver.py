@@ -108,7 +108,7 @@ class DockerDriver:
             return
         asked = asyncio.get_running_loop().create_task(self._stop(guest, number))
         self._stops.add(asked)
-        asked.add_done_callback(self._stops.discard)
+        asked.add_done_callback(self._stopped)
         done, _ = await asyncio.wait([asked], timeout=_SETTLE)
         if done and not asked.cancelled() and (error := asked.exception()) is not None:
             raise error
@@ -217,6 +217,13 @@ class DockerDriver:
         if number is not None:
             params["signal"] = number
         await self._end(guest, "stop", params, None)
+
+    def _stopped(self, stop: asyncio.Task[None]) -> None:
+        """The engine has come to an end with a stop, long after it was asked maybe."""
+        self._stops.discard(stop)
+        if not stop.cancelled() and (error := stop.exception()) is not None:
+            # Mostly because it went away meanwhile, or was ended and started again by others.
+            log.info("a stop came to nothing: %s", error)
 
     async def _send(self, guest: GuestSpec, number: int) -> None:
         await self._end(guest, "kill", {"signal": number}, _CHANGE)

@@ -102,8 +102,9 @@ class Endings:
             self._held[id] = _Held(name, now + _HOLD)
         elif action in _NEWS or action.startswith(_HEALTH):
             yield Notice(name)
-        if action == "rename" and (old := event.actor.attributes.get("oldName", "").removeprefix("/")):
-            yield Notice(old)
+        if action == "rename":
+            # Podman does not say what it was called before.
+            yield Notice(event.actor.attributes.get("oldName", "").removeprefix("/") or None)
         if action in _ENDED:
             self._killed.discard(id)
             self._ours.discard(name)
