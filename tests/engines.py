@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from e2e.harness import UnixConnection, wait_for
+from e2e.harness import Process, UnixConnection, wait_for
 
 IMAGE = "torpor-test"
 APP = b"""#!/bin/sh
@@ -33,6 +33,7 @@ case $1 in
 steady) trap 'exit 0' TERM; echo up; sleep 100000 & wait ;;
 stubborn) trap '' TERM; echo up; while :; do sleep 1000; done ;;
 failing) echo broken; exit 3 ;;
+notifying) exec "$0" steady ;;
 hearing) trap 'echo got signal 10' USR1; trap 'exit 0' TERM; echo up; while :; do sleep 1000 & wait $!; done ;;
 counting) trap 'exit 0' TERM; n=0; while :; do n=$((n + 1)); echo $n; usleep 5000; done ;;
 web) echo up; exec httpd -f -p "$port" -h /www ;;
@@ -79,7 +80,7 @@ class Engine(ABC):
             self.process = subprocess.Popen(
                 self.command, env=self.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
-        wait_for("the engine answers", self._answers, _PATIENCE)
+        wait_for("the engine answers", self.answers, _PATIENCE)
 
     def crash(self) -> None:
         """End it by force; its containers go on."""
@@ -89,11 +90,10 @@ class Engine(ABC):
 
     def end(self) -> None:
         """Remove all containers, and end it in order."""
-        if self._answers():
+        if self.answers():
             for container in self.call("GET", "/containers/json?all=1"):
-                with contextlib.suppress(Refused):
-                    self.call("DELETE", f"/containers/{container['Id']}?force=1")
-            self.clean()
+                self.remove(container["Id"])
+        self.clean()
         if self.process is not None:
             self.process.terminate()
             self.process.wait(_PATIENCE)
@@ -142,7 +142,8 @@ class Engine(ABC):
             raise Refused(f"{method} {path}: {answer.status} {said.decode()}")
         return json.loads(said) if said.startswith((b"{", b"[")) and b"\n{" not in said else said
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it can be spoken to."""
         with contextlib.suppress(OSError, Refused):
             return self.call("GET", "/_ping") is not None
         return False
@@ -178,16 +179,34 @@ class Docker(Engine):
 
     def begin(self) -> None:
         """Start it; returns when it answers."""
-        # Left by one that was ended by force; its pid may be another's by now.
-        (self.folder / "pid").unlink(missing_ok=True)
         super().begin()
         if not any(found["Name"] == self.network for found in self.call("GET", "/networks")):
-            self.call("POST", "/networks/create", {"Name": self.network, "Driver": "bridge"})
+            options = {"com.docker.network.bridge.name": self._bridge}
+            self.call(
+                "POST", "/networks/create", {"Name": self.network, "Driver": "bridge", "Options": options}
+            )
+
+    def crash(self) -> None:
+        """End it by force, and its containerd with it, as the kernel does; its containers go on."""
+        file = self.folder / "exec/containerd/containerd.pid"
+        containerd = Process.of(int(file.read_text()))
+        super().crash()
+        wait_for("containerd ends with dockerd", lambda: not containerd.alive, _PATIENCE)
+        # Where nobody collects dead orphans, the next one takes it for alive.
+        file.unlink()
+        (self.folder / "pid").unlink()
 
     def clean(self) -> None:
         """Remove the network, and the bridge with it."""
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(Refused, OSError):
             self.call("DELETE", f"/networks/{self.network}")
+        # For one that does not answer any more.
+        with contextlib.suppress(OSError):
+            subprocess.run(["ip", "link", "delete", self._bridge], stderr=subprocess.DEVNULL, check=False)
+
+    @property
+    def _bridge(self) -> str:
+        return f"torpor{os.getpid()}"[:15]
 
 
 class Podman(Engine):
@@ -262,9 +281,12 @@ def _image() -> bytes:
 
 
 def _end_leftovers(folder: Path) -> None:
-    """End what an engine that was ended by force has left: nobody else's processes name this folder."""
+    """End and unmount what an engine that was ended by force has left: nothing of others names this folder."""
     mark = os.fsencode(folder)
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             if int(process.name) != os.getpid() and mark in (process / "cmdline").read_bytes():
                 os.kill(int(process.name), signal.SIGKILL)
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    for mount in reversed([mount for mount in mounts if mount.startswith(f"{folder}/")]):
+        subprocess.run(["umount", "--lazy", mount], stderr=subprocess.DEVNULL, check=False)

@@ -13,7 +13,8 @@ from itertools import pairwise
 import pytest
 
 from engines import Engine
-from torpor.config.guests import ContainerSpec, EngineHost
+from torpor.config.guests import ContainerSpec
+from torpor.config.hosts import EngineHost
 from torpor.core.model import Endpoint, ExitInfo
 from torpor.errors import ProviderFailed, StartFailed
 from torpor.providers.guests.docker.driver import DockerDriver

@@ -20,7 +20,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from torpor.config.guests import EngineHost
+from torpor.config.hosts import EngineHost
 from torpor.errors import ProviderFailed
 from torpor.providers.guests.docker.place import connector_to, place_of
 

@@ -12,7 +12,8 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Collection
 
-from torpor.config.guests import ContainerSpec, EngineHost, GuestSpec
+from torpor.config.guests import ContainerSpec, GuestSpec
+from torpor.config.hosts import EngineHost
 from torpor.core.model import ExitInfo
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.guests.docker.address import Unreachable, endpoint_of

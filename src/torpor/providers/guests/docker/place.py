@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from torpor.config.guests import ClientTls, EngineHost
+from torpor.config.hosts import ClientTls, EngineHost
 from torpor.errors import ProviderFailed
 
 _PORTS = {"http": 2375, "https": 2376}
