@@ -1,6 +1,7 @@
 """What Torpor adds to a wake, and whether a crowd of first requests is served by one start.
 
     python benchmarks/wake.py [--rounds N] [--storm N]
+    python benchmarks/wake.py --docker [--rounds N]
 
 Each round measures, one right after the other, so that the machine's mood hits all alike:
 
@@ -11,6 +12,9 @@ Each round measures, one right after the other, so that the machine's mood hits 
 
 What is added is the time to the first byte minus the app's own time of the same round.
 The storm sends many first requests at once to a sleeping app.
+
+With `--docker` the app is a container of a dockerd that is started for it (as root), in the network of the
+machine: "alone" is then the API's call to start it, and its own time to the first answer.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from daemon import Daemon, about_this_run, free_port, running
@@ -41,7 +47,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--storm", type=int, default=500)
+    parser.add_argument("--docker", action="store_true")
     options = parser.parse_args()
+    if options.docker:
+        return _docker(min(options.rounds, 50))
 
     gateway = free_port()
     config = f"""
@@ -85,6 +94,54 @@ apps:
     print(f"target (waiting page: p99 < 20 ms): {'met' if at_once else 'MISSED'}")
     print(f"target (added: median <= 10 ms, p99 <= 30 ms): {'met' if met else 'MISSED'}")
     return 0
+
+
+def _docker(rounds: int) -> int:
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    import engines
+
+    if (reason := engines.why_not(engines.Docker)) is not None:
+        print(f"left out: {reason}")
+        return 0
+    alone: list[float] = []
+    torpor: list[float] = []
+    gateway, port = free_port(), free_port()
+    with tempfile.TemporaryDirectory(prefix="torpor-engine-") as folder:
+        with engines.running(engines.Docker, Path(folder)) as engine:
+            engine.create("sleeper", "web", str(port), HostConfig={"NetworkMode": "host"})
+            config = f"""
+gateway: {{listen: 127.0.0.1:{gateway}}}
+engines: {{docker: {{url: "{engine.url}"}}}}
+apps:
+  sleeper: {{container: sleeper, port: {port}, routes: [sleeper.localhost], idle_timeout: never,
+            on_external_start: ignore, respect_manual_stop: until_wake}}
+"""
+            with running(config) as daemon:
+                for _ in range(rounds):
+                    begun = time.perf_counter()
+                    engine.act("start", "sleeper")
+                    alone.append(_until_answered(port, begun))
+                    engine.act("kill", "sleeper")
+                    _until(lambda: not engine.state("sleeper")["Running"])
+                    torpor.append(_through_torpor(daemon, gateway))
+                    _until(lambda: not engine.state("sleeper")["Running"])
+    added = [held - own for held, own in zip(torpor, alone, strict=True)]
+    print(about_this_run())
+    print(f"{rounds} rounds; milliseconds\n")
+    print(f"{'':22}{'median':>8}{'p90':>8}{'p99':>8}{'max':>8}")
+    _row("docker start, alone", alone)
+    _row("torpor, first byte", torpor)
+    _row("torpor, added", added)
+    print(f"target (added: median <= 15 ms): {'met' if statistics.median(added) <= 0.015 else 'MISSED'}")
+    return 0
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not holds():
+        if time.monotonic() > deadline:
+            raise RuntimeError("the container did not do what it was asked for")
+        time.sleep(GLANCE)
 
 
 def _alone() -> float:

@@ -35,7 +35,7 @@ stubborn) trap '' TERM; echo up; while :; do sleep 1000; done ;;
 failing) echo broken; exit 3 ;;
 notifying) exec "$0" steady ;;
 hearing) trap 'echo got signal 10' USR1; trap 'exit 0' TERM; echo up; while :; do sleep 1000 & wait $!; done ;;
-counting) trap 'exit 0' TERM; n=0; while :; do n=$((n + 1)); echo $n; usleep 5000; done ;;
+counting) trap 'exit 0' TERM; n=0; while :; do n=$((n + 1)); echo $n; usleep 30000; done ;;
 web) echo up; exec httpd -f -p "$port" -h /www ;;
 late) echo up; sleep "$3"; exec httpd -f -p "$port" -h /www ;;
 *) exec "$@" ;;
@@ -125,6 +125,10 @@ class Engine(ABC):
             return dict(self.call("GET", f"/containers/{name}/json"))
         except Refused:
             return None
+
+    def state(self, name: str) -> dict[str, Any]:
+        """What a container that there is does."""
+        return dict(self.call("GET", f"/containers/{name}/json")["State"])
 
     def remove(self, name: str) -> None:
         """Remove a container, if there is one, and whatever it does."""

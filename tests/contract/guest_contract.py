@@ -278,9 +278,10 @@ class PausedByOthersContract:
         await subject.provider.freeze(ID, 1, Tier.PAUSE)
         await subject.stop_by_others()
         await subject.provider.thaw(ID, 1)
-        await subject.facts.exited()
+        fact = await subject.facts.exited()
         await settled(subject)
-        assert len(subject.facts.all) == 1
+        # Who stops it may have to let it go on before, and that may have been seen.
+        assert [fact] == [other for other in subject.facts.all if not isinstance(other, Thawed)]
         assert subject.alive() == 0
 
 

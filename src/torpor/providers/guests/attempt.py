@@ -85,10 +85,11 @@ class Attempt:
                 return True
             case State.RUNNING if not self._told:
                 self._told = True
-                logger.info(
-                    "%s runs; waiting for %s to say where it is reached (or `address` may)",
+                logger.warning(
+                    "%s runs; waiting for %s to say where it is reached (or `address` may)%s",
                     self._guest.name,
                     self._driver.title,
+                    f": {status.note}" if status.note else "",
                 )
         return False
 

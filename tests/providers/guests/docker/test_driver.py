@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from engines import Engine
+from engines import Docker, Engine
 from torpor.config.guests import ContainerSpec
 from torpor.config.hosts import EngineHost
 from torpor.core.model import Endpoint, ExitInfo
@@ -328,8 +328,8 @@ async def test_who_has_ended_it(engine: Engine, driver: DockerDriver, listener: 
             await driver.stop(APP)
         else:
             await asyncio.to_thread(engine.act, how, "app")
+        assert (await is_(driver, State.STOPPED)).by_hand is (how == "stop")
         await listener.until(lambda heard: Notice("app", by_hand=how == "stop") in heard)
-        assert (await driver.status(APP)).state is State.STOPPED
         assert (Notice("app", by_hand=True) in listener.heard) is (how == "stop")
 
 
@@ -362,16 +362,25 @@ async def test_an_engine_that_breaks_off(engine: Engine, driver: DockerDriver) -
 
 
 async def test_output(engine: Engine, driver: DockerDriver) -> None:
-    """Both streams, bytes that are no text, lines without an end and longer than an engine's own limit."""
-    program = "echo first; printf 'a\\377\\000z\\n'; head -c 70000 /dev/zero | tr '\\0' x; echo; echo error >&2; printf end"
+    """Both streams, lines without an end and longer than an engine's own limit."""
+    program = "echo first; head -c 70000 /dev/zero | tr '\\0' x; echo; echo error >&2; printf end"
     engine.create("app", "sh", "-c", program)
     await driver.start(APP)
     run = str((await driver.status(APP)).run)
     pieces = [piece async for piece in driver.logs(APP, run, None)]
-    assert text(pieces) == b"first\na\xff\x00z\n" + b"x" * 70000 + b"\nend"
+    assert text(pieces) == b"first\n" + b"x" * 70000 + b"\nend"
     assert text(pieces, Stream.STDERR) == b"error\n"
     again = [piece async for piece in driver.logs(APP, run, None)]
     assert (text(again), text(again, Stream.STDERR)) == (text(pieces), b"error\n")
+
+
+async def test_output_that_is_no_text(engine: Engine, driver: DockerDriver) -> None:
+    """Comes as it was written, where the engine's own log takes more than text: Docker's usual one does not."""
+    kind = {"LogConfig": {"Type": "local"}} if isinstance(engine, Docker) else {}
+    engine.create("app", "sh", "-c", "printf 'a\\377\\000z\\n'", HostConfig=kind)
+    await driver.start(APP)
+    run = str((await driver.status(APP)).run)
+    assert text([piece async for piece in driver.logs(APP, run, None)]) == b"a\xff\x00z\n"
 
 
 async def test_output_goes_on_after_each_piece(engine: Engine, driver: DockerDriver) -> None:
@@ -381,8 +390,8 @@ async def test_output_goes_on_after_each_piece(engine: Engine, driver: DockerDri
     run = str((await driver.status(APP)).run)
     got: list[Piece] = []
     cursor: str | None = None
-    while len(text(got).splitlines()) < 300:
-        some = await read(driver.logs(APP, run, cursor), lambda pieces: len(text(pieces)) > 100)
+    while len(text(got).splitlines()) < 100:
+        some = await read(driver.logs(APP, run, cursor), lambda pieces: len(text(pieces)) > 20)
         assert all(earlier.cursor < later.cursor for earlier, later in pairwise(some))
         got += some
         cursor = got[-1].cursor
@@ -505,7 +514,7 @@ async def test_no_way_leads_there(docker: Engine) -> None:
             ({"port": 80}, "port 80 is not published"),
             ({"port": 80, "network": "other"}, "no address on the network other, only on: none"),
         ):
-            status = await driver.status(ContainerSpec(name="app", host="docker", **more))  # type: ignore[arg-type]
+            status = await driver.status(ContainerSpec(name="app", host="docker", **more))
             assert status.endpoint is None
             assert words in status.note
         told = await driver.status(ContainerSpec(name="app", host="docker", address="there", port=80))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 
@@ -34,6 +35,7 @@ class Condition(msgspec.Struct, rename="pascal"):
 
     status: str
     started_at: str = ""
+    finished_at: str = ""
     pid: int = 0
     exit_code: int = 0
     error: str = ""
@@ -128,6 +130,12 @@ def age_of(container: Container) -> float:
     """Seconds since its run began, as far as the clocks of both machines agree."""
     started = nanoseconds(container.state.started_at)
     return 0.0 if started is None else max(0.0, (time.time_ns() - started) / SECOND)
+
+
+def seconds_since_end(container: Container) -> float:
+    """How long ago it ended; less than 0 where the engine's clock is ahead of ours, infinite if it never did."""
+    ended = nanoseconds(container.state.finished_at)
+    return math.inf if ended is None else (time.time_ns() - ended) / SECOND
 
 
 def health_of(container: Container) -> tuple[Health, str]:

@@ -19,7 +19,15 @@ from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.guests.docker.address import Unreachable, endpoint_of
 from torpor.providers.guests.docker.api import EngineApi, Refused, container_path
 from torpor.providers.guests.docker.command import run_inside
-from torpor.providers.guests.docker.container import Container, age_of, exit_of, health_of, run_of, state_of
+from torpor.providers.guests.docker.container import (
+    Container,
+    age_of,
+    exit_of,
+    health_of,
+    run_of,
+    seconds_since_end,
+    state_of,
+)
 from torpor.providers.guests.docker.events import Endings, notices
 from torpor.providers.guests.docker.output import is_without_log, read_output
 from torpor.providers.guests.docker.place import place_of
@@ -34,6 +42,8 @@ _NO_LIMIT = 365 * 24 * 3600
 """Seconds after which the engine's own stop turns into a kill."""
 _SETTLE = 0.05
 """Seconds in which an engine that refuses a stop says so."""
+_SETTLED = 1.0
+"""Seconds after an end in which it may still be told who has asked for it."""
 _SIGNAL_OF_STOP = (1, 42)
 """The version of the API from which on a stop can be told which signal to send."""
 
@@ -64,20 +74,26 @@ class DockerDriver:
     async def status(self, guest: GuestSpec) -> Status:
         """What it is now.  Raises `ProviderFailed`.
 
-        Where it runs and there is no way to it, the note says why.
+        Where it runs and there is no way to it, the note says why.  It is CHANGING as long as it is open
+        who has asked for its end, too.
         """
         if (container := await self._inspect(guest)) is None:
             return Status(State.MISSING)
         state, run = state_of(container), run_of(container)
         if state not in (State.RUNNING, State.PAUSED):
-            return Status(state, run, exit=exit_of(container), note=container.state.error)
+            by_hand = self._endings.was_by_hand(container.id, guest.name)
+            if by_hand is None and run is not None and abs(seconds_since_end(container)) < _SETTLED:
+                state = State.CHANGING
+            return Status(
+                state, run, note=container.state.error, exit=exit_of(container), by_hand=by_hand is True
+            )
         machine = place_of(self._host).machine
         health, note = health_of(container)
         endpoint = None
         try:
             endpoint = endpoint_of(_spec(guest), container, await self._net_of(container), machine)
         except Unreachable as reason:
-            note = note or str(reason)
+            note = str(reason)
         pid = container.state.pid if machine is None else 0
         return Status(state, run, endpoint, pid or None, age_of(container), health, note)
 

@@ -1,15 +1,15 @@
-"""Makes notices of an engine's events.
+"""Makes notices of an engine's events, and finds out who has asked for an end.
 
-What is hard is to tell an end that somebody asked for from a crash.  Docker tells `kill`, `die`, and a
-moment later `stop` if the end was that of a stop; Podman tells nothing before `died`, and tidies up after a
-stop twice: its monitor does it, and who stopped.  So the notice of an end that may be one by hand is held back
-until it is known, for a moment at most.  `docker kill` is no stop: what it ends has crashed, as far as Torpor
-is concerned.
+Docker tells `kill`, `die`, and a moment later `stop` if the end was that of a stop; Podman tells nothing before
+`died`, and tidies up after a stop twice: its monitor does it, and who stopped.  So it stays open for a moment
+whether an end was one by hand, and until then the container has not come to its end (see `DockerDriver.status`).
+`docker kill` is no stop: what it ends has crashed, as far as Torpor is concerned.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -50,8 +50,8 @@ class Event(msgspec.Struct, rename="pascal"):
 
 
 @dataclass(slots=True)
-class _Held:
-    """An end that is held back."""
+class _Open:
+    """An end of which it is open who has asked for it."""
 
     name: str
     until: float
@@ -63,64 +63,86 @@ class Endings:
     """Finds out who asked for an end."""
 
     def __init__(self) -> None:
+        self._listens = False
         self._is_podman = False
         self._killed: set[str] = set()
         """Ids of those that were sent a signal in their current run."""
         self._ours: set[str] = set()
         """Names of those that Torpor has asked to end: nobody waits to hear who it was."""
-        self._held: dict[str, _Held] = {}
+        self._open: dict[str, _Open] = {}
         """By id."""
-
-    @property
-    def deadline(self) -> float | None:
-        """When `overdue` is to be asked, on the loop's clock."""
-        return min((held.until for held in self._held.values()), default=None)
-
-    def overdue(self, now: float) -> Iterator[Notice]:
-        """Ends of which nothing more was told."""
-        for id in [id for id, held in self._held.items() if held.until <= now]:
-            yield self._release(id, by_hand=False)
+        self._by_hand: dict[str, bool] = {}
+        """What was found out of the last end, by id."""
 
     def begin(self, *, is_podman: bool) -> None:
-        """Listen anew; what was heard before may have had a sequel that was not."""
-        self._is_podman = is_podman
+        """Events are heard from now on."""
+        self._listens, self._is_podman = True, is_podman
+
+    def end(self) -> None:
+        """They are not heard any more: what was heard last may have had a sequel."""
+        self._listens = False
         self._killed.clear()
-        self._held.clear()
+        self._open.clear()
+        self._by_hand.clear()
 
     def expect(self, name: str) -> None:
         """Torpor is about to ask for this end."""
         self._ours.add(name)
 
+    def was_by_hand(self, id: str, name: str) -> bool | None:
+        """Whether somebody has asked for the end of a container that has just ended; None: that is still open."""
+        if not self._listens or name in self._ours:
+            return False
+        if id in self._open:
+            return None
+        # Its status may tell of an end before the events do.
+        return self._by_hand.get(id, None if self._is_podman or id in self._killed else False)
+
+    @property
+    def deadline(self) -> float | None:
+        """When `overdue` is to be asked, on the loop's clock."""
+        return min((end.until for end in self._open.values()), default=None)
+
+    def overdue(self, now: float) -> Iterator[Notice]:
+        """Ends of which nothing more was told."""
+        for id in [id for id, end in self._open.items() if end.until <= now]:
+            yield self._settle(id, by_hand=False)
+
     def take(self, event: Event, now: float) -> Iterator[Notice]:
-        """What is to be told of an event at once."""
+        """What is to be told of an event."""
         id, name, action = event.actor.id, event.name, event.action
         if action == "kill":
             self._killed.add(id)
-        elif id in self._held:
+        elif action in _ENDED:
+            self._by_hand.pop(id, None)
+            self._open[id] = _Open(name, now + _HOLD)
+            if name in self._ours or not (self._is_podman or id in self._killed):
+                yield self._settle(id, by_hand=False)
+            self._killed.discard(id)
+            self._ours.discard(name)
+        elif id in self._open:
             yield from self._take_more(id, action)
-        elif action in _ENDED and name not in self._ours and (self._is_podman or id in self._killed):
-            self._held[id] = _Held(name, now + _HOLD)
-        elif action in _NEWS or action.startswith(_HEALTH):
-            yield Notice(name)
+        if action in {"start", "destroy", "remove"}:
+            self._by_hand.pop(id, None)
         if action == "rename":
             # Podman does not say what it was called before.
             yield Notice(event.actor.attributes.get("oldName", "").removeprefix("/") or None)
-        if action in _ENDED:
-            self._killed.discard(id)
-            self._ours.discard(name)
+        if action in _NEWS or action.startswith(_HEALTH):
+            yield Notice(name)
 
     def _take_more(self, id: str, action: str) -> Iterator[Notice]:
-        """What is told of one whose end is held back."""
-        held = self._held[id]
+        """What is told of one whose end is open."""
+        end = self._open[id]
         if action == "cleanup":
-            held.cleanups += 1
-        if action in _BY_HAND or held.cleanups > 1:
-            yield self._release(id, by_hand=True)
+            end.cleanups += 1
+        if action in _BY_HAND or end.cleanups > 1:
+            yield self._settle(id, by_hand=True)
         elif action in _NEWS:
-            yield self._release(id, by_hand=False)
+            yield self._settle(id, by_hand=False)
 
-    def _release(self, id: str, *, by_hand: bool) -> Notice:
-        return Notice(self._held.pop(id).name, by_hand=by_hand)
+    def _settle(self, id: str, *, by_hand: bool) -> Notice:
+        self._by_hand[id] = by_hand
+        return Notice(self._open.pop(id).name, by_hand=by_hand)
 
 
 async def notices(api: EngineApi, endings: Endings) -> AsyncIterator[Notice]:
@@ -130,8 +152,7 @@ async def notices(api: EngineApi, endings: Endings) -> AsyncIterator[Notice]:
     params: dict[str, str | int] = {"filters": '{"type":["container"]}', "since": since}
     now = asyncio.get_running_loop().time
     held = bytearray()
-    async with api.opened("GET", "/events", params=params) as answer:
-        endings.begin(is_podman=api.is_podman)
+    async with api.opened("GET", "/events", params=params) as answer, _heard(api, endings):
         yield Notice()
         while True:
             try:
@@ -151,6 +172,15 @@ async def notices(api: EngineApi, endings: Endings) -> AsyncIterator[Notice]:
             for line in lines:
                 for notice in endings.take(_event(bytes(line)), now()):
                     yield notice
+
+
+@contextlib.asynccontextmanager
+async def _heard(api: EngineApi, endings: Endings) -> AsyncIterator[None]:
+    endings.begin(is_podman=api.is_podman)
+    try:
+        yield
+    finally:
+        endings.end()
 
 
 def _event(line: bytes) -> Event:
