@@ -1,0 +1,1 @@
+"""LXC guests and virtual machines of Proxmox VE."""
