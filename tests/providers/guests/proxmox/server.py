@@ -31,10 +31,9 @@ class Server:
         self._certificate = certificate
         self._api = Api(cluster)
         self._ports: dict[str, int] = {}
-        self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
-        self._down = asyncio.Event()
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(),))
+        self._end: Callable[[], object] = int
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -44,9 +43,8 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._loop.call_soon_threadsafe(self._down.set)
+        self._end()
         self._thread.join()
-        self._loop.close()
 
     def url(self, node: str) -> str:
         """Where a node answers."""
@@ -65,14 +63,12 @@ class Server:
             await site.start()
             runners.append(runner)
             self._ports[node] = runner.addresses[0][1]
+        down, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._end = lambda: loop.call_soon_threadsafe(down.set)
         self._up.set()
-        await self._down.wait()
+        await down.wait()
         for runner in runners:
             await runner.cleanup()
-        for job in self.cluster.jobs:
-            if job.work is not None:
-                job.work.cancel()
-                await asyncio.gather(job.work, return_exceptions=True)
         for guest in self.cluster.guests.values():
             guest.end()
 

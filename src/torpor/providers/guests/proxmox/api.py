@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
@@ -18,6 +18,8 @@ from yarl import URL
 
 from torpor.config.guests import ProxmoxHost
 from torpor.errors import ProviderFailed
+
+Kind = TypeVar("Kind")
 
 _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 30.0
@@ -96,17 +98,20 @@ class ProxmoxApi:
         if session is not None:
             await session.close()
 
-    async def get(self, *path: object, **parameters: object) -> Any:
-        """What there is at this path.  Raises `Refused`, and `ProviderFailed` where nobody answers."""
-        return await self._ask("GET", path, parameters)
+    async def get(self, kind: type[Kind], *path: object, **parameters: object) -> Kind:
+        """What there is at this path.
 
-    async def post(self, *path: object, **parameters: object) -> Any:
-        """Ask for something to be done; mostly the number of its task.  Raises as `get` does."""
-        return await self._ask("POST", path, parameters)
+        Raises `Refused`, and `ProviderFailed` where nobody answers, or answers with something else.
+        """
+        return _as(kind, await self._ask("GET", path, parameters), self.title)
 
-    async def delete(self, *path: object) -> Any:
+    async def post(self, *path: object, **parameters: object) -> str:
+        """Ask for something to be done; the number of its task.  Raises as `get` does."""
+        return _as(str, await self._ask("POST", path, parameters), self.title)
+
+    async def delete(self, *path: object) -> None:
         """End what there is at this path.  Raises as `get` does."""
-        return await self._ask("DELETE", path, {})
+        await self._ask("DELETE", path, {})
 
     async def _ask(self, method: str, path: tuple[object, ...], parameters: dict[str, object]) -> Any:
         trouble = ProviderFailed(f"{self.title}: no answer within {_WHOLE_LIMIT:g} seconds")
@@ -214,6 +219,14 @@ def _answer(body: bytes, status: int, reason: str, where: str) -> Any:
     if status == 200:
         said = "this is no answer of Proxmox VE: is the URL that of its web interface?"
     raise Refused(where, status, said, wrong if isinstance(wrong, dict) else {})
+
+
+def _as(kind: type[Kind], answer: object, where: str) -> Kind:
+    try:
+        # Numbers have come as texts, from one version or another.
+        return msgspec.convert(answer, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ProviderFailed(f"{where}: not an answer as Proxmox VE gives: {error}") from error
 
 
 def _may_pass(method: str, error: Refused) -> bool:

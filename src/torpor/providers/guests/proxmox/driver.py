@@ -224,8 +224,7 @@ class ProxmoxDriver:
 
     async def _do(self, spec: MachineSpec, verb: str, **parameters: object) -> Task:
         self._watch.expect()
-        _, upid = await self._machines.ask(spec, "POST", "status", verb, **parameters)
-        return Task.of(upid)
+        return await self._machines.act(spec, verb, **parameters)
 
     async def _is_alive(self, spec: MachineSpec) -> bool:
         look = await self._machines.look(spec)

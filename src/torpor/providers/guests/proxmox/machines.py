@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any
+
+import msgspec
 
 from torpor.config.guests import MachineKind, MachineSpec
 from torpor.errors import ProviderFailed
 from torpor.providers.guests.driver import Health, State
-from torpor.providers.guests.proxmox.api import ProxmoxApi, Refused
+from torpor.providers.guests.proxmox.api import Kind, ProxmoxApi, Refused
+from torpor.providers.guests.proxmox.tasks import Task
 
 _STATES = {
     "running": State.RUNNING,
@@ -83,71 +86,82 @@ class Machines:
 
     def __init__(self, api: ProxmoxApi) -> None:
         self._api = api
-        self._nodes: dict[tuple[MachineKind, str], str] = {}
+        self._nodes: dict[str, str] = {}
         """Where guests were seen last; forgotten when they are not there."""
 
     async def look(self, spec: MachineSpec) -> Look | None:
         """How it is; None: there is no such guest, or none that the token may see.  Raises `ProviderFailed`."""
         try:
-            node, told = await self.ask(spec, "GET", "status", "current")
+            node, now = await self._where_it_is(spec, self._asking(_Current, spec, "status", "current"))
         except NotThere:
             return None
-        return _look(node, told)
+        return Look(
+            node=node,
+            alive=now.status == "running",
+            qemu=now.qmpstatus or now.status,
+            pid=now.pid,
+            lock=now.lock,
+            uptime=now.uptime,
+            memory=now.memhost or now.mem,
+        )
 
-    async def ask(self, spec: MachineSpec, method: str, *path: str, **parameters: object) -> tuple[str, Any]:
-        """Put a question of one guest to the node that it lives on; that node, and the answer.
+    async def act(self, spec: MachineSpec, verb: str, **parameters: object) -> Task:
+        """Ask for something to be done to it.  Raises `NotThere` and `ProviderFailed`."""
+
+        async def post(node: str) -> str:
+            return await self._api.post("nodes", node, spec.kind, spec.name, "status", verb, **parameters)
+
+        _, upid = await self._where_it_is(spec, post)
+        return Task.of(upid)
+
+    async def address(self, spec: MachineSpec) -> str | None:
+        """The first address of its own by which others can reach it; None: it has none yet, or does not tell."""
+        try:
+            if spec.kind is MachineKind.QEMU:
+                agent = self._asking(_Agent, spec, "agent", "network-get-interfaces")
+                return _address((await self._where_it_is(spec, agent))[1].result)
+            return _address(
+                (await self._where_it_is(spec, self._asking(list[_Interface], spec, "interfaces")))[1]
+            )
+        except (ProviderFailed, ValueError):
+            return None  # no agent in it, or the network is not up
+
+    def _asking(self, kind: type[Kind], spec: MachineSpec, *path: str) -> Callable[[str], Awaitable[Kind]]:
+        """A question of a guest, to be put to a node."""
+        return lambda node: self._api.get(kind, "nodes", node, spec.kind, spec.name, *path)
+
+    async def _where_it_is(
+        self, spec: MachineSpec, ask: Callable[[str], Awaitable[Kind]]
+    ) -> tuple[str, Kind]:
+        """Put a question to the node that it lives on; that node, and the answer.
 
         A guest that is not where it was last, or whose node is out of reach, is looked for once.
-        Raises `NotThere` and `ProviderFailed`.
         """
-        node = await self._node(spec)
+        node = spec.node or self._nodes.get(spec.name) or await self._found(spec)
         try:
-            return node, await self._ask(spec, node, method, path, parameters)
+            return node, await ask(node)
         except Refused as error:
             if not (error.gone or error.unreached):
                 raise
             moved = await self._found(spec)
             if moved == node:
                 raise
-        return moved, await self._ask(spec, moved, method, path, parameters)
-
-    async def address(self, spec: MachineSpec) -> str | None:
-        """The first address of its own by which others can reach it; None: it has none yet, or does not tell."""
-        agent = ("agent", "network-get-interfaces")
-        try:
-            _, told = await self.ask(
-                spec, "GET", *(agent if spec.kind is MachineKind.QEMU else ("interfaces",))
-            )
-        except ProviderFailed:
-            return None  # no agent in it, or the network is not up
-        if isinstance(told, dict):
-            told = told.get("result")
-        return _address([one for one in told or () if isinstance(one, dict)])
-
-    async def _ask(
-        self, spec: MachineSpec, node: str, method: str, path: tuple[str, ...], parameters: dict[str, object]
-    ) -> Any:
-        whole = ("nodes", node, spec.kind.value, spec.name, *path)
-        return await (self._api.get if method == "GET" else self._api.post)(*whole, **parameters)
-
-    async def _node(self, spec: MachineSpec) -> str:
-        return spec.node or self._nodes.get((spec.kind, spec.name)) or await self._found(spec)
+        return moved, await ask(moved)
 
     async def _found(self, spec: MachineSpec) -> str:
         """Where the cluster says that it lives."""
-        self._nodes.pop((spec.kind, spec.name), None)
-        for row in await self._api.get("cluster", "resources", type="vm"):
-            if str(row.get("vmid")) != spec.name:
+        self._nodes.pop(spec.name, None)
+        for row in await self._api.get(list[_Resource], "cluster", "resources", type="vm"):
+            if str(row.vmid) != spec.name:
                 continue
-            if row.get("type") != spec.kind.value:
-                raise NotThere(f"{spec.name} is no {spec.kind.value} guest, but one of {row.get('type')}")
-            node = str(row["node"])
-            if spec.node not in {None, node}:
-                raise NotThere(f"{spec.kind.value} guest {spec.name} lives on {node}, not on {spec.node}")
-            self._nodes[spec.kind, spec.name] = node
-            return node
+            if row.type != spec.kind:
+                raise NotThere(f"{spec.name} is no {spec.kind} guest, but one of {row.type}")
+            if spec.node not in {None, row.node}:
+                raise NotThere(f"{spec.kind} guest {spec.name} lives on {row.node}, not on {spec.node}")
+            self._nodes[spec.name] = row.node
+            return row.node
         raise NotThere(
-            f"there is no {spec.kind.value} guest {spec.name} that the token may see",
+            f"there is no {spec.kind} guest {spec.name} that the token may see",
             hint="the token needs VM.Audit on /vms/NUMBER or above; docs/proxmox.md shows how",
         )
 
@@ -156,28 +170,46 @@ class NotThere(ProviderFailed):
     """The cluster has no such guest, or the token may not know of it."""
 
 
-def _look(node: str, told: dict[str, Any]) -> Look:
-    status = str(told.get("status", ""))
-    return Look(
-        node=node,
-        alive=status == "running",
-        qemu=str(told.get("qmpstatus") or status),
-        pid=int(told["pid"]) if told.get("pid") else None,
-        lock=str(told.get("lock") or ""),
-        uptime=float(told.get("uptime") or 0.0),
-        memory=int(told.get("memhost") or told.get("mem") or 0),
-    )
+class _Resource(msgspec.Struct):
+    type: str
+    vmid: int
+    node: str
 
 
-def _address(interfaces: list[dict[str, Any]]) -> str | None:
+class _Current(msgspec.Struct):
+    status: str
+    qmpstatus: str | None = None
+    pid: int | None = None
+    lock: str = ""
+    uptime: float = 0.0
+    mem: int = 0
+    memhost: int | None = None
+
+
+class _Address(msgspec.Struct, rename={"ip": "ip-address"}):
+    ip: str
+
+
+class _Interface(msgspec.Struct, rename={"listed": "ip-addresses"}):
+    """The agent lists addresses; for LXC guests there is one of each kind, and since 9 the list, too."""
+
+    listed: list[_Address] | None = None
+    inet: str | None = None
+    inet6: str | None = None
+
+    @property
+    def addresses(self) -> list[str]:
+        """Without the length of their prefixes."""
+        texts = [one.ip for one in self.listed or ()] or [self.inet, self.inet6]
+        return [text.partition("/")[0] for text in texts if text]
+
+
+class _Agent(msgspec.Struct):
+    result: list[_Interface]
+
+
+def _address(interfaces: list[_Interface]) -> str | None:
     """The first IPv4 address that leads there from elsewhere, else the first such IPv6 address."""
-    found = [ip_address(text) for one in interfaces for text in _addresses(one)]
+    found = [ip_address(text) for one in interfaces for text in one.addresses]
     usable = [one for one in found if not (one.is_loopback or one.is_link_local or one.is_multicast)]
     return str(min(usable, key=lambda one: one.version)) if usable else None
-
-
-def _addresses(interface: dict[str, Any]) -> list[str]:
-    """LXC guests' have `inet` and `inet6` with a prefix length, and since 9 the list that the agent gives, too."""
-    listed = [str(one.get("ip-address", "")) for one in interface.get("ip-addresses") or ()]
-    plain = [str(interface.get(name) or "") for name in ("inet", "inet6")]
-    return [text for each in (listed or plain) if (text := each.partition("/")[0])]

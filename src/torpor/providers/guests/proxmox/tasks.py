@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from torpor.errors import ProviderFailed
 from torpor.providers.guests.proxmox.api import ProxmoxApi
@@ -18,6 +20,8 @@ _TOLD_LINES = 4
 """How many of them, its last, are told."""
 _RECENT = 25
 """How many tasks of a guest are looked through."""
+
+_HEXADECIMAL = re.compile("[0-9A-F]{8,16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +39,12 @@ class Task:
     """Who asked for it: `root@pam`, `torpor@pve!home`."""
 
     @classmethod
-    def of(cls, upid: object) -> Task:
+    def of(cls, upid: str) -> Task:
         """The task of a number.  Raises `ProviderFailed` where it is none."""
-        parts = str(upid).split(":")
-        if len(parts) < 8 or parts[0] != "UPID":
-            raise ProviderFailed(f"Proxmox VE named {upid!r} as a task, which is no number of one")
-        return cls(str(upid), parts[1], int(parts[4], 16), parts[5], parts[7])
+        match upid.split(":"):
+            case ["UPID", node, _, _, began, kind, _, user, *_] if _HEXADECIMAL.fullmatch(began):
+                return cls(upid, node, int(began, 16), kind, user)
+        raise ProviderFailed(f"Proxmox VE named {upid!r} as a task, which is no number of one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +95,8 @@ class Tasks:
         Its own ones it always may; those of others with Sys.Audit on the node.
         Raises `ProviderFailed`.
         """
-        rows = await self._api.get("nodes", node, "tasks", vmid=vmid, source="all", limit=_RECENT)
-        past = [_past(row) for row in rows or ()]
+        rows = await self._api.get(list[_Row], "nodes", node, "tasks", vmid=vmid, source="all", limit=_RECENT)
+        past = [Past(Task.of(row.upid), row.endtime is None, _good(row.status)) for row in rows]
         return sorted(past, key=lambda one: (one.running, one.task.began), reverse=True)
 
     async def abort(self, task: Task) -> None:
@@ -100,21 +104,34 @@ class Tasks:
         await self._api.delete("nodes", task.node, "tasks", task.upid)
 
     async def _exit(self, task: Task) -> str | None:
-        status = await self._api.get("nodes", task.node, "tasks", task.upid, "status")
-        if status.get("status") != "stopped":
+        status = await self._api.get(_Status, "nodes", task.node, "tasks", task.upid, "status")
+        if status.status != "stopped":
             return None
-        return str(status.get("exitstatus") or "it ended without saying how")
+        return status.exitstatus or "it ended without saying how"
 
     async def _log(self, task: Task) -> list[str]:
         try:
-            rows = await self._api.get("nodes", task.node, "tasks", task.upid, "log", limit=_LOG_LINES)
+            where = ("nodes", task.node, "tasks", task.upid, "log")
+            return [line.t for line in await self._api.get(list[_Line], *where, limit=_LOG_LINES)]
         except ProviderFailed:
             return []
-        return [str(row.get("t", "")) for row in rows or ()]
 
 
-def _past(row: dict[str, Any]) -> Past:
-    return Past(Task.of(row["upid"]), "endtime" not in row, _good(str(row.get("status", ""))))
+class _Row(msgspec.Struct):
+    """A task in a list; one that runs has no end."""
+
+    upid: str
+    endtime: int | None = None
+    status: str = ""
+
+
+class _Status(msgspec.Struct):
+    status: str
+    exitstatus: str | None = None
+
+
+class _Line(msgspec.Struct):
+    t: str
 
 
 def _good(exit: str) -> bool:
