@@ -40,6 +40,8 @@ class Guest:
     """Whether high availability starts and ends it."""
     obeys: bool = True
     """Whether it ends when it is asked to."""
+    lives: bool = True
+    """Whether it does not end as soon as it has begun."""
     breaks: str = ""
     """What a start of it fails with."""
     boot: float = 0.02
@@ -73,6 +75,8 @@ class Guest:
             host, port = self.serves
             self.program = subprocess.Popen([sys.executable, "-c", _WEB_SERVER, host, str(port)])
             self.pid = self.program.pid
+        if not self.lives:
+            self.end()
 
     def end(self) -> None:
         """Lose it."""

@@ -9,7 +9,10 @@ import pytest
 
 from providers.guests.proxmox.cluster import TOKEN, Cluster
 from providers.guests.proxmox.server import Server, make_certificate
-from torpor.config.guests import ProxmoxHost
+from torpor.config.hosts import ProxmoxHost
+from torpor.providers.guests.proxmox import api as api_module
+from torpor.providers.guests.proxmox import driver as driver_module
+from torpor.providers.guests.proxmox import watch as watch_module
 from torpor.providers.guests.proxmox.driver import ProxmoxDriver
 
 
@@ -44,3 +47,14 @@ async def driver(host: ProxmoxHost) -> AsyncIterator[ProxmoxDriver]:
     driver = ProxmoxDriver(host)
     yield driver
     await driver.close()
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait less than for a real cluster."""
+    monkeypatch.setattr(api_module, "_PAUSE", 0.01)
+    monkeypatch.setattr(driver_module, "_LOCK_PAUSE", 0.05)
+    monkeypatch.setattr(driver_module, "_HA_PAUSE", 0.05)
+    monkeypatch.setattr(driver_module, "_REFUSAL_LIMIT", 0.2)
+    monkeypatch.setattr(watch_module, "_USUAL_PAUSE", 0.05)
+    monkeypatch.setattr(watch_module, "_SHORT_PAUSE", 0.05)

@@ -13,30 +13,18 @@ from pathlib import Path
 import pytest
 
 from providers.guests.proxmox.cluster import Cluster
-from torpor.config.guests import MachineKind, MachineSpec, ProxmoxHost
+from torpor.config.guests import MachineKind, MachineSpec
+from torpor.config.hosts import ProxmoxHost
 from torpor.core.model import Endpoint
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.guests.driver import Health, Notice, State
 from torpor.providers.guests.proxmox import api as api_module
-from torpor.providers.guests.proxmox import driver as driver_module
-from torpor.providers.guests.proxmox import watch as watch_module
 from torpor.providers.guests.proxmox.driver import ProxmoxDriver
 
 pytestmark = pytest.mark.anyio
 
 LXC = MachineSpec(name="105", host="pve", port=8080)
 VM = MachineSpec(name="200", host="pve", port=8080, kind=MachineKind.QEMU)
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait less than for a real cluster."""
-    monkeypatch.setattr(api_module, "_PAUSE", 0.01)
-    monkeypatch.setattr(driver_module, "_LOCK_PAUSE", 0.05)
-    monkeypatch.setattr(driver_module, "_HA_PAUSE", 0.05)
-    monkeypatch.setattr(driver_module, "_REFUSAL_LIMIT", 0.2)
-    monkeypatch.setattr(watch_module, "_USUAL_PAUSE", 0.05)
-    monkeypatch.setattr(watch_module, "_SHORT_PAUSE", 0.05)
 
 
 async def until(driver: ProxmoxDriver, spec: MachineSpec, state: State) -> None:
@@ -53,18 +41,29 @@ class TestLife:
         self, driver: ProxmoxDriver, cluster: Cluster, spec: MachineSpec
     ) -> None:
         """A start returns when it runs; a stop when it was asked for; each start is another run."""
-        cluster.add(int(spec.name), kind=spec.kind.value)
+        guest = cluster.add(int(spec.name), kind=spec.kind.value)
         runs = set()
         for _ in range(2):
             assert (await driver.status(spec)).state is State.STOPPED
             await driver.start(spec)
             status = await driver.status(spec)
             assert (State.RUNNING, Endpoint("10.0.0.5", 8080)) == (status.state, status.endpoint)
-            assert (await ProxmoxDriver.status(driver, spec)).run == status.run
+            assert status.run == f"pve1:{guest.pid}"
             runs.add(status.run)
             await driver.stop(spec)
             await until(driver, spec, State.STOPPED)
+            assert status.run == (await driver.status(spec)).run
         assert len(runs) == 2
+
+    async def test_what_ends_at_once_was_a_run(self, driver: ProxmoxDriver, cluster: Cluster) -> None:
+        """Though nobody has seen it run."""
+        guest = cluster.add(105, lives=False)
+        runs = {(await driver.status(LXC)).run}
+        for _ in range(2):
+            await driver.start(LXC)
+            assert not guest.alive
+            runs.add((await driver.status(LXC)).run)
+        assert len(runs) == 3
 
     async def test_what_runs_or_is_ended_already_is_no_error(
         self, driver: ProxmoxDriver, cluster: Cluster

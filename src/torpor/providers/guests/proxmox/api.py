@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from torpor.config.guests import ProxmoxHost
+from torpor.config.hosts import ProxmoxHost
 from torpor.errors import ProviderFailed
 
 Kind = TypeVar("Kind")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 
-from torpor.config.guests import GuestSpec, MachineKind, MachineSpec, ProxmoxHost
+from torpor.config.guests import GuestSpec, MachineKind, MachineSpec
+from torpor.config.hosts import ProxmoxHost
 from torpor.core.model import Endpoint, ExitInfo
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.guests.driver import Notice, Piece, State, Status, Usage
@@ -78,7 +79,8 @@ class ProxmoxDriver:
         ended_by = await self._ended_by(spec, look)
         by_hand = ended_by is not None
         how = ExitInfo(note=f"{ended_by.kind} by {ended_by.user}" if ended_by is not None else "")
-        return Status(State.STOPPED, note=look.note, exit=how, by_hand=by_hand)
+        run = self._machines.last_run(spec)
+        return Status(State.STOPPED, run=run, note=look.note, exit=how, by_hand=by_hand)
 
     async def start(self, guest: GuestSpec) -> None:
         """As `Driver`.  A lock that another task holds is waited for a little."""
@@ -190,6 +192,7 @@ class ProxmoxDriver:
             )
         if task.kind == "hastart":
             await self._wait_for_high_availability(spec)
+        await self._machines.note_start(spec, task)
 
     async def _wait_for_high_availability(self, spec: MachineSpec) -> None:
         """Its task only asks for a start, which comes when the cluster sees fit."""

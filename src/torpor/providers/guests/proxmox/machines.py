@@ -88,6 +88,8 @@ class Machines:
         self._api = api
         self._nodes: dict[str, str] = {}
         """Where guests were seen last; forgotten when they are not there."""
+        self._runs: dict[str, str] = {}
+        """Which runs of them were the last to be seen."""
 
     async def look(self, spec: MachineSpec) -> Look | None:
         """How it is; None: there is no such guest, or none that the token may see.  Raises `ProviderFailed`."""
@@ -95,7 +97,7 @@ class Machines:
             node, now = await self._where_it_is(spec, self._asking(_Current, spec, "status", "current"))
         except NotThere:
             return None
-        return Look(
+        look = Look(
             node=node,
             alive=now.status == "running",
             qemu=now.qmpstatus or now.status,
@@ -104,6 +106,19 @@ class Machines:
             uptime=now.uptime,
             memory=now.memhost or now.mem,
         )
+        if look.run is not None:
+            self._runs[spec.name] = look.run
+        return look
+
+    def last_run(self, spec: MachineSpec) -> str | None:
+        """The last run of it that was seen from here: the cluster names none that has ended."""
+        return self._runs.get(spec.name)
+
+    async def note_start(self, spec: MachineSpec, task: Task) -> None:
+        """It was started; what has ended before anybody saw it has been a run, too.  Raises `ProviderFailed`."""
+        look = await self.look(spec)
+        if look is not None and look.run is None:
+            self._runs[spec.name] = task.upid
 
     async def act(self, spec: MachineSpec, verb: str, **parameters: object) -> Task:
         """Ask for something to be done to it.  Raises `NotThere` and `ProviderFailed`."""
