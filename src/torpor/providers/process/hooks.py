@@ -50,7 +50,10 @@ def failure(name: str, hook: Hook, info: ExitInfo | None, said: list[str]) -> st
 
 
 class Tail:
-    """A pipe of which the last few lines are kept, for output that has no log any more."""
+    """A pipe of which the last few lines are kept, for output that has no log.
+
+    It is read until it is closed here, or by the last one that may write.
+    """
 
     def __init__(self) -> None:
         self._kept = b""
@@ -65,9 +68,14 @@ class Tail:
 
     def close(self) -> list[str]:
         """End it, and return the lines."""
-        self._read()
+        said = self.recent()
         if self._reader >= 0:
             self._release()
+        return said
+
+    def recent(self) -> list[str]:
+        """The last lines until now."""
+        self._read()
         return self._kept.decode("utf-8", "replace").splitlines()
 
     def _read(self) -> None:
