@@ -135,7 +135,8 @@ class CommandDriver:
         after: str | None,  # noqa: ARG002
     ) -> AsyncIterator[Piece]:
         """See `Driver.logs`."""
-        for piece in ():
+        pieces: tuple[Piece, ...] = ()
+        for piece in pieces:
             yield piece
 
     async def watch(self, guests: Callable[[], Collection[GuestSpec]]) -> AsyncIterator[Notice]:
