@@ -1,0 +1,172 @@
+"""What a unit has written, out of the journal, by `journalctl`.
+
+1. It is followed by a child process, from the cursor of the last entry that was told.
+2. The journal does not tell when a run's last line has come.  When the run has ended, journald is
+   asked to write down all that it was given, and the rest is read up to the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from torpor.core.model import ExitInfo
+from torpor.errors import ProviderFailed, StartFailed
+from torpor.providers.guests.driver import Piece, Stream
+from torpor.providers.process.nursery import Run
+from torpor.providers.process.surroundings import Surroundings
+
+_PROGRAM = "journalctl"
+_LONGEST = 1 << 20
+"""Bytes of an entry, as it is read; what is longer is left out."""
+_SYNCHRONISING = 5.0
+"""Seconds that journald gets to write down what it was given."""
+_ERROR = 3
+"""The least urgent priority that counts as stderr: the journal does not keep the two apart."""
+
+
+class Journal:
+    """Reads what units have written."""
+
+    def __init__(self, run: Run, base: Mapping[str, str], scope: tuple[str, ...]) -> None:
+        """`scope`: options that choose the journal, like `--user`."""
+        self._run = run
+        self._where = Surroundings(Path("/"), dict(base))
+        self._scope = scope
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is one to be read here."""
+        folders = (Path("/run/log/journal"), Path("/var/log/journal"))
+        found = shutil.which(_PROGRAM, path=self._where.environment.get("PATH"))
+        return found is not None and any(folder.is_dir() for folder in folders)
+
+    async def follow(
+        self, run: str, after: str | None, ended: Callable[[], Awaitable[None]]
+    ) -> AsyncGenerator[Piece, None]:
+        """What the activation `run` has written after the cursor, until `ended` returns and all was told.
+
+        Raises `ProviderFailed`.
+        """
+        if not self.exists:
+            return
+        ending = asyncio.ensure_future(ended())
+        try:
+            reading = self._read(run, after, ("--follow", "--lines=all"), ending)
+            async with contextlib.aclosing(reading):
+                async for piece in reading:
+                    after = piece.cursor
+                    yield piece
+            await ending
+        finally:
+            ending.cancel()
+        await self._synchronise()
+        rest = self._read(run, after, (), None)
+        async with contextlib.aclosing(rest):
+            async for piece in rest:
+                yield piece
+
+    async def _read(
+        self, run: str, after: str | None, options: tuple[str, ...], until: asyncio.Future[None] | None
+    ) -> AsyncGenerator[Piece, None]:
+        """What `journalctl` gives until it ends, or `until` is done."""
+        argv = (
+            *(_PROGRAM, *self._scope, "--quiet", "--no-pager", "--all", "--output=json"),
+            *("--output-fields=MESSAGE,PRIORITY,__CURSOR", f"_SYSTEMD_INVOCATION_ID={run}"),
+            *options,
+            *(() if after is None else (f"--after-cursor={after}",)),
+        )
+        reader, writer = os.pipe()
+        try:
+            child = asyncio.ensure_future(_end_of(self._run(argv, self._where, writer, None), writer))
+            lines = asyncio.StreamReader(limit=_LONGEST)
+            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reader, "rb")
+            )
+        except BaseException:
+            child.cancel()
+            raise
+        try:
+            while (line := await _next(lines, until)) is not None:
+                if (piece := _piece(line)) is not None:
+                    yield piece
+            if until is None or not until.done():
+                await _judge(child)
+        finally:
+            transport.close()
+            child.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StartFailed):
+                await child
+
+    async def _synchronise(self) -> None:
+        # Only root may ask for it everywhere; others get what is there by now.
+        with contextlib.suppress(StartFailed):
+            await self._run((_PROGRAM, "--sync"), self._where, subprocess.DEVNULL, _SYNCHRONISING)
+
+
+async def _end_of(running: Awaitable[ExitInfo | None], writer: int) -> ExitInfo | None:
+    try:
+        return await running
+    finally:
+        os.close(writer)
+
+
+async def _next(lines: asyncio.StreamReader, until: asyncio.Future[None] | None) -> bytes | None:
+    """The next whole line; None: there is none, or `until` is done."""
+    reading = asyncio.ensure_future(lines.readuntil())
+    try:
+        waiting: set[asyncio.Future[Any]] = {reading} if until is None else {reading, until}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            return None
+        return reading.result()
+    except asyncio.IncompleteReadError:
+        return None
+    except asyncio.LimitOverrunError:
+        await _skip_line(lines)
+        return b""
+    finally:
+        reading.cancel()
+
+
+async def _skip_line(lines: asyncio.StreamReader) -> None:
+    while True:
+        try:
+            await lines.readuntil()
+            return
+        except asyncio.IncompleteReadError:
+            return
+        except asyncio.LimitOverrunError as error:
+            await lines.readexactly(error.consumed)
+
+
+async def _judge(child: asyncio.Future[ExitInfo | None]) -> None:
+    """Raise `ProviderFailed` unless it ended well."""
+    try:
+        info = await child
+    except StartFailed as error:
+        raise ProviderFailed(f"the journal cannot be read: {error.message}", hint=error.hint) from error
+    if info is None or not info.clean:
+        raise ProviderFailed(f"the journal cannot be read: {_PROGRAM} {info}")
+
+
+def _piece(line: bytes) -> Piece | None:
+    try:
+        entry: Any = msgspec.json.decode(line)
+        message, cursor = entry.get("MESSAGE"), entry["__CURSOR"]
+    except (msgspec.DecodeError, AttributeError, KeyError):
+        return None
+    if isinstance(message, list):  # bytes that are no text
+        data = bytes(message) if all(isinstance(byte, int) for byte in message) else b""
+    else:
+        data = str(message or "").encode()
+    urgent = str(entry.get("PRIORITY", "6")) <= str(_ERROR)
+    return Piece(data + b"\n", Stream.STDERR if urgent else Stream.STDOUT, cursor)

@@ -1,0 +1,155 @@
+"""What systemd tells by itself: which units have changed, and what became of its jobs.
+
+1. Nothing of it is the truth about a unit; it says for whom to ask.  The exception is whether
+   somebody asked for an end, which no property tells: a job that was done has left the unit
+   inactive.  Systemd tells of the unit's end first, and of the job right after it.
+2. A unit that has much to tell between two looks is told of once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Iterator
+from typing import Any
+
+from torpor.errors import ProviderFailed
+from torpor.providers.guests.driver import Notice
+from torpor.providers.guests.systemd.unit import ENDED, name_of, path_of
+
+_DONE = "done"
+
+
+class Inbox:
+    """News that somebody has not read yet."""
+
+    def __init__(self) -> None:
+        self._notices: dict[str | None, Notice] = {}
+        self._filled = asyncio.Event()
+        self._lost = False
+
+    def put(self, notice: Notice) -> None:
+        """Add one, unless it is in there."""
+        if (kept := self._notices.get(notice.name)) is None or not kept.by_hand:
+            self._notices[notice.name] = notice
+        self._filled.set()
+
+    def break_off(self) -> None:
+        """There are no more."""
+        self._lost = True
+        self._filled.set()
+
+    async def get(self) -> Notice:
+        """Wait for the next one.  Raises `ProviderFailed` where none comes any more."""
+        while not self._notices:
+            if self._lost:
+                raise ProviderFailed("the connection to systemd broke")
+            self._filled.clear()
+            await self._filled.wait()
+        return self._notices.pop(next(iter(self._notices)))
+
+
+class News:
+    """Hands out what systemd tells.  Implements `Listener`."""
+
+    def __init__(self) -> None:
+        self._inboxes: set[Inbox] = set()
+        self._activity: dict[str, str] = {}
+        """How active the units are that somebody asked for, by path."""
+        self._ended_from: dict[str, str] = {}
+        """How active they were before they ended."""
+        self._by_hand: set[str] = set()
+        """Those that a job has ended, by path."""
+        self._jobs: dict[str, asyncio.Future[str | None]] = {}
+        self._early: list[dict[str, str]] = []
+        """What became of jobs while somebody asked for one."""
+
+    def hear(self, path: str, member: str, body: list[Any]) -> None:
+        """See `Listener.hear`."""
+        if member == "PropertiesChanged":
+            changed = body[1]
+            if path in self._activity and "ActiveState" in changed:
+                self.note(path, changed["ActiveState"])
+            self._tell(Notice(name_of(path)))
+        elif member == "JobRemoved":
+            _, job, unit, result = body
+            self._job_ended(job, path_of(unit), result)
+            if path_of(unit) in self._by_hand:
+                self._tell(Notice(unit, by_hand=True))
+        elif member == "Reloading" and not body[0]:
+            self._tell(Notice())
+
+    def miss(self) -> None:
+        """See `Listener.miss`."""
+        self._give_up_jobs()
+        self._tell(Notice())
+
+    def lose(self) -> None:
+        """See `Listener.lose`."""
+        self._give_up_jobs()
+        for inbox in self._inboxes:
+            inbox.break_off()
+
+    @contextlib.contextmanager
+    def subscribed(self) -> Iterator[Inbox]:
+        """All news from now on."""
+        inbox = Inbox()
+        self._inboxes.add(inbox)
+        try:
+            yield inbox
+        finally:
+            self._inboxes.discard(inbox)
+
+    def note(self, path: str, activity: str) -> None:
+        """Take down how active a unit is, that somebody asked for or that has told of it."""
+        before = self._activity.get(path)
+        self._activity[path] = activity
+        if activity not in ENDED:
+            self._by_hand.discard(path)
+        elif before is not None and before not in ENDED:
+            self._ended_from[path] = before
+
+    def was_by_hand(self, path: str) -> bool:
+        """Whether somebody, maybe Torpor, asked for the end of a unit that has ended."""
+        return path in self._by_hand
+
+    async def follow_job(self, asking: Awaitable[str]) -> str | None:
+        """Ask for a job, and wait for what becomes of it: `done`, `failed` …; None: that was missed."""
+        # It may be over before its name is known here.
+        early: dict[str, str] = {}
+        self._early.append(early)
+        try:
+            job = await asking
+        finally:
+            self._early.remove(early)
+        if job in early:
+            return early[job]
+        future = self._jobs.setdefault(job, asyncio.get_running_loop().create_future())
+        return await asyncio.shield(future)
+
+    def _job_ended(self, job: str, path: str, result: str) -> None:
+        for early in self._early:
+            early[job] = result
+        if (future := self._jobs.pop(job, None)) is not None:
+            _settle(future, result)
+        # A unit that does its work and ends is active at no time; its job has started it.
+        if (
+            result == _DONE
+            and self._activity.get(path) in ENDED
+            and self._ended_from.get(path) != "activating"
+        ):
+            self._by_hand.add(path)
+
+    def _give_up_jobs(self) -> None:
+        for future in self._jobs.values():
+            _settle(future, None)
+        self._jobs.clear()
+
+    def _tell(self, notice: Notice) -> None:
+        for inbox in self._inboxes:
+            inbox.put(notice)
+
+
+def _settle(future: asyncio.Future[str | None], result: str | None) -> None:
+    if not future.done():
+        future.set_result(result)
