@@ -197,7 +197,8 @@ class Bus:
     async def _wait_for_loss(self, connection: MessageBus) -> None:
         # How it broke is told to whoever makes the next call.
         with contextlib.suppress(OSError, EOFError, DBusFastError):
-            await connection.wait_for_disconnect()  # type: ignore[no-untyped-call]
+            # Shielded: it waits for one future, whoever else waits for it.
+            await asyncio.shield(connection.wait_for_disconnect())  # type: ignore[no-untyped-call]
         if self._connection is connection:
             self._connection = None
             self._listener.lose()

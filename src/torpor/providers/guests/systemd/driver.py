@@ -1,6 +1,7 @@
 """Units of systemd as guests: the system's, or those of the user whom the daemon runs as.
 
-1. State comes by signals; nothing is polled.
+1. State comes by signals.  Only that others froze a unit no signal tells (before systemd 256): units
+   that are alive are asked for that now and then.
 2. Whatever systemd restarts by itself is another run: each activation has an invocation of its own.
 3. A unit is held in systemd's memory from the first question on.  It would forget how a unit that
    nobody refers to has ended, in the very moment in which that ends.
@@ -9,7 +10,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
@@ -30,7 +33,9 @@ _HERE = "127.0.0.1"
 _MANAGER_PATH = "/org/freedesktop/systemd1"
 _FREEZING = 60.0
 """Seconds in which the kernel has to hold a unit still."""
-_SIGKILL = 9
+_FREEZER_LOOK = 2.0
+"""Seconds without news after which units are asked whether they were frozen."""
+_PROPERTIES = "org.freedesktop.DBus.Properties"
 _GONE = frozenset({"NoSuchUnit", "UnitNotLoaded", "NoSuchProcess", "UnitInactive", "NoUnitForPID"})
 """What is said of a unit of which nothing is there."""
 _RESULTS = {
@@ -118,7 +123,7 @@ class SystemdDriver:
         name = full_name(guest.name)
         # A job as well: of a unit that is only killed, `Restart=` would make another.
         await self._ask("StopUnit", "ss", name, "replace")
-        await self._ask("KillUnit", "ssi", name, "all", _SIGKILL)
+        await self._ask("KillUnit", "ssi", name, "all", signal.SIGKILL)
         await self.resume(guest)
 
     async def pause(self, guest: GuestSpec) -> None:
@@ -177,8 +182,18 @@ class SystemdDriver:
         with self._news.subscribed() as inbox:
             await self._bus.ensure_connected()
             yield Notice()
+            frozen: dict[str, object] = {}
             while True:
-                notice = await inbox.get()
+                try:
+                    async with asyncio.timeout(_FREEZER_LOOK):
+                        notice = await inbox.get()
+                except TimeoutError:
+                    for guest in guests():
+                        before = frozen.get(guest.name)
+                        if (now := await self._freezer(guest)) != before:
+                            frozen[guest.name] = now
+                            yield Notice(guest.name)
+                    continue
                 if notice.name is None:
                     yield notice
                 for guest in guests():
@@ -188,7 +203,7 @@ class SystemdDriver:
     async def _look(self, guest: GuestSpec) -> Unit:
         """All properties of a unit.  Systemd reads its file for that, if it must."""
         path = path_of(full_name(guest.name))
-        (properties,) = await self._bus.call(path, "org.freedesktop.DBus.Properties", "GetAll", "s", "")
+        (properties,) = await self._bus.call(path, _PROPERTIES, "GetAll", "s", "")
         unit = Unit(properties)
         self._news.note(path, unit.activity)
         if path not in self._held and unit.refusal is None:
@@ -197,6 +212,16 @@ class SystemdDriver:
             with contextlib.suppress(Refused):
                 await self._bus.call(path, f"{MANAGER}.Unit", "Ref")
         return unit
+
+    async def _freezer(self, guest: GuestSpec) -> object:
+        """What systemd says of its freezer, if it is alive."""
+        path = path_of(full_name(guest.name))
+        if not self._news.is_active(path):
+            return None
+        with contextlib.suppress(Refused):
+            (state,) = await self._bus.call(path, _PROPERTIES, "Get", "ss", f"{MANAGER}.Unit", "FreezerState")
+            return state
+        return None
 
     async def _run_start_job(self, name: str) -> str:
         while True:

@@ -1,8 +1,8 @@
 """What systemd tells by itself: which units have changed, and what became of its jobs.
 
 1. Nothing of it is the truth about a unit; it says for whom to ask.  The exception is whether
-   somebody asked for an end, which no property tells: a job that was done has left the unit
-   inactive.  Systemd tells of the unit's end first, and of the job right after it.
+   somebody asked for an end, which no property tells: the unit has ended while it had a job,
+   and that was done.  Systemd tells of the unit's end first, and of the job right after it.
 2. A unit that has much to tell between two looks is told of once.
 """
 
@@ -56,8 +56,8 @@ class News:
         self._inboxes: set[Inbox] = set()
         self._activity: dict[str, str] = {}
         """How active the units are that somebody asked for, by path."""
-        self._ended_from: dict[str, str] = {}
-        """How active they were before they ended."""
+        self._ending_jobs: dict[str, int] = {}
+        """The jobs that they had when they ended."""
         self._by_hand: set[str] = set()
         """Those that a job has ended, by path."""
         self._jobs: dict[str, asyncio.Future[str | None]] = {}
@@ -67,14 +67,17 @@ class News:
     def hear(self, path: str, member: str, body: list[Any]) -> None:
         """See `Listener.hear`."""
         if member == "PropertiesChanged":
-            changed = body[1]
-            if path in self._activity and "ActiveState" in changed:
-                self.note(path, changed["ActiveState"])
-            self._tell(Notice(name_of(path)))
+            _, changed, _ = body
+            # What other interfaces tell is told by this one, too.
+            if "ActiveState" in changed:
+                if path in self._activity:
+                    self.note(path, changed["ActiveState"], changed.get("Job", (0,))[0])
+                self._tell(Notice(name_of(path)))
         elif member == "JobRemoved":
-            _, job, unit, result = body
-            self._job_ended(job, path_of(unit), result)
-            if path_of(unit) in self._by_hand:
+            number, job, unit, result = body
+            self._settle_job(job, result)
+            if result == _DONE and self._ending_jobs.pop(path_of(unit), 0) == number:
+                self._by_hand.add(path_of(unit))
                 self._tell(Notice(unit, by_hand=True))
         elif member == "Reloading" and not body[0]:
             self._tell(Notice())
@@ -100,14 +103,23 @@ class News:
         finally:
             self._inboxes.discard(inbox)
 
-    def note(self, path: str, activity: str) -> None:
-        """Take down how active a unit is, that somebody asked for or that has told of it."""
+    def note(self, path: str, activity: str, job: int = 0) -> None:
+        """Take down how active a unit is, that somebody asked for or that has told of it.
+
+        `job`: the number of the job that is under way for it; 0: none is.
+        """
         before = self._activity.get(path)
         self._activity[path] = activity
         if activity not in ENDED:
             self._by_hand.discard(path)
-        elif before is not None and before not in ENDED:
-            self._ended_from[path] = before
+            self._ending_jobs.pop(path, None)
+        # A unit that does its work and ends is active at no time: that job has started it.
+        elif job and before not in {*ENDED, "activating"}:
+            self._ending_jobs[path] = job
+
+    def is_active(self, path: str) -> bool:
+        """Whether a unit was alive when it was last told or asked about."""
+        return self._activity.get(path, "inactive") not in ENDED
 
     def was_by_hand(self, path: str) -> bool:
         """Whether somebody, maybe Torpor, asked for the end of a unit that has ended."""
@@ -127,18 +139,11 @@ class News:
         future = self._jobs.setdefault(job, asyncio.get_running_loop().create_future())
         return await asyncio.shield(future)
 
-    def _job_ended(self, job: str, path: str, result: str) -> None:
+    def _settle_job(self, job: str, result: str) -> None:
         for early in self._early:
             early[job] = result
         if (future := self._jobs.pop(job, None)) is not None:
             _settle(future, result)
-        # A unit that does its work and ends is active at no time; its job has started it.
-        if (
-            result == _DONE
-            and self._activity.get(path) in ENDED
-            and self._ended_from.get(path) != "activating"
-        ):
-            self._by_hand.add(path)
 
     def _give_up_jobs(self) -> None:
         for future in self._jobs.values():
