@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import os
 import secrets
 import shutil
@@ -68,16 +67,18 @@ class UserManager:
             (self.units / name).write_text(text)
         (self.folder / "runtime").mkdir(mode=0o700)
         self.cgroup.mkdir()
-        self._systemd = subprocess.Popen(
-            ("/bin/sh", "-c", _OUTER, "sh", self.cgroup, _INNER, PROGRAM),
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stderr=(self.folder / "systemd.log").open("wb"),
-            start_new_session=True,
-        )
-        await self._wait_for_manager()
+        with (self.folder / "systemd.log").open("wb") as log:
+            self._systemd = subprocess.Popen(
+                ("/bin/sh", "-c", _OUTER, "sh", self.cgroup, _INNER, PROGRAM),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+        await self.wait_until_on_bus()
 
-    async def _wait_for_manager(self) -> None:
+    async def wait_until_on_bus(self) -> None:
+        """Return once it can be asked."""
         deadline = time.monotonic() + _PATIENCE
         while "boolean true" not in await self._on_bus("NameHasOwner", "string:org.freedesktop.systemd1"):
             assert time.monotonic() < deadline, (self.folder / "systemd.log").read_text()
@@ -113,19 +114,30 @@ class UserManager:
         return await self._run("systemctl", "--user", *arguments)
 
     async def _on_bus(self, method: str, *arguments: str) -> str:
-        where = (f"--bus={self.address}", "--dest=org.freedesktop.DBus", "--print-reply", "/org/freedesktop/DBus")
+        where = (
+            f"--bus={self.address}",
+            "--dest=org.freedesktop.DBus",
+            "--print-reply",
+            "/org/freedesktop/DBus",
+        )
         return await self._run("dbus-send", *where, f"org.freedesktop.DBus.{method}", *arguments)
 
     async def _run(self, *argv: str) -> str:
-        run = functools.partial(
-            subprocess.run, argv, env=self.environment, capture_output=True, text=True, check=False
-        )
-        return (await asyncio.to_thread(run)).stdout.strip()
+        return await asyncio.to_thread(self._run_nowait, *argv)
+
+    def _run_nowait(self, *argv: str) -> str:
+        return subprocess.run(
+            argv, env=self.environment, capture_output=True, text=True, check=False
+        ).stdout.strip()
 
     async def write(self, name: str, service: str, unit: str = "") -> None:
         """Write a unit, and have it read."""
+        await asyncio.to_thread(self.write_nowait, name, service, unit)
+
+    def write_nowait(self, name: str, service: str, unit: str = "") -> None:
+        """The same, while the loop waits."""
         (self.units / name).write_text(f"[Unit]\nDefaultDependencies=no\n{unit}\n[Service]\n{service}\n")
-        await self.systemctl("daemon-reload")
+        self._run_nowait("systemctl", "--user", "daemon-reload")
 
     def processes(self, name: str) -> list[int]:
         """The pids of a unit's processes, by its cgroup."""

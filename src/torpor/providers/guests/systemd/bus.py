@@ -239,6 +239,8 @@ class Bus:
                 f"{self._title} does not allow it: {text}",
                 hint="run the daemon as root, or allow its user org.freedesktop.systemd1.manage-units by a polkit rule",
             )
+        if name in _ABSENT:
+            return Refused("Absent", f"{self._title} is not on the bus at {self._address}")
         return Refused(name.rpartition(".")[2], f"{self._title} says: {text.rstrip('.')}")
 
 
