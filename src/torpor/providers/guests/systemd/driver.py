@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 from torpor.config.guests import GuestSpec
 from torpor.config.settings import Hook
@@ -28,6 +29,7 @@ from torpor.providers.guests.systemd.journal import Journal
 from torpor.providers.guests.systemd.news import News
 from torpor.providers.guests.systemd.unit import Unit, full_name, path_of, signal_name
 from torpor.providers.process.nursery import Run
+from torpor.providers.process.procfs import TICKS_PER_SECOND, read_process, resident_bytes
 
 _HERE = "127.0.0.1"
 _MANAGER_PATH = "/org/freedesktop/systemd1"
@@ -161,7 +163,17 @@ class SystemdDriver:
 
     async def usage(self, guest: GuestSpec) -> Usage | None:
         """See `Driver.usage`."""
-        return (await self._look(guest)).usage
+        unit = await self._look(guest)
+        if unit.memory is not None and unit.cpu is not None:
+            return Usage(unit.memory, unit.cpu)
+        # Nobody counts for its cgroup, so its processes are asked.
+        (found,) = await self._manager("GetUnitProcesses", "s", full_name(guest.name))
+        processes = [process for _, pid, _ in found if (process := read_process(pid)) is not None]
+        if not processes:
+            return None
+        rss = sum(resident_bytes(process.pid) for process in processes)
+        cpu = sum(process.ticks for process in processes) / TICKS_PER_SECOND
+        return Usage(unit.memory or rss, cpu if unit.cpu is None else unit.cpu)
 
     async def logs(self, guest: GuestSpec, run: str, after: str | None) -> AsyncIterator[Piece]:
         """See `Driver.logs`."""
@@ -247,7 +259,7 @@ class SystemdDriver:
 
     async def _manager(
         self, member: str, signature: str, *body: object, timeout: float | None = None
-    ) -> list[object]:
+    ) -> list[Any]:
         limit = {} if timeout is None else {"timeout": timeout}
         return await self._bus.call(_MANAGER_PATH, f"{MANAGER}.Manager", member, signature, *body, **limit)
 

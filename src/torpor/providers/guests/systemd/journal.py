@@ -25,6 +25,8 @@ from torpor.providers.process.nursery import Run
 from torpor.providers.process.surroundings import Surroundings
 
 _PROGRAM = "journalctl"
+_JOURNALD = Path("/run/systemd/journal/stdout")
+"""Where journald takes what services write."""
 _LONGEST = 1 << 20
 """Bytes of an entry, as it is read; what is longer is left out."""
 _SYNCHRONISING = 5.0
@@ -45,9 +47,10 @@ class Journal:
     @property
     def exists(self) -> bool:
         """Whether there is one to be read here."""
-        folders = (Path("/run/log/journal"), Path("/var/log/journal"))
-        found = shutil.which(_PROGRAM, path=self._where.environment.get("PATH"))
-        return found is not None and any(folder.is_dir() for folder in folders)
+        return (
+            _JOURNALD.exists()
+            and shutil.which(_PROGRAM, path=self._where.environment.get("PATH")) is not None
+        )
 
     async def follow(
         self, run: str, after: str | None, ended: Callable[[], Awaitable[None]]
@@ -88,7 +91,7 @@ class Journal:
         try:
             child = asyncio.ensure_future(_end_of(self._run(argv, self._where, writer, None), writer))
             lines = asyncio.StreamReader(limit=_LONGEST)
-            transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
                 lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reader, "rb")
             )
         except BaseException:
@@ -101,10 +104,9 @@ class Journal:
             if until is None or not until.done():
                 await _judge(child)
         finally:
-            transport.close()
+            pipe.close()
             child.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StartFailed):
-                await child
+            await asyncio.wait([child])
 
     async def _synchronise(self) -> None:
         # Only root may ask for it everywhere; others get what is there by now.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torpor.core.model import ExitInfo
-from torpor.providers.guests.driver import State, Usage
+from torpor.providers.guests.driver import State
 
 _UNITS = "/org/freedesktop/systemd1/unit/"
 _KINDS = frozenset(
@@ -111,10 +111,15 @@ class Unit:
         return "there is no such unit" if load == "not-found" else None
 
     @property
-    def usage(self) -> Usage | None:
-        """What it uses, where systemd counts that."""
-        memory, cpu = self._amount("MemoryCurrent"), self._amount("CPUUsageNSec")
-        return None if memory is None or cpu is None else Usage(memory, cpu / 1e9)
+    def memory(self) -> int | None:
+        """Bytes that it uses, where systemd counts that."""
+        return self._amount("MemoryCurrent")
+
+    @property
+    def cpu(self) -> float | None:
+        """CPU seconds that it has used, where systemd counts that."""
+        used = self._amount("CPUUsageNSec")
+        return None if used is None else used / 1e9
 
     @property
     def words(self) -> str:
