@@ -19,6 +19,7 @@ from torpor.core.model import Route, Scheme, StreamRoute
         (Route("example.org", "/api/v1"), "example.org/api/v1/"),
         (Route("example.org"), "example.org/"),
         (Route("*.example.org", "/x"), "*.example.org/x"),
+        (Route("notes.*", "/x"), "Notes.*/x"),
         (Route(None), "default"),
         (Route(None, "/x"), "default/x"),
         (Route("127.0.0.1"), "127.0.0.1"),
@@ -36,7 +37,7 @@ def test_routes_are_normalised(expected: Route, text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "/", "/x", "http://a.org", "a.org:80", "::1", "*", "a.*", "*.*.org", "*.", "-a.org", "a..org", "a b", "a.org//x",
+        "", "/", "/x", "http://a.org", "a.org:80", "::1", "*", "a.b.*", "*.*", "*.*.org", "*.", "-a.org", "a..org", "a b", "a.org//x",
         "a.org/./x", "a.org/../x", "a.org/x?y", "a.org/x#y", "a.org/é", "a.org/x y", "a" * 64, "a." * 127 + "aa", "\0",
         "a.org/" + "x" * 1024, "[::1", "ü" * 64,
     ],

@@ -75,13 +75,23 @@ def parse_host(text: str) -> str | None:
         )
     if host == "*":
         raise ValueError(f"write '{DEFAULT}' for the app that gets every host that nobody names")
-    wildcard = host.startswith("*.")
-    plain = _to_ascii(host.removeprefix("*.").removesuffix("."), text)
+    name, _, last = host.rpartition(".")
+    if last == "*" and "." not in name:  # that name below any domain
+        return f"{_plain_host(name, text)}.*"
+    plain = _plain_host(host.removeprefix("*.").removesuffix("."), text)
+    return f"*.{plain}" if host.startswith("*.") else plain
+
+
+def _plain_host(host: str, text: str) -> str:
+    """A name without a wildcard.  Raises `ValueError`; `text` is what was written."""
+    plain = _to_ascii(host, text)
     if "*" in plain:
-        raise ValueError(f"'{text}': a wildcard stands for the first part only, as in *.example.org")
+        raise ValueError(
+            f"'{text}': a wildcard stands for the first part, as in *.example.org, or for a whole domain, as in notes.*"
+        )
     if len(plain) > MAX_HOST or not all(map(_LABEL.fullmatch, plain.split("."))):
         raise ValueError(f"'{text}' is not a host name")
-    return f"*.{plain}" if wildcard else plain
+    return plain
 
 
 def parse_path(text: str) -> str:

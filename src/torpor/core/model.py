@@ -455,7 +455,8 @@ class Route:
     """A host name (with or without a path prefix) that leads to an app.
 
     `host` is lower case without port; `*.example.org` matches any name below
-    example.org; None is the default route for hosts that nobody names.
+    example.org, `notes.*` that name below any domain; None is the default route for
+    hosts that nobody names.
     """
 
     host: str | None

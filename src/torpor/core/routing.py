@@ -1,8 +1,9 @@
 """Which app a request belongs to.
 
 Laws:
-1. The host decides first: its exact name, else the longest `*.suffix`, else the default.
-   `*.example.org` matches any name below example.org, not example.org itself.
+1. The host decides first: its exact name, else the longest `*.suffix`, else `name.*`, else the default.
+   `*.example.org` matches any name below example.org, not example.org itself; `notes.*` matches
+   `notes` below any domain, not `notes` alone.
 2. Then the longest path prefix of that host wins, on a segment boundary: `/app` matches
    `/app`, `/app/` and `/app/x`, never `/apple`.  A path that no prefix of the chosen host
    matches belongs to nobody; other hosts' routes are not asked.
@@ -61,11 +62,11 @@ class RoutingTable(Generic[T]):
             host = None if route.host is None else route.host.lower().rstrip(".")
             by_host.setdefault(host, {}).setdefault(_prefix(route), (route, target))
         self._hosts = {host: HostRoutes(paths.values()) for host, paths in by_host.items()}
-        self._wildcards = any(host is not None and host.startswith("*.") for host in self._hosts)
+        self._wildcards = any(host is not None and "*" in host for host in self._hosts)
 
     def host(self, name: str) -> HostRoutes[T] | None:
         """The routes of a host name (lower case, without port and trailing dot)."""
-        if name in self._hosts and not name.startswith("*"):
+        if name in self._hosts and "*" not in name:
             return self._hosts[name]
         if self._wildcards:
             labels = name.split(".")
@@ -73,6 +74,8 @@ class RoutingTable(Generic[T]):
                 found = self._hosts.get("*." + ".".join(labels[start:]))
                 if found is not None:
                     return found
+            if len(labels) > 1 and (found := self._hosts.get(f"{labels[0]}.*")) is not None:
+                return found
         return self._hosts.get(None)
 
     def match(self, name: str, path: bytes) -> tuple[Route, T] | None:

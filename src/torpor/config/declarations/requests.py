@@ -43,7 +43,7 @@ class Route(Keys, frozen=True):
 
     host: Annotated[
         str,
-        about("Host name, `*.wildcard` or `default`, or a stream's address.", "notes.localhost"),
+        about("Host name, `*.wildcard`, `name.*` or `default`, or a stream's address.", "notes.localhost"),
     ]
     path: Annotated[str, about("Path prefix, matched on whole segments.", "/api", "/")] | UnsetType = UNSET
     strip_prefix: (
@@ -144,7 +144,7 @@ class Requests(Privileges, frozen=True):
         Annotated[
             str | Route | list[str | Route],
             about(
-                "What leads to the app: `host`, `host/path`, `*.wildcard`, `default` for hosts that nobody names, "
+                "What leads to the app: `host`, `host/path`, `*.wildcard`, `name.*` for that name below any domain, `default` for hosts that nobody names, "
                 "a map with `host`, `path`, `strip_prefix`, `rules`, `tcp://ADDRESS:PORT`, where raw connections are "
                 "taken, `tls://NAME@ADDRESS:PORT` for those that ask for this server, or `udp://ADDRESS:PORT` for "
                 "datagrams; one or a list.",

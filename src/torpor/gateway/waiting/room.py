@@ -120,6 +120,7 @@ def _leads_from(host: str, spec: AppSpec) -> bool:
         route.host is None
         or route.host == host
         or (route.host.startswith("*.") and host.endswith(route.host[1:]))
+        or (route.host.endswith(".*") and host.startswith(route.host[:-1]))
         for route in spec.routes
     )
 
