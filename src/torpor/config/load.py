@@ -56,16 +56,21 @@ def load(
     environ: Mapping[str, str] = os.environ,
     *,
     additions: Sequence[Path] = (),
+    found: Mapping[Path, bytes] = MappingProxyType({}),
     texts: Mapping[Path, bytes] | Mapping[str, bytes] = MappingProxyType({}),
 ) -> Settings:
     """The settings of the configuration at `path`.
 
     `${VAR}` is taken from `environ`.  `additions` are files that count as if the last lines of
-    the file included them, but one may say again what the file says of an app; `texts` are contents that stand in for those of files, which need not
+    the file included them, but one may say again what the file says of an app; `found` come after them, by the contents of
+    files that are not there.  `texts` are contents that stand in for those of files, which need not
     be there.  Raises `ConfigInvalid` with every problem of every file, in the order of the text.
     """
-    loader = _Loader(environ, {os.path.realpath(file): text for file, text in texts.items()})
-    settings = loader.load(os.fspath(path), [os.fspath(file) for file in additions])
+    texts = {os.path.realpath(file): text for file, text in {**texts, **found}.items()}
+    loader = _Loader(environ, texts)
+    settings = loader.load(
+        os.fspath(path), [os.fspath(file) for file in additions], list(map(os.fspath, found))
+    )
     if loader.problems:
         raise ConfigInvalid(loader.problems.sorted(), hint="Nothing was applied.")
     return settings
@@ -89,11 +94,11 @@ class _Loader:
         self._read: set[str] = set()
         self._added: frozenset[str] = frozenset()
 
-    def load(self, path: str, additions: Sequence[str]) -> Settings:
+    def load(self, path: str, additions: Sequence[str], found: Sequence[str]) -> Settings:
         self._added = frozenset(map(os.path.abspath, additions))
         self._file(path, (), ())
         defaults = self._sources[0].defaults if self._sources else ()
-        for file in additions:
+        for file in [*additions, *found]:
             self._file(file, (path,), defaults)
         settings = self._front(Settings(source=Path(os.path.abspath(path))))
         keys, again = self._apps(settings.hosts)

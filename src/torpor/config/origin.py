@@ -19,6 +19,8 @@ class Written:
     """It stands in `defaults`, not with the app."""
     borrowed: bool
     """Torpor's own environment decided on all of it or a part."""
+    label: str = ""
+    """The label of a container that says it, and no file; empty where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,5 @@ class Origin:
     added: bool
     """It was added by `torpor run`, and is in no file that a person wrote."""
     written: tuple[Written, ...]
+    container: str | None = None
+    """The container whose labels say it: then `file` is none that exists."""

@@ -24,11 +24,11 @@ HEAD = "# Added by `torpor run`: `torpor save` moves it into the configuration, 
 _APPS = "apps:"
 
 
-def addition_text(name: str, settings: Mapping[str, object]) -> bytes:
+def addition_text(name: str, settings: Mapping[str, object], head: str = HEAD) -> bytes:
     """The file of an added app, in which all text stands for itself.  Raises `BadRequest` for what is none."""
     try:
         lines = app_lines(name, {key: _literal(value) for key, value in settings.items()})
-        return "\n".join([HEAD, _APPS, *lines, ""]).encode()
+        return "\n".join([head, _APPS, *lines, ""]).encode()
     except (ValueError, TypeError) as error:
         raise BadRequest(f"the settings of {name} hold what no file can: {error}") from None
 

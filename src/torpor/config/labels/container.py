@@ -1,0 +1,52 @@
+"""A container as its engine lists it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+MAX_CONTAINERS = 1000
+"""Most containers of an engine that are looked at."""
+MAX_VALUE = 10_000
+"""Most characters of a label that is read."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,200}")
+_REPLACED = re.compile(r"[0-9a-f]{12}_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """What discovery knows of a container."""
+
+    name: str
+    id: str = ""
+    engine: str = "docker"
+    """By its name in the configuration."""
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Its own, and those of its image."""
+    image: str = ""
+    ports: tuple[int, ...] = ()
+    """The TCP ports that it exposes, inside."""
+    state: str = ""
+    """In the engine's word: `running`, `exited`."""
+    networks: tuple[str, ...] = ()
+
+    @property
+    def project(self) -> str | None:
+        """The Compose project that it belongs to."""
+        return self.labels.get("com.docker.compose.project")
+
+    @property
+    def service(self) -> str | None:
+        """Which service of the project it is."""
+        return self.labels.get("com.docker.compose.service")
+
+    @property
+    def passing(self) -> bool:
+        """Whether Compose is about to put it in place of another one: it gets that one's name in a moment."""
+        return self.service is not None and _REPLACED.match(self.name) is not None
+
+    def __str__(self) -> str:
+        return f"container {self.name}"

@@ -1,0 +1,79 @@
+"""The apps of containers beside those of the files: checked by the same loader, left out where they are wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+from torpor.config.labels.draft import Remark
+from torpor.config.labels.reading import Reading
+from torpor.config.load import load
+from torpor.config.origin import Origin
+from torpor.config.problems import Problem
+from torpor.config.settings import Settings
+from torpor.errors import ConfigInvalid
+
+
+def join(
+    source: Path,
+    additions: Sequence[Path],
+    readings: Sequence[Reading],
+    environ: Mapping[str, str] = os.environ,
+) -> tuple[Settings, dict[str, tuple[Remark, ...]]]:
+    """The configuration with the apps of containers; and by the container's name why some are left out.
+
+    What a file says wins: a container whose app has the name, or a route, of another one is left out.
+    Raises `ConfigInvalid` for problems of the files themselves.
+    """
+    left: dict[str, tuple[Remark, ...]] = {}
+    by_file: dict[str, Reading] = {}
+    for reading in readings:
+        if not reading.wrong:
+            by_file[os.path.realpath(_file(source, reading))] = reading
+    while True:
+        texts = {Path(file): reading.text for file, reading in by_file.items()}
+        try:
+            settings = load(source, environ, additions=additions, found=texts)
+        except ConfigInvalid as invalid:
+            problems = [one for one in invalid.problems if isinstance(one, Problem)]
+            broken = {os.path.realpath(one.file) for one in problems} & by_file.keys()
+            if not broken:
+                raise
+            for file in broken:
+                reading = by_file.pop(file)
+                own = [_remark(reading, one) for one in problems if os.path.realpath(one.file) == file]
+                left[reading.container.name] = tuple(own)
+        else:
+            origins = {
+                name: _named(origin, by_file[origin.file]) if origin.file in by_file else origin
+                for name, origin in settings.origins.items()
+            }
+            return replace(settings, origins=MappingProxyType(origins)), left
+
+
+def _file(source: Path, reading: Reading) -> Path:
+    """Where its settings would stand: beside the main file, to which paths in them are relative."""
+    return (
+        Path(os.path.abspath(source)).parent
+        / f"{reading.container.engine} container {reading.container.name}"
+    )
+
+
+def _remark(reading: Reading, problem: Problem) -> Remark:
+    """A problem in the words of the labels."""
+    setting = problem.setting.removeprefix(f"apps.{reading.name}").removeprefix(".")
+    label = reading.label(setting) if setting else ""
+    guess = f" (did you mean '{problem.suggestion}'?)" if problem.suggestion else ""
+    named = f"{setting}: " if setting and not label else ""
+    return Remark(label, f"{named}{problem.message}{guess}", wrong=True)
+
+
+def _named(origin: Origin, reading: Reading) -> Origin:
+    """The origin of an app that stands in no file, by the labels."""
+    written = tuple(
+        one if one.shared else replace(one, label=reading.label(one.setting)) for one in origin.written
+    )
+    return replace(origin, container=reading.container.name, written=written)

@@ -1,0 +1,112 @@
+"""`sablier.*`, with the routes that its reverse proxy, Traefik or Caddy, reads from the same container."""
+
+from __future__ import annotations
+
+import re
+
+from torpor.config.apps import NAME
+from torpor.config.labels.draft import Draft
+from torpor.config.labels.table import Dialect, Entry, Label, nothing
+from torpor.config.labels.words import go_duration, items
+
+SESSION = "5m"
+"""The `idle_timeout`: Sablier's default; the real one stands with the reverse proxy, in no label."""
+
+_NAMES = r"\(\s*`[^`]+`(?:\s*,\s*`[^`]+`)*\s*\)"
+_RULE = re.compile(
+    rf"\s*Host{_NAMES}(?:\s*\|\|\s*Host{_NAMES})*(?:\s*&&\s*PathPrefix\(\s*`(?P<path>[^`]+)`\s*\))?\s*"
+)
+_HOSTS = re.compile(r"Host(\([^)]*\))")
+_TICKS = re.compile(r"`([^`]+)`")
+_SITE = re.compile(r"(?:https?://)?([A-Za-z0-9*._-]+)(?::[0-9]+)?")
+_THROTTLE = "Torpor does not throttle an idle app, it lets it sleep: `torpor.sleep=pause` freezes it"
+
+
+def _group(draft: Draft, label: Label) -> None:
+    groups = []
+    for name in items(label.value.lower()):
+        if NAME.fullmatch(name):
+            groups.append(name)
+        else:
+            draft.tell(label.name, f"'{name}' is no name for a group here")
+    if groups:
+        draft.put("member_of", groups, label.name)
+
+
+def _ready_after(draft: Draft, label: Label) -> None:
+    draft.put("readiness.settle", go_duration(label.value), label.name)
+
+
+def _running(draft: Draft, label: Label) -> None:
+    draft.aside[label.name] = label
+
+
+def _traefik_rule(draft: Draft, label: Label) -> None:
+    match = _RULE.fullmatch(label.value)
+    if match is None:
+        draft.tell(label.name, "only Host(…), and PathPrefix(…) after it, become routes")
+        return
+    hosts = [host for names in _HOSTS.findall(label.value) for host in _TICKS.findall(names)]
+    routes = draft.aside.setdefault("routes", [])
+    routes += [host + (match["path"] or "").rstrip("/") for host in hosts]
+    draft.aside["routes label"] = label.name
+
+
+def _traefik_port(draft: Draft, label: Label) -> None:
+    if not label.value.isdigit():
+        raise ValueError(f"'{label.value}' is no port")
+    draft.put("port", int(label.value), label.name)
+
+
+def _caddy(draft: Draft, label: Label) -> None:
+    sites = [(site, _SITE.fullmatch(site)) for site in label.value.replace(",", " ").split()]
+    for site, match in sites:
+        if match is None:
+            draft.tell(label.name, f"'{site}' is no host name that becomes a route")
+        else:
+            draft.aside.setdefault("routes", []).append(match[1])
+            draft.aside["routes label"] = label.name
+
+
+def _finish(draft: Draft) -> None:
+    draft.put_default("idle_timeout", SESSION)
+    days, hours = (draft.aside.get(f"sablier.running-{what}") for what in ("days", "hours"))
+    if label := hours or days:
+        window = " ".join(one.value.lower().replace(" ", "") for one in (days, hours) if one)
+        draft.put("schedule.keep_warm", window, label.name)
+    if routes := draft.aside.get("routes"):
+        draft.put("routes", list(dict.fromkeys(routes)), draft.aside["routes label"])
+
+
+SABLIER = Dialect(
+    "Sablier",
+    ("sablier.", "traefik.", "caddy"),
+    (
+        Entry("sablier.enable", "–", nothing, "`true`: the container becomes an app"),
+        Entry(
+            "sablier.group", "`member_of`", _group, "a request wakes the app that it is for, not the group"
+        ),
+        Entry("sablier.ready-after", "`readiness: {settle}`", _ready_after),
+        Entry(
+            "sablier.ready-on-start",
+            why="readiness is asked of the app, and of its own health check; `torpor.readiness.delay=0s` asks nobody",
+        ),
+        Entry("sablier.running-hours", "`schedule: {keep_warm}`", _running),
+        Entry("sablier.running-days", "`schedule: {keep_warm}`", _running),
+        Entry(
+            "sablier.anti-affinity", why="`budgets` and `uses` let apps take turns; write them into the file"
+        ),
+        Entry("sablier.idle.**", why=_THROTTLE),
+        Entry("sablier.active.**", why=_THROTTLE),
+        Entry("sablier.**", why="Torpor has no such setting"),
+        Entry(
+            "traefik.http.routers.*.rule", "`routes`", _traefik_rule, "``Host(`a`)``, also with `PathPrefix`"
+        ),
+        Entry("traefik.http.services.*.loadbalancer.server.port", "`port`", _traefik_port),
+        Entry("traefik.**", "–", nothing, "left to Traefik"),
+        Entry("caddy", "`routes`", _caddy, "its host names"),
+        Entry("caddy.**", "–", nothing, "left to Caddy"),
+    ),
+    claims=lambda draft: draft.container.labels.get("sablier.enable") == "true",
+    finish=_finish,
+)
