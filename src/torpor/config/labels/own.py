@@ -76,7 +76,7 @@ def _key(draft: Draft, label: Label) -> None:
     if isinstance(value, dict) and any((steps[0], key) in _BEYOND_INSIDE for key in value):
         raise ValueError("a label does not set the template of the waiting page, a file of this machine")
     if value == "reboot":
-        raise ValueError(f"a label does not reboot the machine; write the app into the configuration file")
+        raise ValueError("a label does not reboot the machine; write the app into the configuration file")
     draft.put(label.parts[0], value, label.name)
 
 
@@ -97,7 +97,8 @@ def read_value(steps: list[str], text: str) -> Any:
 
 def _scalar(kinds: list[declared.Type], text: str) -> Any:
     wanted: set[type] = set()
-    for kind in kinds + [found for kind in kinds for found in _inside(kind, "0")]:
+    inner = [found for kind in kinds for found in _inside(kind, "0")]
+    for kind in [*kinds, *inner]:
         match kind:
             case declared.BoolType():
                 wanted.add(bool)

@@ -47,7 +47,7 @@ class Entry:
         pattern, parts = self.label.split("."), label.split(".")
         if pattern[-1] == "**" and len(parts) >= len(pattern):
             head = len(pattern) - 1
-            pattern, parts = pattern[:-1] + ["*"], [*parts[:head], ".".join(parts[head:])]
+            pattern, parts = [*pattern[:-1], "*"], [*parts[:head], ".".join(parts[head:])]
         if len(pattern) != len(parts):
             return None
         if any(one not in {"*", part} for one, part in zip(pattern, parts, strict=True)):
