@@ -52,8 +52,9 @@ class Gateway:
 
     def prepare_apps(self, apps: Sequence[AppSpec]) -> object:
         """Only streams are of interest, and those only whether they can be had."""
-        if self.taken:
-            raise ListenFailed(f"cannot listen on {apps[-1].streams[0]}")
+        streams = [stream for app in apps for stream in app.streams]
+        if self.taken and streams:
+            raise ListenFailed(f"cannot listen on {streams[-1]}")
         return False
 
     def abandon(self, opened: object) -> None:

@@ -34,3 +34,8 @@ class Origin:
     written: tuple[Written, ...]
     container: str | None = None
     """The container whose labels say it: then `file` is none that exists."""
+
+    @property
+    def place(self) -> str:
+        """Where it is written, for people."""
+        return f"{self.file}:{self.line}" if self.container is None else f"container {self.container}"

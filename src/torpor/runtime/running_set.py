@@ -1,4 +1,4 @@
-"""The running set: the apps of the configuration, and those that `torpor run` added.
+"""The running set: the apps of the configuration, those that `torpor run` added, and those of containers with labels.
 
 Laws:
 
@@ -7,7 +7,8 @@ Laws:
    daemon is on the disk before it holds.  Then all of it holds from one step to the next.
 3. Adding and removing an app touches no other one: edits of the configuration file that
    nobody has applied yet stay where they are.
-4. What is on the disk can be loaded: no removal leaves somebody behind who needs what is gone.
+4. What is on the disk can be loaded: no removal leaves somebody behind who needs what is gone, and
+   nobody there needs the app of a container, which exists only as long as that does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from typing import Protocol
 from torpor.config.additions import Additions
 from torpor.config.apps import NAME
 from torpor.config.changes import Changes, Takes, differences
+from torpor.config.labels.draft import Remark
+from torpor.config.labels.joining import fitting, join
+from torpor.config.labels.reading import Reading
 from torpor.config.load import load
 from torpor.config.origin import Origin
 from torpor.config.problems import Problem
@@ -38,6 +42,7 @@ from torpor.errors import (
     NotAllowed,
     RunsAlone,
     StateUnusable,
+    TorporError,
 )
 from torpor.providers.base import Provider
 from torpor.runtime.calendar import Calendar
@@ -97,6 +102,8 @@ class RunningSet:
         """What holds now."""
         self.changed: Callable[[Settings], None] = lambda _: None
         """Called with the settings that hold from now on."""
+        self.left_out: Callable[[Mapping[str, Sequence[Remark]]], None] = lambda _: None
+        """Called with the containers whose labels make no app beside the others, and why."""
         self._additions = additions
         self._engine = engine
         self._desk = desk
@@ -106,6 +113,8 @@ class RunningSet:
         self._calendar = calendar
         self._memory = memory
         self._alone = alone
+        self._readings: tuple[Reading, ...] = ()
+        """What the labels of containers say, as they were seen last."""
         self._lock = asyncio.Lock()
         self._closed = False
 
@@ -122,10 +131,14 @@ class RunningSet:
         async with self._turn():
             new = await self._load()
             self._check_meant(new)
+            left: Mapping[str, Sequence[Remark]] = {}
+            if self._readings:
+                new, left = await asyncio.to_thread(join, new.source, self._additions.files(), self._readings)
             changes = await asyncio.to_thread(differences, self.settings, new)
             if not dry_run:
                 await self._take(new, changes)
                 self.forget_spare()
+                self.left_out(left)
             return changes
 
     def forget_spare(self) -> None:
@@ -152,7 +165,7 @@ class RunningSet:
             except ConfigInvalid as invalid:
                 raise in_words(invalid, name, path, "Nothing was added.") from None
             spec = next(app for app in new.apps if app.name == name)
-            self._check_fit(spec)
+            self._check_fit(spec, self.settings.apps)
             self._provider(spec).check(spec)
             apps = (*self.settings.apps, spec)
             opened = self._front.prepare_apps(apps)
@@ -177,10 +190,7 @@ class RunningSet:
             provider = self._provider(self._desk.app(name).spec)
             if origin is not None:
                 if not origin.added:
-                    raise NotAllowed(
-                        f"{name} stands in {origin.file}:{origin.line}",
-                        hint="Delete it there, and then `torpor apply`; `torpor stop` only stops it.",
-                    )
+                    raise NotAllowed(f"{name} stands in {origin.place}", hint=_how_to_remove(origin))
                 users = self._check_users(name, force=force)
                 others = {app: each for app, each in self.settings.origins.items() if app != name}
                 moved = take_out(self._additions, name, {user: others[user] for user in users})
@@ -203,7 +213,7 @@ class RunningSet:
             for name in names:
                 if self._desk.app(name).name not in added:
                     origin = self.origin(name)
-                    where = f" in {origin.file}:{origin.line}" if origin is not None else ""
+                    where = f" in {origin.place}" if origin is not None else ""
                     raise NotAllowed(f"{name} was not added by `torpor run`: it stands{where} already")
             chosen = [name for name in added if not names or name in names]
             source = self.settings.source
@@ -223,7 +233,60 @@ class RunningSet:
             self.settings = replace(self.settings, origins=MappingProxyType(origins))
             return Saved(source, line, tuple(chosen))
 
+    async def take_on(self, readings: Sequence[Reading]) -> None:
+        """Let those containers be apps, in place of the ones before.
+
+        Whoever says the same as before stays what it is, whatever stands in files by now that nobody has
+        applied yet.  Raises `ConfigInvalid` while the files themselves cannot be loaded, and
+        `NotAllowed` as all changes do; nothing has changed then.
+        """
+        async with self._turn():
+            held = {
+                name: app for name, app in self._apps_of_containers().items() if self._says(name, readings)
+            }
+            files = self._additions.files()
+            joined, left = await asyncio.to_thread(join, self.settings.source, files, readings)
+            kept = [app for app in self.settings.apps if app.name not in self._apps_of_containers()]
+            found = {app.name: app for app in joined.apps if joined.origins[app.name].container is not None}
+            apps, unfit = fitting(kept, found, held, self._objection)
+            containers = {reading.name: reading.container.name for reading in readings}
+            left |= {containers[name]: (Remark("", why, wrong=True),) for name, why in unfit.items()}
+            origins = {app.name: self.settings.origins[app.name] for app in kept}
+            origins |= {
+                name: self.settings.origins[name] if name in held else joined.origins[name] for name in apps
+            }
+            opened = self._front.prepare_apps([*kept, *apps.values()])
+            self._readings = tuple(readings)
+            await self._hold([*kept, *apps.values()], origins, opened)
+            self.left_out(left)
+
     # --- inside ----------------------------------------------------------------
+
+    def _apps_of_containers(self) -> dict[str, AppSpec]:
+        origins = self.settings.origins
+        return {app.name: app for app in self.settings.apps if origins[app.name].container is not None}
+
+    def _says(self, name: str, readings: Sequence[Reading]) -> bool:
+        """Whether the labels of an app's container are what they were when it was loaded."""
+        before = {reading.name: reading.text for reading in self._readings if not reading.wrong}
+        return any(
+            reading.name == name and not reading.wrong and reading.text == before.get(name)
+            for reading in readings
+        )
+
+    def _objection(self, spec: AppSpec, others: Sequence[AppSpec]) -> str | None:
+        """Why the app of a container cannot be beside the others; None if it can."""
+        app = self._engine.fleet.apps.get(spec.name)
+        try:
+            if app is not None and app.leaving:
+                raise NameTaken(f"an app named {spec.name} is being removed")
+            self._check_fit(spec, others)
+            self._provider(spec).check(spec)
+            if spec.streams:
+                self._front.abandon(self._front.prepare_apps([*others, spec]))
+        except TorporError as error:
+            return error.message
+        return None
 
     @contextlib.asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -289,7 +352,9 @@ class RunningSet:
 
     def _check_meant(self, new: Settings) -> None:
         """Refuse a file without content where apps stood in it.  Raises `ConfigInvalid`."""
-        if new.blank and not all(origin.added for origin in self.settings.origins.values()):
+        if new.blank and not all(
+            origin.added or origin.container for origin in self.settings.origins.values()
+        ):
             # An editor's crash or a full disk leaves such a file; it would end everything.
             text = "the file is empty; `apps: {}` says that there is to be no app"
             raise ConfigInvalid((Problem(str(new.source), 1, 1, "", text),), hint="Nothing was applied.")
@@ -299,9 +364,7 @@ class RunningSet:
         if app is not None and app.leaving:
             raise NameTaken(f"an app named {name} is being removed", hint="Try again in a moment.")
         if app is not None:
-            where = (
-                "`torpor run` added it" if origin is None or origin.added else f"{origin.file}:{origin.line}"
-            )
+            where = "`torpor run` added it" if origin is None or origin.added else origin.place
             raise NameTaken(f"there is an app named {name} already ({where})", hint="Choose another --name.")
         if self._additions.path(name).exists():
             raise NameTaken(
@@ -309,10 +372,10 @@ class RunningSet:
                 hint=f"`torpor rm {name}` removes it.",
             )
 
-    def _check_fit(self, spec: AppSpec) -> None:
+    def _check_fit(self, spec: AppSpec, others: Sequence[AppSpec]) -> None:
         """Refuse what fits the files, but not what holds now.  Raises `NotAllowed`."""
         hint = "The configuration was edited since it was applied: `torpor apply --dry-run` shows how."
-        apps = {app.name: app for app in self.settings.apps}
+        apps = {app.name: app for app in others}
         for needed in spec.depends_on:
             if needed.app not in apps:
                 raise NotAllowed(f"there is no app named {needed.app} yet", hint=hint)
@@ -345,10 +408,16 @@ class RunningSet:
             origin = self.settings.origins[user]
             if not origin.added:
                 raise NotAllowed(
-                    f"{name} is needed by {user}, in {origin.file}:{origin.line}",
+                    f"{name} is needed by {user}, in {origin.place}",
                     hint="Change `depends_on` there and `torpor apply` it first.",
                 )
         return users
+
+
+def _how_to_remove(origin: Origin) -> str:
+    if origin.container is not None:
+        return f"`torpor.enable=false` among the labels of {origin.place} says that it is to be no app."
+    return "Delete it there, and then `torpor apply`; `torpor stop` only stops it."
 
 
 def _without(app: AppSpec, needed: str) -> AppSpec:

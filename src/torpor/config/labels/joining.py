@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,8 @@ from torpor.config.load import load
 from torpor.config.origin import Origin
 from torpor.config.problems import Problem
 from torpor.config.settings import Settings
+from torpor.core.graph import cycles, levels
+from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid
 
 
@@ -52,6 +54,38 @@ def join(
                 for name, origin in settings.origins.items()
             }
             return replace(settings, origins=MappingProxyType(origins)), left
+
+
+def fitting(
+    kept: Sequence[AppSpec],
+    found: Mapping[str, AppSpec],
+    held: Mapping[str, AppSpec],
+    objection: Callable[[AppSpec, Sequence[AppSpec]], str | None],
+) -> tuple[dict[str, AppSpec], dict[str, str]]:
+    """Which apps of containers can be beside those that are `kept`; and why the others cannot.
+
+    `found` are those that could be loaded just now, `held` those that are there already and say the
+    same as before, and so stay.  Who needs what is left out is left out, too.
+    """
+    names = {app.name for app in kept}
+    chosen = {**found, **held}
+    if cycles(_needs(chosen)):  # somebody new needs one that could not be loaded again for that very reason
+        chosen = {name: chosen[name] for name in found}
+    fit: dict[str, AppSpec] = {}
+    unfit: dict[str, str] = {}
+    for name in (name for level in levels(_needs(chosen)) for name in level):
+        spec = chosen[name]
+        if name in names:
+            unfit[name] = f"there is an app named {name} already"
+        elif (why := objection(spec, [*kept, *fit.values()])) is not None:
+            unfit[name] = why
+        else:
+            fit[name] = spec
+    return fit, unfit
+
+
+def _needs(apps: Mapping[str, AppSpec]) -> dict[str, list[str]]:
+    return {name: [need.app for need in app.depends_on if need.app in apps] for name, app in apps.items()}
 
 
 def _file(source: Path, reading: Reading) -> Path:
