@@ -21,8 +21,11 @@ from pathlib import Path
 from typing import TextIO
 
 from torpor import __version__, notify
-from torpor.config.additions import Additions, load_all
+from torpor.config.additions import Additions, in_use, load_all
 from torpor.config.find import find_config
+from torpor.config.hosts import EngineHost
+from torpor.config.labels.joining import join
+from torpor.config.labels.reading import Reading
 from torpor.config.paths import log_path, socket_path, state_dir
 from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
@@ -60,6 +63,7 @@ from torpor.front import Front, url, urls
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
 from torpor.providers.base import Fact, Survivor
+from torpor.providers.guests.catalogue import Catalogue
 from torpor.providers.process import files
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.spawn import base_environment
@@ -69,6 +73,7 @@ from torpor.runtime.actions import Actions
 from torpor.runtime.calendar import Calendar
 from torpor.runtime.console import Console
 from torpor.runtime.desk import Desk
+from torpor.runtime.discovery import Discovery
 from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.hang_up import HangUp
@@ -83,6 +88,8 @@ from torpor.runtime.touches import Touches
 
 log = logging.getLogger(__name__)
 
+FIRST_LOOK = 5.0
+"""Seconds that a container engine has at most to tell of its containers before the apps are taken on."""
 CUT = 5.0
 """Seconds that clients get to end their connections once all apps are stopped."""
 
@@ -171,6 +178,9 @@ class Daemon:
             signals = stack.enter_context(contextlib.ExitStack())
             memory = self._state.open()
             stack.push_async_callback(self._state.close)
+            discovery = Discovery(_catalogue)
+            stack.push_async_callback(discovery.close)
+            readings = await self._discover(discovery)
             fleet = Fleet(self._settings.apps, memory, clock.now(), self._settings.sharing)
             self._state.watch(lambda name: fleet.apps[name].memory if name in fleet.apps else None)
             await self._providers.open()
@@ -206,6 +216,7 @@ class Daemon:
                 front=front,
                 calendar=calendar,
                 memory=self._memory,
+                readings=readings,
                 alone=None if self._alone is None else self._alone.name,
             )
             self._set.forget_spare()
@@ -219,10 +230,12 @@ class Daemon:
 
             touches = Touches(lambda: self._engine.fleet.apps, desk.track)
             stack.callback(touches.close)
+            self._set.left_out = discovery.tell_left_out
 
             def follow(settings: Settings) -> None:
                 touches.follow(settings.tracking_dir)
                 self._providers.follow(settings.hosts, ((InstanceId(app.name), app) for app in settings.apps))
+                discovery.follow(settings.hosts.engines)
 
             self._set.changed = follow
             self._take_signals(signals)
@@ -235,6 +248,7 @@ class Daemon:
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted, (self._memory.open, calendar.look))
             follow(self._settings)
+            discovery.begin(self._set.take_on, readings)
             await self._discard(refused)
             if self._stand_in is not None:
                 self._stand_in.begin()
@@ -248,6 +262,17 @@ class Daemon:
                 if self._stand_in is not None:
                     self._exit_code = self._stand_in.code
         return self._exit_code
+
+    async def _discover(self, discovery: Discovery) -> list[Reading]:
+        """Take the apps of containers into the settings, so that those that run are taken on like all others."""
+        discovery.follow(self._settings.hosts.engines)
+        await discovery.look(FIRST_LOOK)
+        readings = discovery.readings()
+        if readings:
+            files = in_use(self._settings)
+            self._settings, left = await asyncio.to_thread(join, self._settings.source, files, readings)
+            discovery.tell(readings, left)
+        return readings
 
     @contextlib.contextmanager
     def _supervised(self) -> Iterator[None]:
@@ -429,6 +454,13 @@ class Daemon:
             for where in [*(url(bases[0], route) for route in app.routes if bases), *map(str, app.streams)]:
                 say(f"  {app.name:<14}  {where}")
         say()
+
+
+def _catalogue(name: str, host: EngineHost) -> Catalogue:
+    """What tells of an engine's containers."""
+    from torpor.providers.guests.docker.catalogue import EngineCatalogue  # noqa: PLC0415  # brings an HTTP client
+
+    return EngineCatalogue(name, host)
 
 
 async def _beat(pause: float) -> None:

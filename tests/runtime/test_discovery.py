@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from runtime.test_running_set import TEXT, Setup, running
+from torpor.config.hosts import EngineHost
 from torpor.config.labels.container import Container
 from torpor.config.labels.reading import read_labels
 from torpor.errors import ConfigInvalid, NameTaken, NotAllowed, ProviderFailed
@@ -92,9 +93,10 @@ async def discovering(tmp_path: Path, *containers: Container, text: str = TEXT) 
     """A set that follows an engine with these containers."""
     async with running(tmp_path, text) as setup:
         engine = Engine(there=[*containers])
-        follows = Discovery(lambda _name: engine, setup.set.take_on)
+        follows = Discovery(lambda _name, _host: engine)
         setup.set.left_out = follows.tell_left_out
-        follows.follow(["docker"])
+        follows.follow({"docker": EngineHost("unix:///nowhere", discover=True)})
+        follows.begin(setup.set.take_on)
         try:
             yield Found(setup, engine, follows)
         finally:
@@ -164,7 +166,8 @@ async def test_a_label_that_is_wrong_leaves_out_its_container_alone(
     said = [record.getMessage() for record in caplog.records]
     assert 3 == len(said), said
     assert any(
-        "container bad: torpor.idle_timout: unknown key 'idle_timout' (did you mean 'idle_timeout'?)" == one
+        "container bad: torpor.idle_timout: unknown key 'idle_timout' (did you mean 'torpor.idle_timeout'?)"
+        == one
         for one in said
     )
     assert any(one.startswith("container worse: torpor.readiness.http: ") for one in said)
@@ -276,7 +279,7 @@ async def test_an_engine_that_is_not_to_be_looked_at_any_more_loses_its_apps(tmp
     async with discovering(tmp_path, made("web")) as found:
         await found.until("web")
 
-        found.discovery.follow([])
+        found.discovery.follow({"docker": EngineHost("unix:///nowhere")})
 
         await found.until()
         await found.setup.house.until(lambda: found.engine.closed)

@@ -78,6 +78,7 @@ VERBS = {
     "analyze": ("torpor.cli.analyze:analyze", "Show what made the last boot, or an app's last wake, slow."),
     "events": ("torpor.cli.events:events", "Show what happened to apps, and follow it."),
     "import": ("torpor.cli.importing:import_files", "Turn other managers' files into a torpor.yaml."),
+    "discover": ("torpor.cli.discover:discover", "Show which containers are apps by their labels."),
     "config": ("torpor.cli.config:config", "Check the configuration, or print its schema."),
     "zram": ("torpor.cli.zram:zram", "Print how to set up swap in compressed memory."),
     "version": ("torpor.cli.version:version", "Print the versions of this program and of the daemon."),

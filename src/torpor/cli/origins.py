@@ -30,7 +30,8 @@ def settings_of(client: Client, name: str) -> dict[str, Any] | None:
 
 def settings_lines(found: dict[str, Any], *, defaults: bool, colour: bool) -> list[str]:
     """The table of them, and a word on those that are not shown."""
-    rows = [(one["setting"], one["value"], _origin(one, added=found["added"])) for one in found["written"]]
+    where = {"added": found["added"], "container": found["container"]}
+    rows = [(one["setting"], one["value"], _origin(one, **where)) for one in found["written"]]
     if defaults:
         rows += [(one["setting"], one["value"], "default") for one in found["defaults"]]
     room = columns(sys.stdout)
@@ -50,12 +51,14 @@ def settings_lines(found: dict[str, Any], *, defaults: bool, colour: bool) -> li
     return lines
 
 
-def _origin(one: dict[str, Any], *, added: bool) -> str:
+def _origin(one: dict[str, Any], *, added: bool, container: str | None) -> str:
     file = one["file"]
     near = os.path.relpath(file)
     place = f"{near if len(near) < len(file) else file}:{one['line']}"
     if one["shared"]:
         place += " (defaults)"
+    elif container is not None:
+        place = f"label {one['label']}" if one["label"] else f"container {printable(container)}"
     elif added:
         place = "torpor run"
     return place + (" and the daemon's environment" if one["borrowed"] else "")

@@ -101,6 +101,11 @@ def load_all(
             files = [file for file in files if os.path.abspath(file) not in broken]
 
 
+def in_use(settings: Settings) -> list[Path]:
+    """The files of the added apps that hold; not those that were left out."""
+    return sorted(Path(origin.file) for origin in settings.origins.values() if origin.added)
+
+
 def sync_directory(directory: Path) -> None:
     """Let what was renamed or deleted in it outlive a loss of power.  Raises `OSError`."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

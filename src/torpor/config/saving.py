@@ -27,7 +27,7 @@ _APPS = "apps:"
 def addition_text(name: str, settings: Mapping[str, object], head: str = HEAD) -> bytes:
     """The file of an added app, in which all text stands for itself.  Raises `BadRequest` for what is none."""
     try:
-        lines = app_lines(name, {key: _literal(value) for key, value in settings.items()})
+        lines = app_lines(name, {key: as_text(value) for key, value in settings.items()})
         return "\n".join([head, _APPS, *lines, ""]).encode()
     except (ValueError, TypeError) as error:
         raise BadRequest(f"the settings of {name} hold what no file can: {error}") from None
@@ -148,9 +148,10 @@ def _block(file: Path, name: str, source: Path) -> list[str]:
     return [line[min(excess, len(line) - len(line.lstrip(" "))) :] for line in lines]
 
 
-def _literal(value: object) -> object:
+def as_text(value: object) -> object:
+    """The value, in which no `$` fills in a variable when it is read."""
     if isinstance(value, str):
         return literal(value)
     if isinstance(value, Mapping):
-        return {literal(str(key)): _literal(item) for key, item in value.items()}
-    return [_literal(item) for item in value] if isinstance(value, list) else value
+        return {literal(str(key)): as_text(item) for key, item in value.items()}
+    return [as_text(item) for item in value] if isinstance(value, list) else value

@@ -96,6 +96,7 @@ class SetChanges:
         known = await asyncio.to_thread(_defaults)
         defaults = [{"setting": key, "value": value} for key, value in known.items() if key not in named]
         document = {"name": name, "file": origin.file, "line": origin.line, "added": origin.added}
+        document["container"] = origin.container
         return json_response({**document, "written": written, "defaults": defaults})
 
 

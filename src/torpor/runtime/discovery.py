@@ -13,8 +13,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from torpor.config.hosts import EngineHost
 from torpor.config.labels.container import Container
 from torpor.config.labels.draft import Remark
 from torpor.config.labels.reading import Reading, read_labels
@@ -33,8 +34,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 MAX_TOLD = 10_000
 """Most remarks that are remembered so as not to be told again."""
 
-Open = Callable[[str], Catalogue]
-"""The catalogue of an engine, by the engine's name in the configuration."""
+Open = Callable[[str, EngineHost], Catalogue]
+"""The catalogue of an engine, by the engine's name in the configuration and what is said there of it."""
 Take = Callable[[Sequence[Reading]], Awaitable[None]]
 """Lets the containers be apps.  Raises `TorporError`; then all is as before."""
 
@@ -42,9 +43,8 @@ Take = Callable[[Sequence[Reading]], Awaitable[None]]
 class Discovery:
     """The containers of all engines that are looked at."""
 
-    def __init__(self, open: Open, take: Take) -> None:
+    def __init__(self, open: Open) -> None:
         self._open = open
-        self._take = take
         self._shelves: dict[str, Shelf] = {}
         self._told: set[tuple[str, Remark]] = set()
         self._news = asyncio.Event()
@@ -52,16 +52,18 @@ class Discovery:
         """When what could not be taken is to be tried again."""
         self._task: asyncio.Task[None] | None = None
 
-    def follow(self, engines: Iterable[str]) -> None:
-        """Look at these engines from now on, and at no others."""
-        wanted = set(engines)
-        for name in self._shelves.keys() - wanted:
+    def follow(self, engines: Mapping[str, EngineHost]) -> None:
+        """Look from now on at those of the engines that say so, and at no others."""
+        wanted = {name: host for name, host in engines.items() if host.discover}
+        for name in [name for name, shelf in self._shelves.items() if wanted.get(name) != shelf.host]:
             self._shelves.pop(name).close()
             self._news.set()
-        for name in sorted(wanted - self._shelves.keys()):
-            self._shelves[name] = Shelf(name, self._open(name), self._news.set)
-        if self._shelves and self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        for name in wanted.keys() - self._shelves.keys():
+            self._shelves[name] = Shelf(wanted[name], self._open(name, wanted[name]), self._news.set)
+
+    def begin(self, take: Take, taken: Sequence[Reading] = ()) -> None:
+        """Hand on what is seen; `taken` is known already."""
+        self._task = asyncio.get_running_loop().create_task(self._run(take, [*taken]))
 
     async def look(self, limit: float) -> None:
         """Have looked at all engines once, as far as that is possible within so many seconds."""
@@ -71,7 +73,8 @@ class Discovery:
 
     def readings(self) -> list[Reading]:
         """What the labels of all containers come to, as they were seen last."""
-        return [one for shelf in self._shelves.values() for one in read_labels(shelf.containers())]
+        shelves = (self._shelves[name] for name in sorted(self._shelves))
+        return [one for shelf in shelves for one in read_labels(shelf.containers())]
 
     async def close(self) -> None:
         """Look no more.  The apps stay."""
@@ -84,25 +87,29 @@ class Discovery:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(shelf.catalogue.close() for shelf in shelves), return_exceptions=True)
 
+    def tell(self, readings: Sequence[Reading], left: Mapping[str, Sequence[Remark]]) -> None:
+        """Tell what became of no label, and why some containers are no apps beside the others; each reason once."""
+        for reading in readings:
+            for remark in reading.remarks:
+                self._tell(reading.container.name, remark)
+        self.tell_left_out(left)
+
     def tell_left_out(self, left: Mapping[str, Sequence[Remark]]) -> None:
-        """Tell why some containers are no apps beside the others, each reason once."""
+        """The latter alone."""
         for container, remarks in left.items():
             for remark in remarks:
                 self._tell(container, remark)
 
-    async def _run(self) -> None:
+    async def _run(self, take: Take, taken: list[Reading]) -> None:
         """Hand on what is seen, whenever it is something else."""
-        taken: list[Reading] = []
         while True:
             await self._wait()
             readings = self.readings()
-            for reading in readings:
-                for remark in reading.remarks:
-                    self._tell(reading.container.name, remark)
+            self.tell(readings, {})
             if readings == taken:
                 continue
             try:
-                await self._take(readings)
+                await take(readings)
                 taken = readings
             except TorporError as error:
                 self._tell("", Remark("", f"apps of containers are not taken on: {error.message}"))
@@ -133,8 +140,8 @@ class Discovery:
 class Shelf:
     """The containers of one engine, with those that have just gone."""
 
-    def __init__(self, engine: str, catalogue: Catalogue, changed: Callable[[], None]) -> None:
-        self.engine = engine
+    def __init__(self, host: EngineHost, catalogue: Catalogue, changed: Callable[[], None]) -> None:
+        self.host = host
         self.catalogue = catalogue
         self.seen = asyncio.Event()
         """Set once the engine has answered."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from torpor.config.additions import Additions
+from torpor.config.additions import Additions, in_use
 from torpor.config.apps import NAME
 from torpor.config.changes import Changes, Takes, differences
 from torpor.config.labels.draft import Remark
@@ -95,9 +95,10 @@ class RunningSet:
         front: Front,
         calendar: Calendar,
         memory: Watch | None = None,
+        readings: Sequence[Reading] = (),
         alone: str | None = None,
     ) -> None:
-        """`alone`: the app besides which there are none, ever."""
+        """`readings`: the containers whose apps are in the settings; `alone`: the app besides which there are none, ever."""
         self.settings = settings
         """What holds now."""
         self.changed: Callable[[Settings], None] = lambda _: None
@@ -113,7 +114,7 @@ class RunningSet:
         self._calendar = calendar
         self._memory = memory
         self._alone = alone
-        self._readings: tuple[Reading, ...] = ()
+        self._readings = tuple(readings)
         """What the labels of containers say, as they were seen last."""
         self._lock = asyncio.Lock()
         self._closed = False
@@ -244,7 +245,7 @@ class RunningSet:
             held = {
                 name: app for name, app in self._apps_of_containers().items() if self._says(name, readings)
             }
-            files = self._additions.files()
+            files = in_use(self.settings)
             joined, left = await asyncio.to_thread(join, self.settings.source, files, readings)
             kept = [app for app in self.settings.apps if app.name not in self._apps_of_containers()]
             found = {app.name: app for app in joined.apps if joined.origins[app.name].container is not None}
@@ -322,13 +323,15 @@ class RunningSet:
         await self._front.change(new, opened)
 
     def _begin(self, new: Settings, changes: Changes) -> None:
-        self.settings = new
+        before, self.settings = self.settings.origins, new
         for name in changes.added:
             self._announce(name, "added", "added")
         for change in changes.changed:
             self._announce(change.name, "changed", f"changed: {', '.join(change.settings)}")
         for name in changes.removed:
-            self._announce(name, "leaving", "removed from the configuration")
+            container = before[name].container
+            where = "the configuration" if container is None else f"what the labels of {container} say"
+            self._announce(name, "leaving", f"removed from {where}")
         if changes.settings:
             self._announce(DAEMON, "changed", f"changed: {', '.join(changes.settings)}")
         renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)

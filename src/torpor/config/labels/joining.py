@@ -24,11 +24,13 @@ def join(
     additions: Sequence[Path],
     readings: Sequence[Reading],
     environ: Mapping[str, str] = os.environ,
+    *,
+    base: Mapping[Path, bytes] = MappingProxyType({}),
 ) -> tuple[Settings, dict[str, tuple[Remark, ...]]]:
     """The configuration with the apps of containers; and by the container's name why some are left out.
 
     What a file says wins: a container whose app has the name, or a route, of another one is left out.
-    Raises `ConfigInvalid` for problems of the files themselves.
+    `base`: contents that stand in for those of files.  Raises `ConfigInvalid` for problems of the files themselves.
     """
     left: dict[str, tuple[Remark, ...]] = {}
     by_file: dict[str, Reading] = {}
@@ -38,7 +40,7 @@ def join(
     while True:
         texts = {Path(file): reading.text for file, reading in by_file.items()}
         try:
-            settings = load(source, environ, additions=additions, found=texts)
+            settings = load(source, environ, additions=additions, found=texts, texts=base)
         except ConfigInvalid as invalid:
             problems = [one for one in invalid.problems if isinstance(one, Problem)]
             broken = {os.path.realpath(one.file) for one in problems} & by_file.keys()
@@ -71,16 +73,20 @@ def fitting(
     chosen = {**found, **held}
     if cycles(_needs(chosen)):  # somebody new needs one that could not be loaded again for that very reason
         chosen = {name: chosen[name] for name in found}
-    fit: dict[str, AppSpec] = {}
+    fit = {name: spec for name, spec in chosen.items() if name in held}
     unfit: dict[str, str] = {}
     for name in (name for level in levels(_needs(chosen)) for name in level):
-        spec = chosen[name]
+        spec, there = chosen[name], {*names, *fit}
+        missing = [need.app for need in spec.depends_on if need.app not in there]
         if name in names:
             unfit[name] = f"there is an app named {name} already"
-        elif (why := objection(spec, [*kept, *fit.values()])) is not None:
+        elif missing:
+            unfit[name] = f"there is no app named {missing[0]} any more"
+        elif name not in held and (why := objection(spec, [*kept, *fit.values()])) is not None:
             unfit[name] = why
-        else:
-            fit[name] = spec
+        fit[name] = spec
+        if name in unfit:
+            del fit[name]
     return fit, unfit
 
 
@@ -100,7 +106,10 @@ def _remark(reading: Reading, problem: Problem) -> Remark:
     """A problem in the words of the labels."""
     setting = problem.setting.removeprefix(f"apps.{reading.name}").removeprefix(".")
     label = reading.label(setting) if setting else ""
-    guess = f" (did you mean '{problem.suggestion}'?)" if problem.suggestion else ""
+    meant = problem.suggestion
+    if meant and label and problem.message.startswith("unknown key"):
+        meant = f"{label.rpartition('.')[0]}.{meant}"
+    guess = f" (did you mean '{meant}'?)" if meant else ""
     named = f"{setting}: " if setting and not label else ""
     return Remark(label, f"{named}{problem.message}{guess}", wrong=True)
 
