@@ -19,6 +19,8 @@ import pytest
 
 from torpor.cli.app import VERBS, torpor
 from torpor.config import declarations
+from torpor.config.labels.own import OWN
+from torpor.config.labels.reading import DIALECTS
 from torpor.config.load import load
 from torpor.control.render import AppDocument
 from torpor.core.model import Cause, Condition
@@ -111,6 +113,16 @@ def test_the_phase_table_is_the_one_that_the_core_decides_by() -> None:
 def test_the_commands_page_is_current() -> None:
     """`docs/make_commands.py` was run after the last change of a verb or an option."""
     assert script("make_commands").commands_page() == (DOCS / "commands.md").read_text(encoding="utf-8")
+
+
+def test_the_tables_of_labels_are_those_that_are_read() -> None:
+    """`docs/make_labels.py --write` was run after the last change of a dialect."""
+    labels = script("make_labels")
+
+    assert {dialect.name for dialect in DIALECTS} == set(labels.PAGES)
+    assert [] == [
+        name for name, page in labels.PAGES.items() if labels.page_with_table(name) != page.read_text("utf-8")
+    ]
 
 
 def test_the_plot_of_the_tiers_is_current() -> None:
@@ -214,7 +226,8 @@ def test_what_is_named_exists(path: Path) -> None:
     names = re.findall(r"`(torpor(?:\.\w+)+)`", text)
     paths = re.findall(r"`((?:docs|tests|scripts|benchmarks|examples|src|\.ci)/[\w./-]*)`", text)
 
-    assert [] == [name for name in names if name != "torpor.yaml" and not exists(name)]
+    names = [name for name in names if name != "torpor.yaml" and not is_label(name)]
+    assert [] == [name for name in names if not exists(name)]
     assert [] == [name for name in paths if not (ROOT / name).exists()]
 
 
@@ -265,6 +278,12 @@ def settings() -> set[str]:
         if issubclass(one, msgspec.Struct)
         for field in msgspec.structs.fields(one)
     }
+
+
+def is_label(name: str) -> bool:
+    """Whether a dotted name is a label of a container."""
+    own = {entry.label for entry in OWN.table}
+    return name in own or name.split(".")[1] in settings()
 
 
 def exists(name: str) -> bool:

@@ -329,9 +329,9 @@ class RunningSet:
         for change in changes.changed:
             self._announce(change.name, "changed", f"changed: {', '.join(change.settings)}")
         for name in changes.removed:
-            container = before[name].container
-            where = "the configuration" if container is None else f"what the labels of {container} say"
-            self._announce(name, "leaving", f"removed from {where}")
+            gone = before[name].container is not None
+            text = "its container is gone, or is to be no app" if gone else "removed from the configuration"
+            self._announce(name, "leaving", text)
         if changes.settings:
             self._announce(DAEMON, "changed", f"changed: {', '.join(changes.settings)}")
         renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)
