@@ -66,8 +66,8 @@ def load(
     files that are not there.  `texts` are contents that stand in for those of files, which need not
     be there.  Raises `ConfigInvalid` with every problem of every file, in the order of the text.
     """
-    texts = {os.path.realpath(file): text for file, text in {**texts, **found}.items()}
-    loader = _Loader(environ, texts)
+    contents = {os.path.realpath(file): text for each in (texts, found) for file, text in each.items()}
+    loader = _Loader(environ, contents)
     settings = loader.load(
         os.fspath(path), [os.fspath(file) for file in additions], list(map(os.fspath, found))
     )

@@ -96,11 +96,7 @@ class Dialect:
         if len(value) > MAX_VALUE:
             draft.refuse(name, f"is longer than {MAX_VALUE} characters")
             return
-        for entry in self.table:
-            if (parts := entry.match(name)) is not None:
-                break
-        else:
-            entry = Entry("*", why=f"no label of {self.name} that Torpor knows")
+        entry, parts = self._find(name)
         if entry.take is None:
             draft.tell(name, entry.why + self._guess(name, entry))
             return
@@ -108,6 +104,13 @@ class Dialect:
             entry.take(draft, Label(name, value.strip(), parts))
         except ValueError as error:
             draft.refuse(name, str(error))
+
+    def _find(self, name: str) -> tuple[Entry, tuple[str, ...]]:
+        """The entry that a label meets, and what stands for its `*`."""
+        for entry in self.table:
+            if (parts := entry.match(name)) is not None:
+                return entry, parts
+        return Entry("*", why=f"no label of {self.name} that Torpor knows"), ()
 
     def _guess(self, name: str, entry: Entry) -> str:
         """What was probably meant by a label that has no entry of its own."""
