@@ -23,7 +23,6 @@ from typing import TextIO
 from torpor import __version__, notify
 from torpor.config.additions import Additions, in_use, load_all
 from torpor.config.find import find_config
-from torpor.config.hosts import EngineHost
 from torpor.config.labels.joining import join
 from torpor.config.labels.reading import Reading
 from torpor.config.paths import log_path, socket_path, state_dir
@@ -63,7 +62,7 @@ from torpor.front import Front, url, urls
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
 from torpor.providers.base import Fact, Survivor
-from torpor.providers.guests.catalogue import Catalogue
+from torpor.providers.guests.catalogue import open_catalogue
 from torpor.providers.process import files
 from torpor.providers.process.procfs import read_boot
 from torpor.providers.process.spawn import base_environment
@@ -178,7 +177,7 @@ class Daemon:
             signals = stack.enter_context(contextlib.ExitStack())
             memory = self._state.open()
             stack.push_async_callback(self._state.close)
-            discovery = Discovery(_catalogue)
+            discovery = Discovery(open_catalogue)
             stack.push_async_callback(discovery.close)
             readings = await self._discover(discovery)
             fleet = Fleet(self._settings.apps, memory, clock.now(), self._settings.sharing)
@@ -454,13 +453,6 @@ class Daemon:
             for where in [*(url(bases[0], route) for route in app.routes if bases), *map(str, app.streams)]:
                 say(f"  {app.name:<14}  {where}")
         say()
-
-
-def _catalogue(name: str, host: EngineHost) -> Catalogue:
-    """What tells of an engine's containers."""
-    from torpor.providers.guests.docker.catalogue import EngineCatalogue  # noqa: PLC0415  # brings an HTTP client
-
-    return EngineCatalogue(name, host)
 
 
 async def _beat(pause: float) -> None:

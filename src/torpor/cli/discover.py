@@ -94,9 +94,9 @@ def _hosts(config: str | None) -> tuple[Settings | None, Hosts]:
 
 async def _list(engine: str, hosts: Hosts) -> list[Container]:
     """The containers of an engine.  Raises `ProviderFailed`."""
-    from torpor.providers.guests.docker.catalogue import EngineCatalogue  # noqa: PLC0415  # with an HTTP client
+    from torpor.providers.guests.catalogue import open_catalogue  # noqa: PLC0415  # with an HTTP client
 
-    catalogue = EngineCatalogue(engine, hosts.engines[engine])
+    catalogue = open_catalogue(engine, hosts.engines[engine])
     try:
         return [*await catalogue.containers()]
     finally:

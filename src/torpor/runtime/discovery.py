@@ -59,7 +59,10 @@ class Discovery:
             self._shelves.pop(name).close()
             self._news.set()
         for name in wanted.keys() - self._shelves.keys():
-            self._shelves[name] = Shelf(wanted[name], self._open(name, wanted[name]), self._news.set)
+            try:
+                self._shelves[name] = Shelf(wanted[name], self._open(name, wanted[name]), self._news.set)
+            except TorporError as error:
+                log.error("%s; %s", error.message, error.hint)  # noqa: TRY400  # it is said in these words
 
     def begin(self, take: Take, taken: Sequence[Reading] = ()) -> None:
         """Hand on what is seen; `taken` is known already."""
