@@ -62,7 +62,7 @@ class Discovery:
             try:
                 self._shelves[name] = Shelf(wanted[name], self._open(name, wanted[name]), self._news.set)
             except TorporError as error:
-                log.error("%s; %s", error.message, error.hint)  # noqa: TRY400  # it is said in these words
+                log.error("%s; %s", error.message, error.hint)  # it is said in these words
 
     def begin(self, take: Take, taken: Sequence[Reading] = ()) -> None:
         """Hand on what is seen; `taken` is known already."""

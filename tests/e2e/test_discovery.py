@@ -1,0 +1,145 @@
+"""Containers with labels become apps: on a Docker Engine of the test's own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import engines
+import pytest
+
+from e2e.client import Client
+from e2e.harness import Daemon, Launch, wait_for
+
+CONFIG = """
+gateway: {{listen: GATEWAY}}
+engines: {{docker: {{url: "{url}", discover: {discover}}}}}
+apps: {{}}
+"""
+OWN = {
+    "torpor.enable": "true",
+    "torpor.routes": "web.localhost",
+    "torpor.port": "80",
+    "torpor.idle_timeout": "1m",
+    "torpor.stop_timeout": "1s",
+}
+GODOXY = {
+    "proxy.idle_timeout": "1m",
+    "proxy.aliases": "web",
+    "proxy.web.port": "80",
+    "proxy.depends_on": "db",
+    "proxy.stop_method": "kill",
+}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[engines.Engine]:
+    if (reason := engines.why_not(engines.Docker)) is not None:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
+    try:
+        with engines.running(engines.Docker, folder) as engine:
+            yield engine
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def docker(engine: engines.Engine) -> Iterator[engines.Engine]:
+    """With no container of another test."""
+    yield engine
+    for container in engine.call("GET", "/containers/json?all=1"):
+        engine.remove(container["Id"])
+
+
+def _config(docker: engines.Engine, discover: bool = True) -> str:
+    return CONFIG.format(url=docker.url, discover=str(discover).lower())
+
+
+def _make(docker: engines.Engine, name: str, labels: dict[str, str]) -> str:
+    return docker.create(name, "web", "80", Labels=labels)
+
+
+def _runs(docker: engines.Engine, name: str) -> bool:
+    found = docker.inspect(name)
+    return found is not None and bool(found["State"]["Running"])
+
+
+def _status(daemon: Daemon, host: str) -> int:
+    return Client(daemon.port, host).request().status
+
+
+@pytest.mark.parametrize(("labels", "host"), [(OWN, "web.localhost"), (GODOXY, "web.anything.test")])
+def test_a_request_wakes_a_container_by_its_labels(
+    docker: engines.Engine, launch: Launch, labels: dict[str, str], host: str
+) -> None:
+    """Nothing in the configuration names it; what it needs is woken before it."""
+    _make(docker, "web", labels)
+    docker.create("db", "steady")
+    daemon = launch(_config(docker))
+    assert "asleep" == daemon.apps()["web"]["state"]
+
+    assert 200 == _status(daemon, host)
+
+    assert _runs(docker, "web")
+    assert ("proxy.depends_on" in labels) == _runs(docker, "db")
+    assert 0 == daemon.cli("sleep", "web").code
+    wait_for("it is stopped", lambda: not _runs(docker, "web"))
+
+
+def test_an_app_comes_with_its_container_and_stays_when_that_is_made_anew(
+    docker: engines.Engine, launch: Launch
+) -> None:
+    """As `docker compose up` does: an operator's wish for the app outlives it, and other labels hold."""
+    daemon = launch(_config(docker))
+    assert {} == daemon.apps()
+    _make(docker, "web", OWN)
+    wait_for("it is an app", lambda: "web" in daemon.apps())
+    assert 0 == daemon.cli("stop", "web").code
+
+    docker.remove("web")
+    _make(docker, "web", {**OWN, "torpor.priority": "7"})
+
+    wait_for("its new label holds", lambda: daemon.apps()["web"]["priority"] == 7)
+    assert "down" == daemon.apps()["web"]["want"]
+
+
+def test_the_next_daemon_takes_on_a_container_that_runs(docker: engines.Engine, launch: Launch) -> None:
+    """It looks at the engine before it says that something is not configured any more."""
+    _make(docker, "web", OWN)
+    daemon = launch(_config(docker))
+    assert 200 == _status(daemon, "web.localhost")
+    before = docker.inspect("web")
+    assert before is not None
+
+    daemon.kill()
+    daemon.start()
+
+    daemon.wait_for_state("web", "ready")
+    after = docker.inspect("web")
+    assert after is not None
+    assert before["State"]["StartedAt"] == after["State"]["StartedAt"]
+
+
+def test_discover_shows_what_would_be_picked_up(docker: engines.Engine, home: Path) -> None:
+    """Without a daemon: the keys, the labels that decided, those that became nothing, and the mistakes."""
+    _make(docker, "web", {**GODOXY, "proxy.middlewares": "x"})
+    _make(docker, "db", {})
+    _make(docker, "bad", {"torpor.enable": "true", "torpor.idle_timout": "1m"})
+    _make(docker, "bare", {})
+    daemon = Daemon(home / "0", _config(docker, discover=False))
+
+    ran = daemon.cli("discover", "-c", str(daemon.config), "--json")
+    plain = daemon.cli("discover", "-c", str(daemon.config))
+
+    assert 1 == ran.code == plain.code
+    found = {one["container"]: one for one in json.loads(ran.out)}
+    assert {"bad": None, "db": "db", "web": "web"} == {name: one["app"] for name, one in found.items()}
+    assert "proxy.aliases" == found["web"]["labels"]["routes"]
+    assert ["proxy.middlewares"] == [one["label"] for one in found["web"]["unread"]]
+    assert "torpor.idle_timeout" in found["bad"]["wrong"][0]
+    assert '  routes: ["web.*"]  # proxy.aliases' in plain.out
+    assert "discover: true" in plain.err
