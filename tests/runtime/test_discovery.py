@@ -86,6 +86,7 @@ class Found:
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "SETTLE", 0.0)
     monkeypatch.setattr(discovery, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(discovery, "AGAIN", 0.05)
 
 
 @asynccontextmanager
@@ -251,6 +252,8 @@ async def test_an_address_that_cannot_be_had_leaves_out_one_container(tmp_path: 
         found.engine.have(made("stream", routes="tcp://127.0.0.1:5432"), made("web"))
 
         await found.until("web")
+        found.setup.gateway.taken = False
+        await found.until("web", "stream")  # it is tried again
 
 
 async def test_an_app_of_a_container_is_not_removed_by_hand(tmp_path: Path) -> None:

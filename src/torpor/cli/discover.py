@@ -66,7 +66,7 @@ def discover(config: str | None, engine: str | None, as_json: bool) -> int:
         apps = sum(not left for _, left in found)
         others = len(containers) - len(found)
         sys.stderr.write(f"torpor: {apps} of {len(containers)} containers are apps")
-        sys.stderr.write(f"; {others} have no labels for it\n" if others else "\n")
+        sys.stderr.write(f"; without a label for it: {others}\n" if others else "\n")
         off = [name for name in names if not hosts.engines[name].discover]
         if found and off:
             sys.stderr.write(

@@ -25,6 +25,8 @@ from torpor.runtime import clock
 
 log = logging.getLogger(__name__)
 
+AGAIN = 30.0
+"""Seconds until what could not be is tried again."""
 GRACE = 10.0
 """Seconds for which an app stays without its container."""
 SETTLE = 0.3
@@ -36,8 +38,8 @@ MAX_TOLD = 10_000
 
 Open = Callable[[str, EngineHost], Catalogue]
 """The catalogue of an engine, by the engine's name in the configuration and what is said there of it."""
-Take = Callable[[Sequence[Reading]], Awaitable[None]]
-"""Lets the containers be apps.  Raises `TorporError`; then all is as before."""
+Take = Callable[[Sequence[Reading]], Awaitable[bool]]
+"""Lets the containers be apps; False: some cannot be, but maybe later.  Raises `TorporError`; then all is as before."""
 
 
 class Discovery:
@@ -48,8 +50,6 @@ class Discovery:
         self._shelves: dict[str, Shelf] = {}
         self._told: set[tuple[str, Remark]] = set()
         self._news = asyncio.Event()
-        self._again: float | None = None
-        """When what could not be taken is to be tried again."""
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, engines: Mapping[str, EngineHost]) -> None:
@@ -105,27 +105,27 @@ class Discovery:
 
     async def _run(self, take: Take, taken: list[Reading]) -> None:
         """Hand on what is seen, whenever it is something else."""
+        due: float | None = None
         while True:
-            await self._wait()
+            await self._wait(due)
             readings = self.readings()
             self.tell(readings, {})
-            if readings == taken:
+            if readings == taken and not due:
                 continue
+            due = clock.now() + AGAIN
             try:
-                await take(readings)
+                if await take(readings):
+                    due = None
                 taken = readings
             except TorporError as error:
                 self._tell("", Remark("", f"apps of containers are not taken on: {error.message}"))
-                self._again = clock.now() + GRACE
             except Exception:
                 log.exception("apps of containers are not taken on")
-                self._again = clock.now() + GRACE
 
-    async def _wait(self) -> None:
-        """Return when something may be different: after news that have settled, or when a grace is over."""
+    async def _wait(self, due: float | None) -> None:
+        """Return when something may be different: after news that have settled, when a grace is over, or when `due`."""
         ends = [end for shelf in self._shelves.values() if (end := shelf.next_end) is not None]
-        ends += [] if self._again is None else [self._again]
-        self._again = None
+        ends += [] if due is None else [due]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(min(ends) - clock.now(), 0.0) if ends else None):
                 await self._news.wait()

@@ -26,11 +26,10 @@ from torpor.config.additions import Additions, in_use
 from torpor.config.apps import NAME
 from torpor.config.changes import Changes, Takes, differences
 from torpor.config.labels.draft import Remark
-from torpor.config.labels.joining import fitting, join
+from torpor.config.labels.joining import fitting, join, unchanged
 from torpor.config.labels.reading import Reading
 from torpor.config.load import load
 from torpor.config.origin import Origin
-from torpor.config.problems import Problem
 from torpor.config.saving import addition_text, in_words, save_into, take_out
 from torpor.config.settings import Settings
 from torpor.core.messages import DAEMON, Announce, Applied
@@ -48,6 +47,7 @@ from torpor.providers.base import Provider
 from torpor.runtime.calendar import Calendar
 from torpor.runtime.desk import Desk
 from torpor.runtime.engine import Engine
+from torpor.runtime.fit import check_fit, check_meant, check_users
 from torpor.runtime.journal import Journal
 from torpor.runtime.keeper import Saved
 
@@ -131,7 +131,7 @@ class RunningSet:
         """Read the configuration again and let it hold."""
         async with self._turn():
             new = await self._load()
-            self._check_meant(new)
+            check_meant(new, self.settings)
             left: Mapping[str, Sequence[Remark]] = {}
             if self._readings:
                 new, left = await asyncio.to_thread(join, new.source, self._additions.files(), self._readings)
@@ -166,7 +166,7 @@ class RunningSet:
             except ConfigInvalid as invalid:
                 raise in_words(invalid, name, path, "Nothing was added.") from None
             spec = next(app for app in new.apps if app.name == name)
-            self._check_fit(spec, self.settings.apps)
+            check_fit(spec, self.settings.apps)
             self._provider(spec).check(spec)
             apps = (*self.settings.apps, spec)
             opened = self._front.prepare_apps(apps)
@@ -192,7 +192,7 @@ class RunningSet:
             if origin is not None:
                 if not origin.added:
                     raise NotAllowed(f"{name} stands in {origin.place}", hint=_how_to_remove(origin))
-                users = self._check_users(name, force=force)
+                users = check_users(name, self.settings, force=force)
                 others = {app: each for app, each in self.settings.origins.items() if app != name}
                 moved = take_out(self._additions, name, {user: others[user] for user in users})
                 apps = [
@@ -234,20 +234,19 @@ class RunningSet:
             self.settings = replace(self.settings, origins=MappingProxyType(origins))
             return Saved(source, line, tuple(chosen))
 
-    async def take_on(self, readings: Sequence[Reading]) -> None:
-        """Let those containers be apps, in place of the ones before.
+    async def take_on(self, readings: Sequence[Reading]) -> bool:
+        """Let those containers be apps, in place of the ones before; False: some cannot be, but maybe later.
 
         Whoever says the same as before stays what it is, whatever stands in files by now that nobody has
         applied yet.  Raises `ConfigInvalid` while the files themselves cannot be loaded, and
         `NotAllowed` as all changes do; nothing has changed then.
         """
         async with self._turn():
-            held = {
-                name: app for name, app in self._apps_of_containers().items() if self._says(name, readings)
-            }
+            before = {app.name: app for app in self.settings.apps if self._is_of_a_container(app)}
+            held = {name: before[name] for name in unchanged(self._readings, readings) if name in before}
             files = in_use(self.settings)
             joined, left = await asyncio.to_thread(join, self.settings.source, files, readings)
-            kept = [app for app in self.settings.apps if app.name not in self._apps_of_containers()]
+            kept = [app for app in self.settings.apps if app.name not in before]
             found = {app.name: app for app in joined.apps if joined.origins[app.name].container is not None}
             apps, unfit = fitting(kept, found, held, self._objection)
             containers = {reading.name: reading.container.name for reading in readings}
@@ -260,28 +259,17 @@ class RunningSet:
             self._readings = tuple(readings)
             await self._hold([*kept, *apps.values()], origins, opened)
             self.left_out(left)
+            return not unfit
 
     # --- inside ----------------------------------------------------------------
 
-    def _apps_of_containers(self) -> dict[str, AppSpec]:
-        origins = self.settings.origins
-        return {app.name: app for app in self.settings.apps if origins[app.name].container is not None}
-
-    def _says(self, name: str, readings: Sequence[Reading]) -> bool:
-        """Whether the labels of an app's container are what they were when it was loaded."""
-        before = {reading.name: reading.text for reading in self._readings if not reading.wrong}
-        return any(
-            reading.name == name and not reading.wrong and reading.text == before.get(name)
-            for reading in readings
-        )
+    def _is_of_a_container(self, app: AppSpec) -> bool:
+        return self.settings.origins[app.name].container is not None
 
     def _objection(self, spec: AppSpec, others: Sequence[AppSpec]) -> str | None:
         """Why the app of a container cannot be beside the others; None if it can."""
-        app = self._engine.fleet.apps.get(spec.name)
         try:
-            if app is not None and app.leaving:
-                raise NameTaken(f"an app named {spec.name} is being removed")
-            self._check_fit(spec, others)
+            check_fit(spec, others)
             self._provider(spec).check(spec)
             if spec.streams:
                 self._front.abandon(self._front.prepare_apps([*others, spec]))
@@ -353,15 +341,6 @@ class RunningSet:
 
         await self._journal.wait_until(name, gone)
 
-    def _check_meant(self, new: Settings) -> None:
-        """Refuse a file without content where apps stood in it.  Raises `ConfigInvalid`."""
-        if new.blank and not all(
-            origin.added or origin.container for origin in self.settings.origins.values()
-        ):
-            # An editor's crash or a full disk leaves such a file; it would end everything.
-            text = "the file is empty; `apps: {}` says that there is to be no app"
-            raise ConfigInvalid((Problem(str(new.source), 1, 1, "", text),), hint="Nothing was applied.")
-
     def _check_free(self, name: str) -> None:
         app, origin = self._engine.fleet.apps.get(name), self.origin(name)
         if app is not None and app.leaving:
@@ -375,46 +354,10 @@ class RunningSet:
                 hint=f"`torpor rm {name}` removes it.",
             )
 
-    def _check_fit(self, spec: AppSpec, others: Sequence[AppSpec]) -> None:
-        """Refuse what fits the files, but not what holds now.  Raises `NotAllowed`."""
-        hint = "The configuration was edited since it was applied: `torpor apply --dry-run` shows how."
-        apps = {app.name: app for app in others}
-        for needed in spec.depends_on:
-            if needed.app not in apps:
-                raise NotAllowed(f"there is no app named {needed.app} yet", hint=hint)
-        for app in apps.values():
-            if spec.port is not None and spec.port == app.port:
-                raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
-            for stream in spec.streams:
-                if str(stream) in map(str, app.streams):
-                    raise NotAllowed(f"{stream} leads to {app.name}", hint=hint)
-            for route in spec.routes:
-                if any((route.host, route.path) == (one.host, one.path) for one in app.routes):
-                    raise NotAllowed(f"{route} leads to {app.name}", hint=hint)
-
     def _is_left_out(self, name: str) -> bool:
         """Whether the file of an added app, if there is one, was of no use when the daemon came up."""
         files = {origin.file for origin in self.settings.origins.values() if origin.added}
         return not NAME.fullmatch(name) or os.path.abspath(self._additions.path(name)) not in files
-
-    def _check_users(self, name: str, *, force: bool) -> list[str]:
-        """Those that need an app that is to be removed.  Raises `NotAllowed` unless they can do without."""
-        users = [
-            app.name for app in self.settings.apps if any(needed.app == name for needed in app.depends_on)
-        ]
-        if users and not force:
-            raise NotAllowed(
-                f"{name} is needed by {', '.join(users)}",
-                hint=f"`torpor rm {' '.join([*users, name])}` removes them together; --force only this one.",
-            )
-        for user in users:
-            origin = self.settings.origins[user]
-            if not origin.added:
-                raise NotAllowed(
-                    f"{name} is needed by {user}, in {origin.place}",
-                    hint="Change `depends_on` there and `torpor apply` it first.",
-                )
-        return users
 
 
 def _how_to_remove(origin: Origin) -> str:

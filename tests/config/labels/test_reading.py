@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from torpor.config.labels.container import MAX_CONTAINERS, MAX_VALUE, Container
+from torpor.config.labels.container import MAX_CONTAINERS, MAX_LABELS, MAX_VALUE, Container
 from torpor.config.labels.reading import Reading, read_labels
 
 COMPOSE = "com.docker.compose"
@@ -425,6 +425,13 @@ def test_what_compose_is_about_to_rename_is_not_looked_at() -> None:
     new = Container(name="0123456789ab_p-web-1", labels=service("p", "web", **IDLE).labels)
 
     assert ["p-web-1"] == list(read(new, service("p", "web", **IDLE)))
+
+
+def test_labels_without_end_are_refused() -> None:
+    """With one word about all of them."""
+    (told,) = remarks(**{"torpor.enable": "true"}, **{f"torpor.x{n}": "1" for n in range(MAX_LABELS)})
+
+    assert told.startswith(f"has more than {MAX_LABELS} labels")
 
 
 def test_containers_without_end_are_not_all_looked_at() -> None:

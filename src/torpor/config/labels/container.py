@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 MAX_CONTAINERS = 1000
 """Most containers of an engine that are looked at."""
+MAX_LABELS = 200
+"""Most labels of one dialect that a container may have."""
 MAX_VALUE = 10_000
 """Most characters of a label that is read."""
 

@@ -58,6 +58,12 @@ def join(
             return replace(settings, origins=MappingProxyType(origins)), left
 
 
+def unchanged(before: Sequence[Reading], after: Sequence[Reading]) -> set[str]:
+    """The apps that both say to be, and to be the same."""
+    texts = {reading.name: reading.text for reading in before if not reading.wrong}
+    return {one.name for one in after if not one.wrong and texts.get(one.name) == one.text}
+
+
 def fitting(
     kept: Sequence[AppSpec],
     found: Mapping[str, AppSpec],

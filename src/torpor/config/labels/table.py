@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from torpor.config.labels.container import MAX_VALUE
+from torpor.config.labels.container import MAX_LABELS, MAX_VALUE
 from torpor.config.labels.draft import Draft
 
 _CLOSE = 0.85
@@ -82,9 +82,12 @@ class Dialect:
     def read(self, draft: Draft) -> None:
         """Put what the container's labels say into the draft."""
         draft.dialect = self.name
-        for name, value in sorted(draft.container.labels.items()):
-            if self.owns(name):
-                self._take(draft, name, value)
+        labels = {name: value for name, value in draft.container.labels.items() if self.owns(name)}
+        if len(labels) > MAX_LABELS:
+            draft.refuse("", f"has more than {MAX_LABELS} labels of {self.name}")
+            return
+        for name, value in sorted(labels.items()):
+            self._take(draft, name, value)
         if self.finish is not None:
             self.finish(draft)
 

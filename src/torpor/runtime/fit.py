@@ -1,0 +1,54 @@
+"""Whether a change of the running set fits what holds now, whatever the files say by now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torpor.config.problems import Problem
+from torpor.config.settings import Settings
+from torpor.core.model import AppSpec
+from torpor.errors import ConfigInvalid, NotAllowed
+
+
+def check_meant(new: Settings, now: Settings) -> None:
+    """Refuse a file without content where apps stood in it.  Raises `ConfigInvalid`."""
+    if new.blank and not all(origin.added or origin.container for origin in now.origins.values()):
+        # An editor's crash or a full disk leaves such a file; it would end everything.
+        text = "the file is empty; `apps: {}` says that there is to be no app"
+        raise ConfigInvalid((Problem(str(new.source), 1, 1, "", text),), hint="Nothing was applied.")
+
+
+def check_fit(spec: AppSpec, others: Sequence[AppSpec]) -> None:
+    """Refuse what fits the files, but not the `others`.  Raises `NotAllowed`."""
+    hint = "The configuration was edited since it was applied: `torpor apply --dry-run` shows how."
+    apps = {app.name: app for app in others}
+    for needed in spec.depends_on:
+        if needed.app not in apps:
+            raise NotAllowed(f"there is no app named {needed.app} yet", hint=hint)
+    for app in apps.values():
+        if spec.port is not None and spec.port == app.port:
+            raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
+        for stream in spec.streams:
+            if str(stream) in map(str, app.streams):
+                raise NotAllowed(f"{stream} leads to {app.name}", hint=hint)
+        for route in spec.routes:
+            if any((route.host, route.path) == (one.host, one.path) for one in app.routes):
+                raise NotAllowed(f"{route} leads to {app.name}", hint=hint)
+
+
+def check_users(name: str, now: Settings, *, force: bool) -> list[str]:
+    """Those that need an app that is to be removed.  Raises `NotAllowed` unless they can do without."""
+    users = [app.name for app in now.apps if any(needed.app == name for needed in app.depends_on)]
+    if users and not force:
+        raise NotAllowed(
+            f"{name} is needed by {', '.join(users)}",
+            hint=f"`torpor rm {' '.join([*users, name])}` removes them together; --force only this one.",
+        )
+    for user in users:
+        origin = now.origins[user]
+        if not origin.added:
+            raise NotAllowed(
+                f"{name} is needed by {user}, in {origin.place}",
+                hint="Change `depends_on` there and `torpor apply` it first.",
+            )
+    return users
