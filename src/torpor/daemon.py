@@ -35,6 +35,7 @@ from torpor.core.messages import (
     Adopted,
     Announce,
     AskWhetherIdle,
+    CloseSocket,
     CloseUpgraded,
     DropStored,
     DropUpstream,
@@ -393,6 +394,7 @@ class Daemon:
                 | KillInstance()
                 | EndUnasked()
                 | DropStored()
+                | CloseSocket()
             ):
                 self._actions.perform(effect)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():

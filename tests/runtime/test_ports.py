@@ -6,34 +6,35 @@ import socket
 
 import pytest
 
-from torpor.core.model import InstanceId
+from torpor.core.model import AppSpec, InstanceId, Scheme, StreamRoute
 from torpor.errors import StartFailed
 from torpor.runtime.ports import Ports
 
 ID = InstanceId("app")
+SPEC = AppSpec("app")
 
 
 def test_an_instance_gets_its_port_again() -> None:
     """The same port as long as it is free, so that what remembers it goes on working."""
     ports = Ports()
 
-    assert ports.allot(ID, None) == ports.allot(ID, None)
+    assert ports.allot(ID, SPEC) == ports.allot(ID, SPEC)
 
 
 def test_a_taken_port_is_replaced() -> None:
     """Where somebody else listens by now, another port is allotted."""
     ports = Ports()
-    before = ports.allot(ID, None)
+    before = ports.allot(ID, SPEC)
 
     with socket.create_server(("127.0.0.1", before)):
-        assert before != ports.allot(ID, None)
+        assert before != ports.allot(ID, SPEC)
 
 
 def test_two_instances_never_share() -> None:
     """Ports that are allotted but not yet listened on are not given twice."""
     ports = Ports()
 
-    allotted = [ports.allot(InstanceId("app", number), None) for number in range(200)]
+    allotted = [ports.allot(InstanceId("app", number), SPEC) for number in range(200)]
 
     assert 200 == len(set(allotted))
 
@@ -44,4 +45,16 @@ def test_a_fixed_port_that_is_taken_ends_the_attempt() -> None:
         port = foreign.getsockname()[1]
 
         with pytest.raises(StartFailed, match=f"port {port}: another program listens there"):
-            Ports().allot(ID, port)
+            Ports().allot(ID, AppSpec("app", port=port))
+
+
+def test_a_port_for_datagrams_is_free_for_them() -> None:
+    """Where somebody has the port for datagrams only, an app that gets some is given another."""
+    ports = Ports()
+    datagrams = AppSpec("app", streams=(StreamRoute("127.0.0.1", 53, Scheme.UDP),))
+    before = ports.allot(ID, datagrams)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as foreign:
+        foreign.bind(("127.0.0.1", before))
+        assert before == ports.allot(ID, SPEC)
+        assert before != ports.allot(ID, datagrams)

@@ -172,6 +172,8 @@ def instance_facts(instance: dict[str, Any], *, alone: bool) -> str:
         parts.append(f"pid {instance['pid']}")
     if instance["port"]:
         parts.append(f"on {instance['host']}:{instance['port']}")
+    if instance["socket"]:
+        parts.append(f"on {printable(instance['socket'])}")
     if instance["uptime"] is not None:
         parts.append(f"up {duration(instance['uptime'])}")
     if instance["rss"] is not None:

@@ -20,6 +20,7 @@ from torpor.config.guests import GuestSpec
 from torpor.config.kinds import build_guest, guest_kind, refuse_guest_keys
 from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
+from torpor.config.listening import build_activation, build_socket
 from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import STREAMS, parse_path, parse_route, parse_stream
@@ -48,14 +49,19 @@ def build_app(keys: Layers) -> AppSpec:
     connects = bool(routes) or any(stream.scheme is not Scheme.UDP for stream in streams)
     port = keys.get("port", None)
     kind = guest_kind(keys)
+    replicas = 1 if kind is not None else _replicas(keys, port)
+    socket = build_socket(keys, streams, replicas)
+    activation = kind is None and build_activation(keys, connects=connects or not streams)
     lifecycle = build_lifecycle(keys)
-    readiness = build_readiness(keys, listens=connects or port is not None, guest=kind is not None)
+    listens = connects or port is not None or socket is not None
+    # A socket that we have bound accepts at once: that tells nothing of the app.
+    readiness = build_readiness(keys, listens=listens and not activation, guest=kind is not None)
     workload: ProcessSpec | GuestSpec | None
     if kind is None:
         refuse_guest_keys(keys)
         workload = build_process(keys, lifecycle, readiness)
     else:
-        workload = build_guest(keys, kind, port)
+        workload = build_guest(keys, kind, port, socket)
         port = None  # it is the guest's own, beside which others may have the same
     return AppSpec(
         name=keys.name,
@@ -72,7 +78,9 @@ def build_app(keys: Layers) -> AppSpec:
         websocket=_websocket(keys),
         stream_activity=keys.get("stream_activity", AppSpec("").stream_activity),
         port=port,
-        replicas=1 if kind is not None else _replicas(keys, port),
+        socket=socket,
+        activation=activation,
+        replicas=replicas,
         depends_on=build_dependencies(keys),
         groups=_groups(keys),
         schedule=build_schedule(keys),

@@ -124,6 +124,10 @@ def _port(app: AppSpec) -> int | None:
     return app.workload.port if isinstance(app.workload, GuestSpec) else app.port
 
 
+def _address(app: AppSpec) -> str | None:
+    return app.workload.address if isinstance(app.workload, GuestSpec) and app.socket is None else app.socket
+
+
 def _commands(spec: CommandsSpec) -> object:
     hooks = (spec.start, spec.stop, spec.status, spec.kill, spec.pause, spec.resume, spec.ready)
     return hooks, spec.interval, spec.working_dir, spec.environment
@@ -151,7 +155,6 @@ SETTINGS: Mapping[str, Setting] = {
     "vm": Setting(Takes.RESTART, _machine(MachineKind.QEMU)),
     "unit": Setting(Takes.RESTART, _workload(UnitSpec, lambda it: (it.name, it.host))),
     "commands": Setting(Takes.AT_ONCE, _workload(CommandsSpec, _commands)),
-    "address": Setting(Takes.NEXT_START, _workload(GuestSpec, lambda it: it.address)),
     "shell": Setting(Takes.RESTART, _process(lambda it: it.shell)),
     "working_dir": Setting(Takes.RESTART, _process(lambda it: it.working_dir)),
     "environment": Setting(Takes.RESTART, _process(lambda it: it.environment)),
@@ -187,6 +190,8 @@ SETTINGS: Mapping[str, Setting] = {
     # How requests reach it.
     "routes": Setting(Takes.AT_ONCE, lambda app: (app.routes, app.streams)),
     "port": Setting(Takes.RESTART, _port),
+    "address": Setting(Takes.RESTART, _address),
+    "activation": Setting(Takes.RESTART, lambda app: app.activation),
     "idle_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.idle_timeout),
     "sleep": Setting(Takes.AT_ONCE, lambda app: (app.lifecycle.tier, app.lifecycle.deeper)),
     "wake_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.wake_timeout),

@@ -28,6 +28,8 @@ class GuestSpec:
     """Which of the configured hosts it lives on; each kind has names of its own."""
     address: str | None = None
     """Where it is reached: a host name or IP address; None: as its host says."""
+    socket: str | None = None
+    """The path of the Unix socket at which it is reached, in place of an address and a port."""
     port: int | None = None
     """The port that it listens on, inside; None: as its host says."""
     stop_signal: int | None = None

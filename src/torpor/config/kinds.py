@@ -25,6 +25,7 @@ from torpor.config.guests import (
 )
 from torpor.config.hosts import DOCKER
 from torpor.config.layers import Layers, given
+from torpor.config.listening import UNIX
 from torpor.config.logs import build_log
 from torpor.config.problems import near_miss
 from torpor.config.settings import Hook
@@ -54,9 +55,10 @@ _OF_PROCESSES = {
     "on_watchdog",
     "notify",
     "replicas",
+    "activation",
 } - {*Guests.__struct_fields__} | {*Program.__struct_fields__} - _FOR_ALL
 """Keys that say how a process is started, and mean nothing for what others made."""
-_OF_GUESTS = ("address", "on_external_start", "respect_manual_stop")
+_OF_GUESTS = ("on_external_start", "respect_manual_stop")
 
 
 def guest_kind(keys: Layers) -> str | None:
@@ -72,15 +74,16 @@ def guest_kind(keys: Layers) -> str | None:
     return None
 
 
-def build_guest(keys: Layers, key: str, port: int | None) -> GuestSpec | None:
-    """What others made.  None after a report."""
+def build_guest(keys: Layers, key: str, port: int | None, socket: str | None) -> GuestSpec | None:
+    """What others made, reached at a port or a Unix socket.  None after a report."""
     kind, own = KINDS[key], keys.own.keys
     for name in sorted(_OF_PROCESSES - kind.takes):
         if getattr(own, name) is not UNSET:
             keys.report(name, f"is for processes; the app is {kind.noun}", at_key=True)
     stop_signal = keys.get("stop_signal", None) if "stop_signal" in kind.takes else None
     common = {
-        "address": _address(keys),
+        "address": None if socket is not None else _address(keys),
+        "socket": socket,
         "port": port,
         "stop_signal": None if stop_signal is None else int(stop_signal),
         "log": build_log(keys),
@@ -93,10 +96,16 @@ def refuse_guest_keys(keys: Layers) -> None:
     for name in _OF_GUESTS:
         if getattr(keys.own.keys, name) is not UNSET:
             keys.report(name, "is for what others made; the app is a process of Torpor's", at_key=True)
+    value = keys.get("address", UNIX)
+    if not value.startswith(UNIX):
+        text = f"'{value}': a program listens on 127.0.0.1, at `$PORT`; unix:./app.sock names a Unix socket instead"
+        keys.report("address", text)
 
 
 def _address(keys: Layers) -> str | None:
     value = keys.get("address", None)
+    if value is not None and value.startswith(UNIX):
+        return None  # it could not be read, and was reported
     if value is not None and not HOST.fullmatch(value.strip("[]").replace(":", ".")):
         keys.report("address", f"'{value}' is not a host name or address; the port is a key of its own")
     return None if value is None else value.strip("[]")

@@ -42,6 +42,8 @@ class InstanceDocument(msgspec.Struct, frozen=True):
     pid: int | None
     host: str | None
     port: int | None
+    socket: str | None
+    """Path of the Unix socket at which it listens, in place of host and port."""
     generation: int
     restarts: int
     rss: int | None
@@ -190,12 +192,14 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
     """One copy of an app.  Only what is alive is measured: measuring reads /proc."""
     stats = stats_of(instance.id) if instance.phase in ALIVE else None
     endpoint, reason = instance.endpoint, instance.reason
+    at_port = endpoint is not None and endpoint.path is None
     return InstanceDocument(
         id=str(instance.id),
         state=instance.state,
         pid=stats.pid if stats else None,
-        host=endpoint.host if endpoint else None,
-        port=endpoint.port if endpoint else None,
+        host=endpoint.host if endpoint and at_port else None,
+        port=endpoint.port if endpoint and at_port else None,
+        socket=endpoint.path if endpoint else None,
         generation=instance.generation,
         restarts=instance.restarts,
         rss=stats.rss if stats else None,

@@ -609,6 +609,13 @@ class DropStored:
 
 
 @dataclass(frozen=True, slots=True)
+class CloseSocket:
+    """Nothing of it is alive, and nothing follows by itself: let nobody queue up where it listened."""
+
+    id: InstanceId
+
+
+@dataclass(frozen=True, slots=True)
 class CloseUpgraded:
     """Say good-bye (1001) on the upgraded connections of this upstream; each one repays itself."""
 
@@ -687,6 +694,7 @@ Effect = (
     | KillInstance
     | EndUnasked
     | DropStored
+    | CloseSocket
     | CloseUpgraded
     | DropUpstream
     | GrantTicket

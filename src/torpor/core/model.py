@@ -188,12 +188,21 @@ class InstanceId:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where an instance listens."""
+    """Where an instance listens: at a port, or at a Unix socket."""
 
     host: str
     port: int
+    path: str | None = None
+    """Of the Unix socket; then there is neither host nor port."""
+
+    @classmethod
+    def at(cls, path: str) -> Endpoint:
+        """That of a Unix socket."""
+        return cls("", 0, path)
 
     def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -558,6 +567,10 @@ class AppSpec:
     """How the connections of its streams count."""
     port: int | None = None
     """A fixed port; None lets Torpor allot one per instance."""
+    socket: str | None = None
+    """Path of the Unix socket at which it listens, in place of a port."""
+    activation: bool = False
+    """Whether Torpor binds where it listens, and hands that over to each generation."""
     replicas: int = 1
     """How many instances it has."""
     depends_on: tuple[Dependency, ...] = ()
@@ -576,11 +589,13 @@ class AppSpec:
     @property
     def listens(self) -> bool:
         """Whether its instances are given a port."""
+        if self.socket is not None:
+            return False
         question = self.lifecycle.question
         probes = [*self.readiness.probes, *([self.liveness.probe] if self.liveness else [])]
         probes += [question.probe] if question is not None and question.probe is not None else []
         asked = any(isinstance(probe, HttpProbe | TcpProbe) for probe in probes)
-        return bool(self.routes or self.streams) or self.port is not None or asked
+        return bool(self.routes or self.streams) or self.port is not None or self.activation or asked
 
 
 @dataclass(frozen=True, slots=True)

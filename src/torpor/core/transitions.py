@@ -13,6 +13,7 @@ from torpor.core.endings import Ending, Sequel, sequel
 from torpor.core.instance import FREEZE_LIMIT, Instance
 from torpor.core.messages import (
     AskWhetherIdle,
+    CloseSocket,
     DropStored,
     DropUpstream,
     Exited,
@@ -331,10 +332,10 @@ def rest(it: Instance) -> None:
     """Stay where an end leads that nothing is to follow; where something is, it is left to others."""
     match _sequel(it):
         case Sequel.DONE:
-            it.enter(Phase.DONE, None)
+            _lie_down(it, Phase.DONE)
             it.say("done", "finished")
         case Sequel.FAILED:
-            it.enter(Phase.FAILED, None)
+            _lie_down(it, Phase.FAILED)
             it.say("failed", f"{it.reason}, and is not to be restarted")
             it.out.append(RefuseWaiting(it.refusal(it.now)))
 
@@ -355,7 +356,7 @@ def _back_off(it: Instance) -> None:
     it.reason = Reason(it.reason.cause if it.reason else Cause.EXITED, text)
     it.demand = False
     it.woken_at = None
-    it.enter(Phase.FAILED, delay)
+    _lie_down(it, Phase.FAILED, delay)
     it.say("failed", f"{text}; next attempt in {policy.span(delay)} at the earliest")
     it.out.append(RefuseWaiting(it.refusal(it.now)))
 
@@ -364,7 +365,13 @@ def sleep(it: Instance) -> None:
     """Be asleep."""
     it.demand = False
     it.woken_at = None
-    it.enter(Phase.ASLEEP, None)
+    _lie_down(it, Phase.ASLEEP)
     it.say("asleep", f"asleep: {it.reason}" if it.reason else "asleep")
     if it.want is Want.DOWN:
         it.out.append(DropStored(it.id))
+
+
+def _lie_down(it: Instance, phase: Phase, limit: float | None = None) -> None:
+    """Be in a phase in which nothing of it is alive until somebody asks for it."""
+    it.enter(phase, limit)
+    it.out.append(CloseSocket(it.id))

@@ -48,6 +48,7 @@ class BackendConnection(asyncio.Protocol):
         "_interims",
         "_paused",
         "_pool",
+        "_reset",
         "_response_limit",
         "exchange",
         "framer",
@@ -79,6 +80,7 @@ class BackendConnection(asyncio.Protocol):
         self._head = b""
         self._interims = 0
         self._paused = False
+        self._reset = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocol interface."""
@@ -275,6 +277,8 @@ class BackendConnection(asyncio.Protocol):
 
         Only for a connection that has just been lost.
         """
+        if self.upstream.endpoint.path is not None:
+            return self._reset  # the kernel has no more to tell of a Unix socket
         try:
             return self._tcp_info()[0] == _STATE_CLOSED
         except (OSError, IndexError):
@@ -319,6 +323,7 @@ class BackendConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Part of asyncio's protocol interface."""
+        self._reset = isinstance(exc, ConnectionResetError | BrokenPipeError)
         if self.tunnel is not None:
             self.tunnel.app_lost()
         elif self.exchange is not None:

@@ -35,6 +35,7 @@ from torpor.gateway.request import RequestHead
 from torpor.gateway.response import Response
 from torpor.gateway.turned_away import TurnedAway, own_answer
 from torpor.gateway.websocket import Tunnel
+from torpor.runtime.dial import host_of
 from torpor.runtime.seam import Refused
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ class Exchange:
             suffix = client.forwarding.suffix(request.host)
         if not request.host:
             # Only HTTP/1.0 may do without, and we speak 1.1 to the app.
-            suffix = b"Host: %b\r\n%b" % (str(backend.upstream.endpoint).encode(), suffix)
+            suffix = b"Host: %b\r\n%b" % (host_of(backend.upstream.endpoint).encode(), suffix)
         backend.send(self, request.head + suffix)
         if self.body is not None:
             client.pump_body()

@@ -12,6 +12,7 @@ import asyncio
 
 from torpor.core.upstream import Upstream
 from torpor.gateway.backend import BackendConnection
+from torpor.runtime.dial import connect
 
 IDLE_PER_UPSTREAM = 512
 """Idle connections kept per upstream; one more is closed."""
@@ -44,11 +45,15 @@ class Pool:
         """Open a new connection.  Raises OSError (TimeoutError included)."""
         loop = asyncio.get_running_loop()
         endpoint = upstream.endpoint
+
+        def connection() -> BackendConnection:
+            return BackendConnection(self, upstream, self.head_limit)
+
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            _, backend = await loop.create_connection(
-                lambda: BackendConnection(self, upstream, self.head_limit), endpoint.host, endpoint.port
-            )
-        return backend
+            if endpoint.path is None:
+                return (await loop.create_connection(connection, endpoint.host, endpoint.port))[1]
+            sock = await connect(endpoint)
+            return (await loop.create_unix_connection(connection, sock=sock))[1]
 
     def put(self, backend: BackendConnection) -> None:
         """Keep a connection for the next request, unless its upstream takes no more."""

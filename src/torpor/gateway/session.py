@@ -20,6 +20,7 @@ from torpor.core.model import Knock
 from torpor.core.upstream import Upstream
 from torpor.gateway.reach import GRACE, RETRY_PAUSE
 from torpor.gateway.stay import Stay
+from torpor.runtime.dial import open_for_datagrams
 from torpor.runtime.seam import Gate, Refused
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class Session:
         try:
             upstream = self._gate.enter() or await self._gate.wait(self._by)
             self._stay = Stay(self._gate, upstream, self._gate.spec.stream_activity)
-            self._app = _socket(upstream)
+            self._app = open_for_datagrams(upstream.endpoint)
         except Refused as refused:
             log.info("%s: %s: %s", self._gate.spec.name, self._by, refused)
         except Exception:
@@ -176,16 +177,3 @@ class Session:
             self._timer = loop.call_later(max(left, 1.0), self._look_whether_silent)
         else:
             self.abort()
-
-
-def _socket(upstream: Upstream) -> socket.socket:
-    """A socket whose other end is the instance.  Raises `OSError`."""
-    endpoint = upstream.endpoint
-    app = socket.socket(socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        app.setblocking(False)
-        app.connect((endpoint.host, endpoint.port))
-    except BaseException:
-        app.close()
-        raise
-    return app

@@ -24,6 +24,7 @@ from torpor.gateway.pool import CONNECT_TIMEOUT
 from torpor.gateway.reach import RETRY_PAUSE, Approach
 from torpor.gateway.stay import Stay
 from torpor.gateway.way import Way
+from torpor.runtime.dial import connect
 from torpor.runtime.seam import Gate, Refused
 
 if TYPE_CHECKING:
@@ -202,16 +203,11 @@ class Stream:
 
 async def _dial(upstream: Upstream, preface: bytes) -> socket.socket:
     """A connection to an instance, on which `preface` has been said.  Raises `OSError`, `TimeoutError` included."""
-    loop, endpoint = asyncio.get_running_loop(), upstream.endpoint
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    app = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        app.setblocking(False)
-        app.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        async with asyncio.timeout(CONNECT_TIMEOUT):
-            await loop.sock_connect(app, (endpoint.host, endpoint.port))
-            await loop.sock_sendall(app, preface)
-    except BaseException:
-        app.close()
-        raise
-    return app
+    async with asyncio.timeout(CONNECT_TIMEOUT):
+        app = await connect(upstream.endpoint)
+        try:
+            await asyncio.get_running_loop().sock_sendall(app, preface)
+        except BaseException:
+            app.close()
+            raise
+        return app

@@ -49,7 +49,9 @@ class Launch:
     generation: int
     spec: AppSpec
     port: int | None
-    """The port that `$PORT` carries; None where the app listens nowhere."""
+    """The port that `$PORT` carries; None where the app listens at none."""
+    listening: int | None = None
+    """Descriptor of the socket that is bound for it and handed to it; None: it binds its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,13 @@ class Provider(Protocol):
         """How `command`, run in the instance's surroundings, ended; None: not within `timeout` seconds.
 
         Raises `StartFailed` where it cannot be run, and `ProviderFailed` where there is no such instance.
+        """
+        ...
+
+    def take_back_socket(self, id: InstanceId, generation: int) -> int:
+        """A new descriptor of the socket that an adopted one was handed when it was started (`Launch.listening`).
+
+        Raises `ProviderFailed` where it was handed none, holds it no more, or it may not be taken.
         """
         ...
 

@@ -316,6 +316,10 @@ class FakeProvider:
         """See `Provider.run_command`."""
         return ExitInfo(code=0 if await self.run_probe(launch, command, timeout) else 1)
 
+    def take_back_socket(self, id: InstanceId, generation: int) -> int:
+        """See `Provider.take_back_socket`: there are no programs here that could hold one."""
+        raise ProviderFailed(f"{id}, generation {generation}, was handed no socket")
+
     def drop_stored(self, id: InstanceId) -> None:
         """See `Provider.drop_stored`."""
         self.dropped.append(id)

@@ -20,6 +20,7 @@ from torpor.core.messages import (
     Answered,
     AskWhetherIdle,
     BecameReady,
+    CloseSocket,
     DropStored,
     EndUnasked,
     Exited,
@@ -46,6 +47,7 @@ from torpor.providers.base import UNASKED, Fact, HookFailed, Launch, Provider, R
 from torpor.runtime.ports import Ports
 from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhealthy
 from torpor.runtime.questions import ask
+from torpor.runtime.sockets import Sockets, clear, port_of
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ InstanceEffect = (
     | KillInstance
     | EndUnasked
     | DropStored
+    | CloseSocket
     | Forget
 )
 
@@ -89,6 +92,7 @@ class Actions:
         self._post = post
         self._announce = announce
         self._ports = Ports()
+        self._sockets = Sockets(self._ports)
         self._starts: dict[InstanceId, asyncio.Task[None]] = {}
         self._probes: dict[InstanceId, asyncio.Task[None]] = {}
         self._freezes: dict[InstanceId, asyncio.Task[None]] = {}
@@ -106,6 +110,9 @@ class Actions:
             return
         if isinstance(effect, EndUnasked):
             self._spawn(self._end_unasked(effect.id))
+            return
+        if isinstance(effect, CloseSocket):
+            self._sockets.close(effect.id)
             return
         id, generation = effect.id, effect.generation
         match effect:
@@ -141,6 +148,8 @@ class Actions:
         changed = provider.adopt(launch)
         if survivor.port is not None:
             self._ports.keep(id, survivor.port)
+        if spec.activation:
+            self._take_back_socket(launch, provider)
         if not spec.guest and spec.listens != (survivor.port is not None) and "port" not in changed:
             changed = (*changed, "port")  # it is told its port when it is started
         self._launched[id] = _Launched(launch, running, provider)
@@ -171,12 +180,12 @@ class Actions:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._sockets.let_go()
 
     async def _start(self, id: InstanceId, generation: int) -> None:
         spec = self._specs(id.app)
         try:
-            port = self._ports.allot(id, spec.port) if spec.listens and not spec.guest else None
-            launch = Launch(id, generation, spec, port)
+            launch = self._launch(id, generation, spec)
             provider = self._provider(spec)
             running = await provider.start(launch)
         except TorporError as error:
@@ -197,6 +206,26 @@ class Actions:
             self._post(BecameReady(id, generation))
         else:
             self._probe(id, spec.readiness)
+
+    def _launch(self, id: InstanceId, generation: int, spec: AppSpec) -> Launch:
+        """A start attempt, with a place at which it can listen.  Raises `StartFailed`."""
+        if spec.activation:
+            sock = self._sockets.open(id, spec)
+            return Launch(id, generation, spec, port_of(sock), sock.fileno())
+        self._sockets.close(id)
+        if spec.guest:
+            return Launch(id, generation, spec, None)
+        if spec.socket is not None:
+            clear(spec.socket)
+        return Launch(id, generation, spec, self._ports.allot(id, spec) if spec.listens else None)
+
+    def _take_back_socket(self, launch: Launch, provider: Provider) -> None:
+        try:
+            descriptor = provider.take_back_socket(launch.id, launch.generation)
+        except TorporError as error:
+            log.warning("%s: %s", launch.id, error)
+        else:
+            self._sockets.keep(launch.id, launch.spec, descriptor)
 
     def _probe(self, id: InstanceId, readiness: Readiness) -> None:
         self._end_probe(id)
@@ -232,6 +261,7 @@ class Actions:
             self._end_probe(id)
             self._starts.pop(id, None)
             self._freezes.pop(id, None)
+            self._sockets.close(id)
             self._ports.forget(id)
             if (launched := self._launched.pop(id, None)) is not None:
                 launched.provider.forget(id)

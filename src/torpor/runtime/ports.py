@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from torpor.core.model import InstanceId
+from torpor.core.model import AppSpec, InstanceId, Scheme
 from torpor.errors import StartFailed
 
 HOST = "127.0.0.1"
@@ -26,31 +26,43 @@ class Ports:
         """That instance is gone for good: its port may be another one's."""
         self._allotted.pop(id, None)
 
-    def allot(self, id: InstanceId, fixed: int | None) -> int:
-        """A free port.  Raises `StartFailed` if a fixed one is taken or not permitted.
+    def allot(self, id: InstanceId, spec: AppSpec) -> int:
+        """A port that is free for all that comes to the app.  Raises `StartFailed` if its fixed one is not.
 
         A foreign program on the port would pass for the app: its readiness probe would
         hold, and visitors would be sent to it.  So a taken port ends the attempt.
         """
-        if fixed is not None:
-            if (problem := _problem_with(fixed)) is not None:
+        kinds = _kinds(spec)
+        if (fixed := spec.port) is not None:
+            if (problem := _problem_with(fixed, kinds)) is not None:
                 hint = "stop the other program, or give the app another `port`"
                 raise StartFailed(f"cannot use port {fixed}: {problem}", hint=hint)
             return fixed
         before = self._allotted.get(id)
-        if before is not None and _problem_with(before) is None:
+        if before is not None and _problem_with(before, kinds) is None:
             return before
         taken = set(self._allotted.values())
-        while (port := _any_free_port()) in taken:
+        while (port := _any_free_port()) in taken or _problem_with(port, kinds) is not None:
             pass
         self._allotted[id] = port
         return port
 
 
-def _problem_with(port: int) -> str | None:
-    with socket.socket() as probe:
-        # A listener that ended leaves connections in TIME_WAIT; they are no obstacle to the app either.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _kinds(spec: AppSpec) -> tuple[socket.SocketKind, ...]:
+    """Connections in any case: nobody can tell for what else the app uses its port."""
+    datagrams = any(stream.scheme is Scheme.UDP for stream in spec.streams)
+    return (socket.SOCK_STREAM, socket.SOCK_DGRAM) if datagrams else (socket.SOCK_STREAM,)
+
+
+def _problem_with(port: int, kinds: tuple[socket.SocketKind, ...]) -> str | None:
+    return next(filter(None, (_problem_of(port, kind) for kind in kinds)), None)
+
+
+def _problem_of(port: int, kind: socket.SocketKind) -> str | None:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind is socket.SOCK_STREAM:
+            # A listener that ended leaves connections in TIME_WAIT; they are no obstacle to the app either.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:

@@ -31,6 +31,7 @@ from torpor.core.model import (
 )
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch, Provider, Running
+from torpor.runtime.dial import connect
 
 _FIRST_PAUSE = 0.002
 _PAUSE_FACTOR = 1.5
@@ -208,23 +209,14 @@ async def status_of(endpoint: Endpoint, path: str) -> int | None:
 
 
 async def _connect(endpoint: Endpoint) -> socket.socket:
-    sock = _new_socket(endpoint)
-    try:
-        await asyncio.get_running_loop().sock_connect(sock, (endpoint.host, endpoint.port))
-        if sock.getsockname() == sock.getpeername():
-            # Nobody listens, but the kernel happened to choose the same port for our end.
-            # Left open, or closed in peace, it would keep the app from binding its port.
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            raise ConnectionRefusedError
-    except BaseException:
+    sock = await connect(endpoint)
+    if endpoint.path is None and sock.getsockname() == sock.getpeername():
+        # Nobody listens, but the kernel happened to choose the same port for our end.
+        # Left open, or closed in peace, it would keep the app from binding its port.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.close()
-        raise
+        raise ConnectionRefusedError
     return sock
-
-
-def _new_socket(endpoint: Endpoint) -> socket.socket:
-    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
-    return socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
 def _words(probes: list[Probe]) -> str:

@@ -142,17 +142,6 @@ class Guests(Program, frozen=True):
         ]
         | UnsetType
     ) = UNSET
-    address: (
-        Annotated[
-            str,
-            about(
-                "Where a container, machine, unit, or what commands reach listens; unsaid: as its host knows, "
-                "and 127.0.0.1 for units.",
-                "192.168.1.20",
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
     on_external_start: (
         Annotated[
             OnExternalStart,

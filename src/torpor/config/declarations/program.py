@@ -169,6 +169,18 @@ class Program(Keys, frozen=True):
         | UnsetType
     ) = UNSET
     tty: Annotated[bool, about("Give the app a terminal of its own.", True, False)] | UnsetType = UNSET
+    activation: (
+        Annotated[
+            bool,
+            about(
+                "Bind where the app listens, and hand the socket over as descriptor 3 (`LISTEN_FDS`): it is "
+                "open over restarts. See [Socket hand-over](socket-activation.md).",
+                True,
+                False,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     pre_start: (
         Annotated[
             str | list[str] | HookCommand,

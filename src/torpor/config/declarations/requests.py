@@ -157,6 +157,18 @@ class Requests(Privileges, frozen=True):
         Annotated[int, about("A fixed port for `$PORT`; otherwise Torpor allots one.", 8501, ge=1, le=65535)]
         | UnsetType
     ) = UNSET
+    address: (
+        Annotated[
+            str,
+            about(
+                "Where it listens, if that is not a port of this machine: `unix:PATH`, a Unix socket relative to the "
+                "file that names it, which a process is told as `$SOCKET`; or the host name or address of a "
+                "container, machine, unit, or what commands reach, unsaid: as its host knows.",
+                "unix:./app.sock",
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     idle_timeout: (
         Annotated[
             Patience,

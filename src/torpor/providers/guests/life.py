@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torpor.config.fingerprints import fingerprints
 from torpor.config.guests import GuestSpec
-from torpor.core.model import AppSpec, InstanceId, Tier
+from torpor.core.model import AppSpec, Endpoint, InstanceId, Tier
 from torpor.errors import StartFailed
 from torpor.logs.names import file_name
 from torpor.providers.base import Launch, Running
@@ -44,7 +44,7 @@ class Life:
         self.ready = asyncio.Event()
         """Set once its host calls it healthy, or has nothing to say of that."""
         self.pid = status.pid
-        self.running = Running(status.endpoint, status.pid)
+        self.running = running_of(self.guest, status)
         self._records = records
         self._capture = capture
         self._was_healthy = False
@@ -135,6 +135,12 @@ def new_record(launch: Launch, host: str, run: str) -> Record:
         port=launch.port,
         settings=fingerprints(launch.spec),
     )
+
+
+def running_of(guest: GuestSpec, status: Status) -> Running:
+    """What there is of it: where the configuration says that it is reached, or else its host."""
+    endpoint = status.endpoint if guest.socket is None else Endpoint.at(guest.socket)
+    return Running(endpoint, status.pid)
 
 
 def bookmark_path(records: Records, id: InstanceId) -> Path:

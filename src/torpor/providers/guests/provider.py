@@ -25,7 +25,7 @@ from torpor.providers.base import UNASKED, Frozen, Launch, Report, Running, Stat
 from torpor.providers.capture import Capture
 from torpor.providers.guests.attempt import ALIVE
 from torpor.providers.guests.driver import Driver, Notice, State, Status
-from torpor.providers.guests.life import Life, guest_of, new_record
+from torpor.providers.guests.life import Life, guest_of, new_record, running_of
 from torpor.providers.guests.lookout import Lookout
 from torpor.providers.guests.record import Record, Records
 from torpor.providers.guests.ward import Ward
@@ -215,6 +215,10 @@ class GuestProvider:
             raise ProviderFailed(f"{launch.id} is gone")
         return await self._driver.execute(found[1].guest, command, timeout)
 
+    def take_back_socket(self, id: InstanceId, generation: int) -> int:
+        """See `Provider.take_back_socket`: guests bind their own."""
+        raise ProviderFailed(f"{id}, generation {generation}, was handed no socket")
+
     def drop_stored(self, id: InstanceId) -> None:
         """See `Provider.drop_stored`: nothing is stored of guests."""
 
@@ -296,7 +300,7 @@ class GuestProvider:
             self._records.remove(record.id)
             return None
         self._ward(record.id, record.guest).survivor = record, status
-        running = Running(status.endpoint, status.pid)
+        running = running_of(record.guest, status)
         frozen = Tier.PAUSE if status.state is State.PAUSED else None
         return Survivor(record.id, record.generation, running, record.port, status.age, frozen=frozen)
 

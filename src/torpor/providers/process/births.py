@@ -15,13 +15,18 @@ from torpor.providers.base import Launch
 from torpor.providers.process.adoption import end_tree
 from torpor.providers.process.children import Child
 from torpor.providers.process.company import Company
+from torpor.providers.process.disposal import describe
 from torpor.providers.process.entourage import Entourage
+from torpor.providers.process.fdstore import high
 from torpor.providers.process.notify import NotifySocket
 from torpor.providers.process.nursery import Nursery
 from torpor.providers.process.record import Record, Records
 from torpor.providers.process.spawn import surroundings
 from torpor.providers.process.surroundings import Surroundings
 from torpor.providers.process.tree import Mark, Tree
+
+SOCKET_NAME = "app"
+"""What the socket that was bound for an app is called in LISTEN_FDNAMES."""
 
 
 class Undoing:
@@ -80,8 +85,10 @@ def new_record(launch: Launch, mark: Mark, boot: str, cgroup: str | None, notify
         stop_signal=workload.stop_signal,
         stop_timeout=launch.spec.lifecycle.stop_timeout,
         port=launch.port,
+        path=launch.spec.socket,
         cgroup=cgroup,
         notify=notify,
+        socket="" if launch.listening is None else describe(launch.listening),
         settings=fingerprints(launch.spec),
     )
 
@@ -107,6 +114,15 @@ def bear_on_record(records: Records, record: Record, bear: Callable[[], Child]) 
     child = bear()
     records.write(name, record.of(child.process))
     return child
+
+
+def hand_socket(launch: Launch, undo: contextlib.ExitStack) -> tuple[tuple[str, int], ...]:
+    """The name and descriptor of the socket that was bound for it, if any; ours is closed with `undo`."""
+    if launch.listening is None:
+        return ()
+    fd = high(launch.listening)
+    undo.callback(os.close, fd)
+    return ((SOCKET_NAME, fd),)
 
 
 def hand_over(where: Surroundings, pipes: tuple[int, ...], notify: NotifySocket | None) -> None:

@@ -36,6 +36,7 @@ from torpor.providers.process.reaper import Reaper
 from torpor.providers.process.record import Record
 from torpor.providers.process.sandbox import is_monitored
 from torpor.providers.process.slumber import Slumber, SlumberThreads
+from torpor.providers.process.taking import take_back
 from torpor.providers.process.tree import Tree, signal_all
 from torpor.providers.process.voice import Voice
 
@@ -253,6 +254,23 @@ class Life:
             self._tree.kill()
         except OSError as error:
             raise ProviderFailed(f"cannot kill {self.id}: {error.strerror}") from error
+
+    def take_back_socket(self) -> int:
+        """A descriptor of the socket that it was handed.  Raises `ProviderFailed`."""
+        problem = "it was handed none"
+        if self._record.socket:
+            try:
+                fd = take_back(self._tree.members(), self._record.socket)
+            except OSError as error:
+                problem = error.strerror or str(error)
+            else:
+                if fd is not None:
+                    return fd
+                problem = "no process of it holds that any more"
+        raise ProviderFailed(
+            f"cannot take back the socket of {self.id}: {problem}",
+            hint="its next generation gets another one; whoever connects in between is refused",
+        )
 
     def stats(self) -> Stats:
         """What it uses now."""

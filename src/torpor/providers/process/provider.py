@@ -28,7 +28,14 @@ from torpor.providers.base import Frozen, Launch, Report, Running, Stats, Surviv
 from torpor.providers.capture import Capture
 from torpor.providers.outputs import Outputs
 from torpor.providers.process.adoption import end_tree, orphans
-from torpor.providers.process.births import Undoing, bear_on_record, hand_over, new_record, surround
+from torpor.providers.process.births import (
+    Undoing,
+    bear_on_record,
+    hand_over,
+    hand_socket,
+    new_record,
+    surround,
+)
 from torpor.providers.process.children import Child
 from torpor.providers.process.company import Company
 from torpor.providers.process.entourage import Entourage
@@ -141,7 +148,7 @@ class ProcessProvider:
         cgroup = self._trees.path(label(launch.id, launch.generation, mark))
         record = new_record(launch, mark, self._boot, cgroup, None if notify is None else str(notify.path))
         capture = self.output(launch.id)
-        with contextlib.ExitStack() as undo:
+        with contextlib.ExitStack() as lent, contextlib.ExitStack() as undo:
             company = await self._entourage.prepare(launch, where, capture, mark)
             undo.callback(self._entourage.dismiss, company)
             try:
@@ -168,7 +175,8 @@ class ProcessProvider:
                 with contextlib.suppress(OSError, TimeoutError):
                     await end_tree(orphans(record), 0.0)
                 raise
-            main = replace(main, stderr=stderr, listens=self._mailboxes.stored(launch.id))
+            listens = *hand_socket(launch, lent), *self._mailboxes.stored(launch.id)
+            main = replace(main, stderr=stderr, listens=listens)
             child = await self._nursery.give_birth(
                 lambda: bear_on_record(self._records, record, lambda: bear(argv, main, writer, mark)), mark
             )
@@ -186,7 +194,7 @@ class ProcessProvider:
             for pipe in pipes:
                 os.close(pipe)
         self._watch(life)
-        return Running(endpoint(launch.port), child.process.pid)
+        return Running(endpoint(launch.port, launch.spec.socket), child.process.pid)
 
     async def survivors(self) -> list[Survivor]:
         """See `Provider.survivors`."""
@@ -353,6 +361,12 @@ class ProcessProvider:
         return await self._nursery.run(
             fill_in(launch, command), life.company.where, subprocess.DEVNULL, timeout, life.mark
         )
+
+    def take_back_socket(self, id: InstanceId, generation: int) -> int:
+        """See `Provider.take_back_socket`."""
+        if (life := self._life(id, generation)) is None:
+            raise ProviderFailed(f"{id} is gone")
+        return life.take_back_socket()
 
     def drop_stored(self, id: InstanceId) -> None:
         """See `Provider.drop_stored`."""

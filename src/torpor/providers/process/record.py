@@ -45,6 +45,8 @@ class Record(msgspec.Struct, frozen=True):
     stop_signal: int
     stop_timeout: float
     port: int | None = None
+    path: str | None = None
+    """Of the Unix socket at which it listens, in place of a port."""
     cgroup: str | None = None
     notify: str | None = None
     """Path of the notify socket that it was given."""
@@ -56,6 +58,8 @@ class Record(msgspec.Struct, frozen=True):
     """and the watchdog interval that it asked for, in seconds."""
     frozen: str = ""
     """How deep it sleeps, or was about to; empty: it is awake."""
+    socket: str = ""
+    """What the kernel calls the socket that it was handed; empty: it was handed none."""
     seen: tuple[str, ...] = ()
     """Digests of what was seen of it once and for all."""
     settings: dict[str, str] = {}

@@ -247,6 +247,8 @@ def own_names(launch: Launch) -> dict[str, str]:
     }
     if launch.port is not None:
         names["PORT"] = str(launch.port)
+    if launch.spec.socket is not None:
+        names["SOCKET"] = launch.spec.socket
     return names
 
 

@@ -66,7 +66,7 @@ class Survivors:
             Survivor(
                 id,
                 record.generation,
-                Running(endpoint(record.port), child.process.pid),
+                Running(endpoint(record.port, record.path), child.process.pid),
                 record.port,
                 age(child.process),
                 record.status or None,
@@ -130,6 +130,8 @@ class Survivors:
         self._found.clear()
 
 
-def endpoint(port: int | None) -> Endpoint | None:
-    """Where an instance with this port listens."""
+def endpoint(port: int | None, path: str | None) -> Endpoint | None:
+    """Where an instance with this port, or the Unix socket at this path, listens."""
+    if path is not None:
+        return Endpoint.at(path)
     return None if port is None else Endpoint(HOST, port)

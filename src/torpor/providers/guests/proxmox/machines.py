@@ -215,7 +215,8 @@ class _Interface(msgspec.Struct, rename={"listed": "ip-addresses"}):
     @property
     def addresses(self) -> list[str]:
         """Without the length of their prefixes."""
-        texts = [one.ip for one in self.listed or ()] or [self.inet, self.inet6]
+        single = [text for text in (self.inet, self.inet6) if text is not None]
+        texts = [one.ip for one in self.listed or ()] or single
         return [text.partition("/")[0] for text in texts if text]
 
 
