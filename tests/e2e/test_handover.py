@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from e2e.apps import E2E, app, config
+from e2e.apps import E2E, EXAMPLES, app, config
+from e2e.client import Client
 from e2e.harness import Daemon, Launch, Process, free_port, wait_for
+from e2e.test_sleeping import websocket
 
 PROGRAMS = E2E / "programs"
 LISTENING = [sys.executable, str(PROGRAMS / "listening.py")]
 LINE = b"hello\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 MANY = 200
-SERVERS = {
+SERVERS: dict[str, tuple[str | list[str], bytes]] = {
     "plain": (LISTENING, LINE),
     "uvicorn": ("uvicorn pid:asgi --fd 3", REQUEST),
     "gunicorn": ("gunicorn pid:wsgi", REQUEST),
@@ -184,3 +186,63 @@ def test_nobody_queues_up_where_nothing_is_to_come(launch: Launch) -> None:
         daemon.cli(back, "app")
         assert port == daemon.wait_for_state("app", "ready")["port"]
         assert answer_on(asked(at_port(port), LINE))
+
+
+def chat(*, activation: bool, **settings: object) -> str:
+    """The example that chats, at a Unix socket."""
+    options = "--fd 3" if activation else "--uds $SOCKET"
+    known = {
+        "activation": activation,
+        "address": "unix:./chat.sock",
+        "readiness": "/healthz",
+        "working_dir": str(EXAMPLES / "chat"),
+    }
+    return app("chat", f"uvicorn chat:app {options} --no-access-log", **{**known, **settings})
+
+
+@pytest.mark.parametrize("activation", [False, True])
+def test_an_app_at_a_unix_socket(launch: Launch, activation: bool) -> None:
+    """Requests, WebSockets, raw connections and probes get there; it is shown, and survives with its daemon killed."""
+    port = free_port()
+    routes = ["chat.localhost", f"tcp://127.0.0.1:{port}"]
+    daemon = launch(config(chat(activation=activation, routes=routes)))
+    path = daemon.home / "chat.sock"
+    client = Client(daemon.port, "chat.localhost")
+
+    assert [204] * 20 == [answer.status for answer in client.together(20, "/healthz")]
+    with websocket(daemon.port, "chat.localhost", "/room") as room:
+        assert "someone came in" in str(room.recv(30))
+        room.send("good morning")
+        assert "good morning" == room.recv(30)
+    with asked(at_port(port), REQUEST) as sock:
+        assert sock.recv(100).startswith(b"HTTP/1.1 ")
+    with asked(at_path(path), REQUEST) as sock:
+        assert sock.recv(100).startswith(b"HTTP/1.1 ")
+    assert f"on {path}" in daemon.cli("show", "chat").out
+    assert daemon.apps()["chat"]["port"] is None
+
+    daemon.kill()
+    daemon.start()
+    daemon.wait_for_state("chat", "ready")
+    assert 204 == client.request("/healthz").status
+    assert 0 == daemon.cli("restart", "chat").code
+    assert 204 == client.request("/healthz").status
+
+
+def test_what_lies_where_an_app_is_to_listen(launch: Launch) -> None:
+    """A socket at which nobody listens any more is removed; one of another program, or a file, ends the attempt."""
+    daemon = launch(config(chat(activation=True, restart="no")))
+    path, client = daemon.home / "chat.sock", Client(daemon.port, "chat.localhost")
+
+    path.write_text("precious")
+    assert (503, "precious") == (client.request("/healthz").status, path.read_text())
+    assert "no socket" in daemon.apps()["chat"]["reason"]
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as foreign:
+        foreign.bind(str(path))
+        foreign.listen()
+        daemon.cli("start", "chat")
+        daemon.wait_for_output(f"cannot listen at {path}: another program does")
+        assert path.exists()
+    assert 0 == daemon.cli("start", "chat").code
+    assert 204 == client.request("/healthz").status

@@ -23,8 +23,7 @@ def main() -> None:
 
     ending, end = os.pipe()
     signal.signal(signal.SIGTERM, lambda *_: os.close(end))
-    while ending not in (readable := select.select([listener, ending], [], [])[0]):
-        assert listener in readable
+    while ending not in select.select([listener.fileno(), ending], [], [])[0]:
         client, _ = listener.accept()
         threading.Thread(target=answer, args=(client,)).start()
     # As an event loop would leave it to the next generation.
