@@ -32,11 +32,14 @@ class Front:
 
     def prepare(self, settings: Settings) -> Opened:
         """Open what these settings need.  Raises `ListenFailed`; nothing has changed then."""
-        streams = self._gateway.streams.prepare(settings.apps)
+        gateway, streams = self._gateway, self._gateway.streams
+        # Both before either: an address may change from one to the other.
+        ours, theirs = gateway.given_up(settings.gateway), streams.given_up(settings.apps)
+        for_streams = streams.prepare(settings.apps, ours)
         try:
-            return Opened(self._gateway.prepare(settings.gateway), streams)
+            return Opened(gateway.prepare(settings.gateway, theirs), for_streams)
         except BaseException:
-            self._gateway.streams.abandon(streams)
+            streams.abandon(for_streams)
             raise
 
     def prepare_apps(self, apps: Sequence[AppSpec]) -> Opened:

@@ -272,6 +272,33 @@ def test_addresses_are_taken_over_by_apply(launch: Launch) -> None:
         assert "you said hello" == ask(client, "hello")
 
 
+def test_an_address_changes_from_requests_to_a_stream_and_back(launch: Launch) -> None:
+    """By `apply`, and nobody is refused there meanwhile."""
+    daemon, port, other = launch(config(talker(free_port()))), free_port(), free_port()
+    both = [f"127.0.0.1:{other}", f"127.0.0.1:{port}"]
+    for _ in range(2):
+        daemon.write_config(config(talker(free_port()), listen=both))
+        assert "" == daemon.cli("apply").err
+        with connect(port) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert read_line(client).startswith("HTTP/1.1 404")
+        daemon.write_config(config(talker(port), listen=both[:1]))
+        assert "" == daemon.cli("apply").err
+        with connect(port) as client:
+            assert "220 ready" == read_line(client)
+
+
+def test_a_conversation_that_is_too_old_ends(launch: Launch) -> None:
+    """In order, and others go on; whoever comes again is served."""
+    port = free_port()
+    daemon = launch(config(talker(port, stream_max_age="300ms")))
+    for _ in range(2):
+        with connect(port) as client:
+            assert "220 ready" == read_line(client)
+            assert "" == read_line(client)
+    assert 1 == daemon.apps()["talker"]["generation"]
+
+
 def test_streams_come_and_go_with_apps_that_are_added(launch: Launch) -> None:
     """`torpor run` listens, `torpor rm` does so no more."""
     daemon, port = launch(config(talker(free_port()))), free_port()

@@ -27,6 +27,7 @@ from torpor.core.messages import (
     AskWhetherIdle,
     BecameReady,
     ClientLeft,
+    CloseSocket,
     CloseUpgraded,
     ConnectRefused,
     Effect,
@@ -292,6 +293,7 @@ class World:
             (1, self._lease_parks),
             (2, self._parked_ends),
             (1, self._parked_speaks),
+            (1, self._parked_engages),
             (4, lambda: self.pass_time(self.dice.choice([0.0, 0.01, 0.4, 3.0, 20.0, 90.0]))),
             (1, lambda: self._crash(name)),
             (1, self._dies_asleep),
@@ -537,6 +539,17 @@ class World:
                 upstream.frozen = False
                 self.post(PageRequested(upstream.id.app, "data"))
 
+    def _parked_engages(self) -> None:
+        """The client of a stream says something, and is owed an answer: as `LocalGate.engage` hears it."""
+        if self.parked:
+            upstream = self.parked.pop(self.dice.randrange(len(self.parked)))
+            upstream.inflight += 1
+            upstream.parked -= 1
+            self.leases.append(upstream)
+            if upstream.frozen:
+                upstream.frozen = False
+                self.post(PageRequested(upstream.id.app, "data"))
+
     def _check_awake(self, upstream: Upstream, done: str) -> None:
         body = self.bodies.get(upstream.id)
         law(body is not None, f"{done} an instance that does not exist")
@@ -655,6 +668,8 @@ class World:
                         not any(name == other for other, _ in self.open_tickets.values()),
                         f"{name} had waiters",
                     )
+                case CloseSocket(id=id):
+                    law(id not in self.bodies, f"{id} lives, and its socket is closed")
                 case CloseUpgraded(upstream=upstream):
                     self._later(partial(self._close_parked, upstream), chance=0.8)
                 case _:

@@ -77,6 +77,7 @@ def build_app(keys: Layers) -> AppSpec:
         rules=build_rules(keys, keys.get("rules", []), "rules"),
         websocket=_websocket(keys),
         stream_activity=keys.get("stream_activity", AppSpec("").stream_activity),
+        stream_max_age=_stream_max_age(keys),
         port=port,
         socket=socket,
         activation=activation,
@@ -193,6 +194,11 @@ def _loading_page(keys: Layers) -> LoadingPage:
         template=text,
         show_logs=given(value.show_logs, default.show_logs),
     )
+
+
+def _stream_max_age(keys: Layers) -> float | None:
+    patience = keys.get("stream_max_age", None)
+    return AppSpec("").stream_max_age if patience is None else patience.limit
 
 
 def _websocket(keys: Layers) -> SocketPolicy:

@@ -205,6 +205,7 @@ SETTINGS: Mapping[str, Setting] = {
     "websocket": Setting(Takes.AT_ONCE, lambda app: app.websocket),
     "websocket_activity": Setting(Takes.AT_ONCE, lambda app: app.websocket, told_as="websocket"),
     "stream_activity": Setting(Takes.AT_ONCE, lambda app: app.stream_activity),
+    "stream_max_age": Setting(Takes.AT_ONCE, lambda app: app.stream_max_age),
     "max_waiting": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.max_waiting),
     # What keeps it awake.
     "min_uptime": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.min_uptime),

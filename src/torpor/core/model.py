@@ -565,6 +565,8 @@ class AppSpec:
     websocket: SocketPolicy = SocketPolicy()
     stream_activity: SocketActivity = SocketActivity.DATA
     """How the connections of its streams count."""
+    stream_max_age: float | None = None
+    """How old (seconds) one of them may become; None: any age."""
     port: int | None = None
     """A fixed port; None lets Torpor allot one per instance."""
     socket: str | None = None

@@ -23,7 +23,7 @@ from torpor.gateway.doorman import Doorman
 from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import parse_networks
 from torpor.gateway.http import LINGER, ClientConnection
-from torpor.gateway.listeners import Listeners, Prepared
+from torpor.gateway.listeners import NONE_SPARE, Listeners, Prepared, Spare
 from torpor.gateway.pool import Pool
 from torpor.gateway.question import Question
 from torpor.gateway.streams import Streams
@@ -95,9 +95,16 @@ class Gateway:
             self.streams.close()
             raise
 
-    def prepare(self, spec: GatewaySpec) -> Prepared:
-        """Open what other settings need.  Raises `ListenFailed`; nothing has changed then."""
-        return self._listeners.prepare(spec.listen)
+    def given_up(self, spec: GatewaySpec) -> Spare:
+        """Where no requests are taken any more once other settings hold."""
+        return self._listeners.given_up(spec.listen)
+
+    def prepare(self, spec: GatewaySpec, spare: Spare = NONE_SPARE) -> Prepared:
+        """Open what other settings need.  Raises `ListenFailed`; nothing has changed then.
+
+        `spare`: where no streams are taken any more.
+        """
+        return self._listeners.prepare(spec.listen, spare)
 
     def abandon(self, prepared: Prepared) -> None:
         """Those settings will not hold after all."""

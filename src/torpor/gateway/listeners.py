@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol
 
 from torpor.config.settings import Listen
@@ -20,6 +21,11 @@ from torpor.errors import ListenFailed
 from torpor.gateway import listener
 
 Address = tuple[str, int]
+Where = tuple[str, int, bool]
+"""Host and port, and whether datagrams come there."""
+Spare = Mapping[Where, socket.socket]
+"""Sockets that are served, and soon will not be."""
+NONE_SPARE: Spare = MappingProxyType({})
 
 
 class Server(Protocol):
@@ -80,7 +86,7 @@ class Listeners:
             handed = {place_of(sock): sock for sock in inherited}
             for listen in listens:
                 context = None if listen.tls is None else listener.tls_context(listen.tls)
-                sock = handed.pop((listen.host, listen.port, listen.udp), None) or listener.bind(listen)
+                sock = handed.pop(_place(listen), None) or listener.bind(listen)
                 self._served.append(await self._serve(listen, sock, context, patience))
             for sock in handed.values():
                 self._served.append(await self._serve(None, sock, None, patience))
@@ -88,15 +94,27 @@ class Listeners:
             self.close()
             raise
 
-    def prepare(self, listens: Sequence[Listen]) -> Prepared:
-        """Open what is to be served besides.  Raises `ListenFailed`; nothing has changed then."""
+    def given_up(self, listens: Sequence[Listen]) -> Spare:
+        """What is not served any more once these are."""
+        wanted = {_place(listen) for listen in listens}
+        return {
+            _place(one.listen): one.server.sockets[0]
+            for one in self._served
+            if one.listen is not None and _place(one.listen) not in wanted
+        }
+
+    def prepare(self, listens: Sequence[Listen], spare: Spare = NONE_SPARE) -> Prepared:
+        """Open what is to be served besides.  Raises `ListenFailed`; nothing has changed then.
+
+        `spare`: what others listen on now, and will no more.
+        """
         prepared = Prepared(tuple(listens))
         served = {one.listen: one for one in self._served}
         try:
             for listen in listens:
                 context = None if listen.tls is None else listener.tls_context(listen.tls)
                 if listen not in served:
-                    prepared.sockets[listen] = self._socket(listen, listens), context
+                    prepared.sockets[listen] = self._socket(listen, listens, spare), context
         except ListenFailed:
             self.abandon(prepared)
             raise
@@ -129,12 +147,10 @@ class Listeners:
         for served in self._served:
             served.server.close()
 
-    def _socket(self, listen: Listen, listens: Sequence[Listen]) -> socket.socket:
+    def _socket(self, listen: Listen, listens: Sequence[Listen], spare: Spare) -> socket.socket:
         """A socket for an address that is new, or that is to be served in another way.  Raises `ListenFailed`."""
-        for served in self._served:
-            old = served.listen
-            if old is not None and (old.host, old.port, old.udp) == (listen.host, listen.port, listen.udp):
-                return socket.socket(fileno=os.dup(served.server.sockets[0].fileno()))
+        if (sock := {**spare, **self.given_up(())}.get(_place(listen))) is not None:
+            return socket.socket(fileno=os.dup(sock.fileno()))
         try:
             return listener.bind(listen)
         except ListenFailed as error:
@@ -155,7 +171,11 @@ class Listeners:
         return _Served(listen, server, context, (host, port))
 
 
-def place_of(sock: socket.socket) -> tuple[str, int, bool]:
-    """Host and port of a socket, and whether it takes datagrams."""
+def _place(listen: Listen) -> Where:
+    return listen.host, listen.port, listen.udp
+
+
+def place_of(sock: socket.socket) -> Where:
+    """Where a socket is bound."""
     host, port = sock.getsockname()[:2]
     return host, port, sock.type == socket.SOCK_DGRAM

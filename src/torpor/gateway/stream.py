@@ -40,6 +40,7 @@ class Stream:
     """A connection, from its first moment to its last."""
 
     __slots__ = (
+        "_ageing",
         "_app",
         "_client",
         "_down",
@@ -70,6 +71,7 @@ class Stream:
         self._down: Way
         self._task: asyncio.Task[None] | None = None
         self._leaving: asyncio.TimerHandle | None = None
+        self._ageing: asyncio.TimerHandle | None = None
         self._orphaned = False
 
     @property
@@ -157,7 +159,10 @@ class Stream:
         loop, pipes = self._streams.loop, self._streams.pipes
         loop.remove_reader(self._client.fileno())
         self._app = app
-        self._stay = stay = Stay(self._gate, upstream, self._gate.spec.stream_activity)
+        spec = self._gate.spec
+        self._stay = stay = Stay(self._gate, upstream, spec.stream_activity)
+        if spec.stream_max_age is not None:
+            self._ageing = loop.call_later(spec.stream_max_age, self.say_goodbye)
         self._up = Way(
             self._client, app, pipes, moved=stay.client_spoke, ended=self._half_ended, broken=self.abort
         )
@@ -186,8 +191,9 @@ class Stream:
             loop = self._streams.loop
             if self._task is not None:
                 self._task.cancel()
-            if self._leaving is not None:
-                self._leaving.cancel()
+            for timer in (self._leaving, self._ageing):
+                if timer is not None:
+                    timer.cancel()
             if self._stay is None:
                 loop.remove_reader(self._client.fileno())
             else:

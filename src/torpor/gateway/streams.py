@@ -18,7 +18,7 @@ from torpor.gateway.ending import reset
 from torpor.gateway.greeting import Greeting, refuse_name
 from torpor.gateway.headers import within
 from torpor.gateway.letterbox import Letterbox
-from torpor.gateway.listeners import Address, Listeners, Prepared, place_of
+from torpor.gateway.listeners import NONE_SPARE, Address, Listeners, Prepared, Spare, place_of
 from torpor.gateway.pipes import Pipes
 from torpor.gateway.place import Lead, Place
 from torpor.gateway.proxied import End, Ends, header
@@ -58,9 +58,16 @@ class Streams:
         await self._listeners.open(listens, ours, 0.0)
         return [sock for sock in inherited if sock not in ours]
 
-    def prepare(self, apps: Sequence[AppSpec]) -> Prepared:
-        """Open what these apps need.  Raises `ListenFailed`; nothing has changed then."""
-        return self._listeners.prepare(_addresses(apps))
+    def given_up(self, apps: Sequence[AppSpec]) -> Spare:
+        """Where no streams are taken any more once there are these apps."""
+        return self._listeners.given_up(_addresses(apps))
+
+    def prepare(self, apps: Sequence[AppSpec], spare: Spare = NONE_SPARE) -> Prepared:
+        """Open what these apps need.  Raises `ListenFailed`; nothing has changed then.
+
+        `spare`: where no requests are taken any more.
+        """
+        return self._listeners.prepare(_addresses(apps), spare)
 
     def abandon(self, prepared: Prepared) -> None:
         """Those apps will not be there after all."""

@@ -288,6 +288,13 @@ class Requests(Privileges, frozen=True):
         ]
         | UnsetType
     ) = UNSET
+    stream_max_age: (
+        Annotated[
+            Patience,
+            about("End a stream's connection that is older, in order.", "12h", duration_text(None)),
+        ]
+        | UnsetType
+    ) = UNSET
     max_waiting: (
         Annotated[
             int,
