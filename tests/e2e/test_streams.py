@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -119,6 +120,69 @@ def test_psql_wakes_postgresql(launch: Launch, home: Path) -> None:
     assert 8 * 1024 * 1024 == len(run(*psql, "select repeat('x', 8 * 1024 * 1024)"))
     daemon.wait_for_state("db", "asleep")
     assert "42" == run(*psql, "select 6 * 7")
+
+
+@pytest.fixture
+def privilege_separation() -> Iterator[None]:
+    """The folder without which sshd does not start as root; the system's own start makes it elsewhere."""
+    folder = Path("/run/sshd")
+    made = os.geteuid() == 0 and not folder.exists()
+    if made:
+        folder.mkdir(mode=0o755)
+    yield
+    if made:
+        folder.rmdir()
+
+
+@pytest.mark.skipif(shutil.which("sshd", path=PATH) is None, reason="there is no sshd here")
+def test_ssh_wakes_its_server(launch: Launch, home: Path, privilege_separation: None) -> None:
+    """Somebody logs in, with keys of this test alone, and gets the exit status of what was run there."""
+    port, user = free_port(), pwd.getpwuid(os.geteuid()).pw_name
+    for name in ("host", "user"):
+        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / name))
+    settings = {
+        "HostKey": home / "host",
+        "AuthorizedKeysFile": home / "user.pub",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PidFile": "none",
+        "ListenAddress": "127.0.0.1",
+    }
+    options = [f"-o{name}={value}" for name, value in settings.items()]
+    server = [shutil.which("sshd", path=PATH) or "", "-D", "-e", "-f", "/dev/null", "-p", "$PORT", *options]
+    daemon = launch(config(stream("shell", port, server, idle_timeout="1s")))
+    client = ["ssh", "-F", "none", "-i", str(home / "user"), "-p", str(port), f"{user}@127.0.0.1"]
+    trust = [
+        "-oBatchMode=yes",
+        "-oStrictHostKeyChecking=accept-new",
+        f"-oUserKnownHostsFile={home / 'known'}",
+    ]
+
+    assert "asleep" == daemon.apps()["shell"]["state"]
+    assert "hello" == run(*client, *trust, "echo hello")
+    daemon.wait_for_state("shell", "asleep")
+    assert 3 == subprocess.run([*client, *trust, "exit 3"], timeout=60, check=False).returncode
+    with connect(port) as banner:
+        assert read_line(banner).startswith("SSH-2.0-OpenSSH")
+
+
+@pytest.mark.skipif(shutil.which("dnsmasq", path=PATH) is None, reason="there is no dnsmasq here")
+@pytest.mark.skipif(shutil.which("dig") is None, reason="there is no dig here")
+def test_a_name_server_is_asked_by_datagrams_and_connections(launch: Launch) -> None:
+    """On one address by both, as resolvers do; its port is free for both."""
+    port = free_port()
+    server = (
+        "dnsmasq --no-daemon --port $PORT --listen-address 127.0.0.1 --bind-interfaces --no-resolv --no-hosts"
+        f" --conf-file=/dev/null --pid-file --user={pwd.getpwuid(os.geteuid()).pw_name}"
+        " --address=/torpor.test/192.0.2.7"
+    )
+    routes = [f"udp://127.0.0.1:{port}", f"tcp://127.0.0.1:{port}"]
+    environment = {"PATH": PATH}
+    daemon = launch(config(app("dns", server, routes=routes, idle_timeout="1s", environment=environment)))
+    question = ["dig", "@127.0.0.1", "-p", str(port), "+short", "+time=20", "+tries=1", "www.torpor.test"]
+    for how in ("+notcp", "+tcp"):
+        assert "asleep" == daemon.wait_for_state("dns", "asleep")["state"]
+        assert "192.0.2.7" == run(*question, how)
 
 
 def test_a_server_that_speaks_first(launch: Launch) -> None:
