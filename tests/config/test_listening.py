@@ -56,7 +56,7 @@ def test_an_absolute_path() -> None:
 @pytest.mark.parametrize(
     ("expected", "keys"),
     [
-        ("a program listens on 127.0.0.1", ("address: 10.0.0.1",)),
+        ("listens on 127.0.0.1", ("address: 10.0.0.1",)),
         ("is a directory", ("address: 'unix:'",)),
         ("at most 107 bytes", (f"address: unix:/{'x' * 107}",)),
         ("write one of them", ("address: unix:a.sock", "port: 5")),

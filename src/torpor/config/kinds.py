@@ -98,7 +98,7 @@ def refuse_guest_keys(keys: Layers) -> None:
             keys.report(name, "is for what others made; the app is a process of Torpor's", at_key=True)
     value = keys.get("address", UNIX)
     if not value.startswith(UNIX):
-        text = f"'{value}': a program listens on 127.0.0.1, at `$PORT`; unix:./app.sock names a Unix socket instead"
+        text = f"'{value}': a program of Torpor's listens on 127.0.0.1; unix:./app.sock names a Unix socket instead"
         keys.report("address", text)
 
 
