@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -295,13 +296,19 @@ async def test_stale_connection() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("ago", [0.1, 60.0])
-async def test_request_that_was_not_read(ago: float) -> None:
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+async def test_request_that_was_not_read(
+    ago: float, family: socket.AddressFamily, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever ends with a request unread cannot have done anything with it: the next instance gets it."""
     async with serving(answer_ok) as setup:
         good, loop = setup.gate.endpoint, asyncio.get_running_loop()
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.chdir(tmp_path)
+        where = Endpoint.at("app.sock") if family == socket.AF_UNIX else Endpoint("127.0.0.1", 0)
+        with socket.create_server(where.path or (where.host, where.port), family=family) as listener:
             listener.setblocking(False)
-            setup.gate.awake(Endpoint(*listener.getsockname()), ago=ago)
+            where = where if where.path else Endpoint(*listener.getsockname())
+            setup.gate.awake(where, ago=ago)
             client = await setup.client()
             await client.send(GET)
             dying, _ = await loop.sock_accept(listener)
