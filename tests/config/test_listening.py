@@ -71,3 +71,10 @@ def test_what_cannot_be(expected: str, keys: tuple[str, ...]) -> None:
     """One mistake is one problem, at its key."""
     (problem,) = problems_of(*keys)
     assert expected in problem
+
+
+def test_two_apps_cannot_share_a_path() -> None:
+    """The second one would take the place of the first."""
+    other = "  b: {command: x, address: unix:./a.sock}"
+    (problem,) = problems_of("address: unix:./a.sock", f"\n{other}")
+    assert "is the socket of the app 'a' already (t.yaml:5:5)" in problem

@@ -11,6 +11,7 @@ from torpor.core.messages import (
     Announce,
     BecameReady,
     ClientLeft,
+    CloseSocket,
     CloseUpgraded,
     ConnectRefused,
     DropStored,
@@ -1137,6 +1138,30 @@ def test_what_stays_down_is_forgotten(asleep: bool) -> None:
         assert [] == story.all(DropStored)
         story.exit(0)
     assert [DropStored(ID)] == story.all(DropStored)
+
+
+def test_a_socket_is_open_as_long_as_something_is_to_come() -> None:
+    """Over a restart and the pause before another attempt; not in a sleep, nor once nothing follows."""
+    story = Story(Lifecycle(restart=Restart.ON_FAILURE)).awake()
+    story.tell(RestartRequested("app"))
+    story.exit(0)
+    story.become_ready()
+    story.exit(1)
+    assert (Phase.BACKOFF, []) == (story.phase(), story.all(CloseSocket))
+    story.wait(1)
+    story.become_ready()
+    story.tell(SleepRequested("app"))
+    assert [] == story.all(CloseSocket)
+    story.exit(0)
+    assert (Phase.ASLEEP, [CloseSocket(ID)]) == (story.phase(), story.all(CloseSocket))
+
+
+@pytest.mark.parametrize(("code", "phase"), [(0, Phase.DONE), (1, Phase.FAILED)])
+def test_nobody_queues_up_for_what_is_over(code: int, phase: Phase) -> None:
+    """It has done what it was there for, or is not to be restarted: its socket is closed."""
+    story = Story(Lifecycle(restart=Restart.NO, always_on=True)).awake()
+    story.exit(code)
+    assert (phase, [CloseSocket(ID)]) == (story.phase(), story.all(CloseSocket))
 
 
 def test_a_replica_too_many_is_forgotten() -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -246,3 +247,38 @@ def test_what_lies_where_an_app_is_to_listen(launch: Launch) -> None:
         assert path.exists()
     assert 0 == daemon.cli("start", "chat").code
     assert 204 == client.request("/healthz").status
+
+
+def test_an_apply_changes_who_binds(launch: Launch) -> None:
+    """The app is restarted, at the same port; one that binds by itself again finds that free."""
+    port = free_port()
+    own = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+    daemon = launch(config(handed(own, activation=False, port=port)))
+    ready(daemon)
+    for activation, command in ((True, LISTENING), (False, own), (True, LISTENING)):
+        daemon.write_config(config(handed(command, activation=activation, port=port)))
+        applied = daemon.cli("apply")
+        assert (0, True) == (applied.code, "activation" in applied.out), applied
+        ready(daemon)
+        with asked(at_port(port), b"hello\n" if activation else REQUEST) as sock:
+            assert sock.recv(100)
+
+
+def test_replicas_have_a_socket_each(launch: Launch) -> None:
+    """A rolling restart replaces them one by one, and nobody who comes through the gateway notices."""
+    settings = {"routes": ["app.localhost"], "replicas": 2}
+    daemon = launch(config(handed("uvicorn pid:asgi --fd 3", **settings)))
+    client = Client(daemon.port, "app.localhost")
+
+    def both() -> list[dict[str, Any]]:
+        instances: list[dict[str, Any]] = daemon.apps()["app"]["instances"]
+        return instances if all(one["state"] == "ready" for one in instances) else []
+
+    instances = wait_for("both are ready", both)
+    first = [Process.of(one["pid"]) for one in instances]
+    assert 2 == len({one["port"] for one in instances})
+
+    with beside(lambda: daemon.cli("restart", "--rolling", "app")):
+        answers = [client.request() for _ in range(50)]
+        wait_for("both are replaced", lambda: not any(one.alive for one in first))
+    assert {200} == {answer.status for answer in answers}

@@ -18,6 +18,7 @@ def check_together(
     _check_routes(apps, keys)
     _check_streams(apps, keys, settings)
     _check_ports(apps, keys, settings)
+    _check_sockets(apps, keys)
     _check_reboots(apps, keys, settings)
     check_dependencies(apps, keys, refused)
     check_sharing(apps, keys, settings.sharing)
@@ -73,6 +74,17 @@ def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settin
         if owner != app.name:
             first = _place(keys[owner], "port")
             keys[app.name].report("port", f"{app.port} is the port of the app '{owner}' already ({first})")
+
+
+def _check_sockets(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:
+    taken: dict[str, str] = {}
+    for app in apps.values():
+        if app.socket is None:
+            continue
+        owner = taken.setdefault(app.socket, app.name)
+        if owner != app.name:
+            first = _place(keys[owner], "address")
+            keys[app.name].report("address", f"is the socket of the app '{owner}' already ({first})")
 
 
 def _check_reboots(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:

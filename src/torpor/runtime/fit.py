@@ -28,6 +28,8 @@ def check_fit(spec: AppSpec, others: Sequence[AppSpec]) -> None:
     for app in apps.values():
         if spec.port is not None and spec.port == app.port:
             raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
+        if spec.socket is not None and spec.socket == app.socket:
+            raise NotAllowed(f"{spec.socket} is the socket of {app.name}", hint=hint)
         for stream in spec.streams:
             if str(stream) in map(str, app.streams):
                 raise NotAllowed(f"{stream} leads to {app.name}", hint=hint)
