@@ -404,7 +404,7 @@ def test_replicas_that_are_blocked_refuse_together() -> None:
 def test_a_replica_that_had_given_up_is_woken_by_the_next_that_is_ready() -> None:
     """Replicas that began to wait at different times give up at different times, but serve together."""
     spec = replace(_app("web", "db", start_timeout=100.0), replicas=2)
-    story = Story(spec, _app("db", restart=Restart.ALWAYS, start_timeout=1000.0))
+    story = Story(spec, _app("db", restart=Restart.ALWAYS, start_timeout=100.0))
     story.knock("web")
     story.become_ready("db")
     first, second = story.fleet.apps["web"].instances
@@ -418,6 +418,8 @@ def test_a_replica_that_had_given_up_is_woken_by_the_next_that_is_ready() -> Non
     story.wait(80.0)
     assert [Phase.BLOCKED, Phase.ASLEEP] == [first.phase, second.phase]
 
+    story.exit("db", 1)
+    story.wait(1.5)
     story.become_ready("db")
     story.become_ready("web")
 

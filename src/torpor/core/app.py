@@ -57,6 +57,7 @@ from torpor.core.model import (
     AppMemory,
     AppSnapshot,
     AppSpec,
+    Awaited,
     Caller,
     Cause,
     Dependency,
@@ -111,6 +112,7 @@ class App:
     """An app and everything that is waiting for it.  Owned by the fleet."""
 
     __slots__ = (
+        "_awaited",
         "_knocked",
         "_memory",
         "_open",
@@ -127,6 +129,7 @@ class App:
         "hours",
         "instances",
         "leaving",
+        "patience",
         "spec",
         "yielding",
     )
@@ -161,6 +164,10 @@ class App:
         self._open: list[Upstream] = []
         self._volume = _volume_of(spec)
         self._waiting = WaitingRoom()
+        self._awaited: dict[str, float] = {}
+        """Since when it waits for which apps before it is started."""
+        self.patience = spec.lifecycle.start_timeout
+        """Seconds that it waits for them, at most; None: for ever.  The fleet knows how long they may take."""
         self.closing = False
         """Whether the daemon goes down."""
         self._out: list[Effect] = []
@@ -317,6 +324,7 @@ class App:
             wanted = self.want is Want.UP or serving or (self.pinned and not instance.ended_for_good)
             if wanted and instance.phase not in UNUSED - {Phase.ASLEEP}:
                 self._tell(instance, WakeRequested(self.spec.name, by), now)
+        self._note_awaited(now)
         return self._out
 
     def close(self) -> list[Effect]:
@@ -424,6 +432,7 @@ class App:
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
         self._out = []
+        self._note_awaited(now)
         missing = self._missing
         if missing is None:
             self._tell_all(DependenciesMet(self.spec.name), now)
@@ -627,7 +636,7 @@ class App:
     @property
     def phase(self) -> Phase:
         """The phase of its most useful instance."""
-        return min((instance.phase for instance in self.instances), key=USEFULNESS.index)
+        return self._speaker.phase
 
     @property
     def memory(self) -> AppMemory:
@@ -667,7 +676,18 @@ class App:
             pinned=self.pinned,
             pinned_for=self._pinned_for(now),
             hours=self._hours_left(now),
+            awaited=self._awaited_now(now),
+            gives_up_in=self._speaker.gives_up_in(now),
         )
+
+    def _awaited_now(self, now: float) -> tuple[Awaited, ...]:
+        needs = (need for need in self.spec.depends_on if need.app in self._awaited)
+        return tuple(Awaited(need.app, need.condition, now - self._awaited[need.app]) for need in needs)
+
+    @property
+    def _speaker(self) -> Instance:
+        """Its most useful instance."""
+        return min(self.instances, key=lambda instance: USEFULNESS.index(instance.phase))
 
     def clauses(self, now: float) -> tuple[Clause, ...]:
         """All that its falling asleep depends on; nothing while no instance is ready."""
@@ -834,6 +854,7 @@ class App:
 
     def _done(self, now: float) -> list[Effect]:
         """The input is dealt with: what follows for the replicas among each other."""
+        self._note_awaited(now)
 
         def restart(instance: Instance, why: str) -> None:
             self._tell(instance, RestartRequested(self.spec.name, rolling=True, why=why), now)
@@ -875,6 +896,25 @@ class App:
         elif was_up and self.want is not Want.UP:
             self._tell_all(Released(name), now)  # from now on it may become idle
             self._reconsider_blocked(now)
+
+    def _note_awaited(self, now: float) -> None:
+        """Tell which apps it begins to wait for, and which of them have come."""
+        waits = any(instance.waits for instance in self.instances)
+        unmet = dependencies.unmet(self.spec.depends_on, self._standings) if waits or self._awaited else []
+        missing = {need.app for need in unmet}
+        for need in self.spec.depends_on:
+            data = {"dependency": need.app, "condition": need.condition.value}
+            if waits and need.app in missing and need.app not in self._awaited:
+                self._awaited[need.app] = now
+                self._announce("waking-dep", f"waking {need.app}", data)
+            elif need.app in self._awaited and need.app not in missing:
+                del self._awaited[need.app]
+                self._announce("dep-ready", f"found {need.app} {dependencies.WORDS[need.condition]}", data)
+        if not waits:
+            self._awaited.clear()
+
+    def _announce(self, kind: str, text: str, data: Mapping[str, object]) -> None:
+        self._out.append(Announce(self.spec.name, self.spec.name, kind, text, None, data))
 
     @property
     def _missing(self) -> Reason | None:
@@ -926,7 +966,7 @@ class App:
         before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
         instance.grounds = self._grounds
         instance.held = instance.grounds.hold
-        instance.needs = self._missing
+        instance.needs, instance.patience = self._missing, self.patience
         for outcome in step(instance, message, now):
             self._settle(instance, outcome)
             if isinstance(outcome, OpenGate):

@@ -7,18 +7,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from torpor.core import policy
+from torpor.core.graph import levels
 from torpor.core.instance import UNUSED, Instance
-from torpor.core.model import Cause, Condition, Dependency, Lifecycle, Loss, Phase, Reason, Standing, Want
+from torpor.core.model import (
+    AppSpec,
+    Cause,
+    Condition,
+    Dependency,
+    Lifecycle,
+    Loss,
+    Phase,
+    Reason,
+    Standing,
+    Want,
+)
 
 DOWN = Reason(Cause.DOWN, "stopped by the operator")
 _ASLEEP = Reason(Cause.ASLEEP, "asleep")
 
-_WORDS = {
+WORDS = {
     Condition.STARTED: "started",
     Condition.HEALTHY: "ready",
     Condition.COMPLETED: "completed",
     Condition.COMPLETED_SUCCESSFULLY: "completed successfully",
 }
+"""What a dependency has become."""
 
 
 def standing(
@@ -56,19 +69,43 @@ def first_retry(instances: Iterable[Instance]) -> Instance:
     return min(instances, key=lambda instance: math.inf if instance.deadline is None else instance.deadline)
 
 
+def unmet(needed: Iterable[Dependency], standings: Mapping[str, Standing]) -> list[Dependency]:
+    """All that is waited for before a dependent may be started."""
+    return [need for need in needed if not need.optional and need.condition not in standings[need.app].met]
+
+
 def missing(needed: Iterable[Dependency], standings: Mapping[str, Standing]) -> Reason | None:
-    """What is waited for before a dependent may be started; None: it may be started now."""
-    for need in needed:
-        if not need.optional and need.condition not in standings[need.app].met:
-            return Reason(Cause.DEPENDENCY, f"waiting for {need.app} to be {_WORDS[need.condition]}")
-    return None
+    """What is waited for before a dependent may be started, in words; None: it may be started now."""
+    awaited = [f"{need.app} to be {WORDS[need.condition]}" for need in unmet(needed, standings)]
+    return Reason(Cause.DEPENDENCY, f"waiting for {', '.join(awaited)}") if awaited else None
 
 
 def lost(needed: Iterable[Dependency], standings: Mapping[str, Standing]) -> Loss | None:
     """Why something that is waited for will not come by itself; None: it may come."""
-    for need in needed:
-        there = standings[need.app]
-        if not need.optional and need.condition not in there.met and there.failed is not None:
-            text = f"needs {need.app}: {there.failed.reason}"
-            return replace(there.failed, reason=Reason(Cause.DEPENDENCY, text))
+    for need in unmet(needed, standings):
+        if (failed := standings[need.app].failed) is not None:
+            text = f"needs {need.app}: {failed.reason}"
+            return replace(failed, reason=Reason(Cause.DEPENDENCY, text))
     return None
+
+
+def patience(specs: Mapping[str, AppSpec]) -> dict[str, float | None]:
+    """How many seconds each app waits for what it needs, at most; None: for ever.
+
+    As long as that may take to start, which the slowest chain of `start_timeout`s says: what
+    is needed side by side is started side by side.  Never shorter than its own one.
+    """
+    graph = {
+        name: [need.app for need in spec.depends_on if not need.optional] for name, spec in specs.items()
+    }
+    wakes: dict[str, float] = {}
+    """How long a wake of each may take, with all that it needs."""
+    found: dict[str, float | None] = {}
+    for name in (name for level in levels(graph) for name in level):
+        own = specs[name].lifecycle.start_timeout
+        start = math.inf if own is None else own
+        chain = max((wakes[needed] for needed in graph[name]), default=0.0)
+        wakes[name] = chain + start
+        longest = max(start, chain)
+        found[name] = None if longest == math.inf else longest
+    return found

@@ -15,6 +15,7 @@ import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 
+from torpor.core import dependencies
 from torpor.core.app import App
 from torpor.core.graph import levels
 from torpor.core.messages import (
@@ -222,7 +223,10 @@ class Fleet:
         return sorted(released), sorted(held)
 
     def _connect(self) -> None:
-        """Note who needs whom."""
+        """Note who needs whom, and how long each has to wait for that."""
+        patience = dependencies.patience({name: app.spec for name, app in self.apps.items()})
+        for name, app in self.apps.items():
+            app.patience = patience[name]
         self._dependents = {name: [] for name in self.apps}
         for app in self.apps.values():
             for needed in app.spec.depends_on:

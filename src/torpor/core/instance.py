@@ -86,6 +86,7 @@ class Instance:
         "now",
         "out",
         "outdated",
+        "patience",
         "patient",
         "peers",
         "phase",
@@ -151,6 +152,8 @@ class Instance:
         """What was asked about it last before it might fall asleep, and is not moot."""
         self.needs: Reason | None = None
         """What it waits for before it may be started."""
+        self.patience = lifecycle.start_timeout
+        """Seconds that it waits for that, at most; None: for ever."""
         self.status: str | None = None
         """Its own words on what it is doing, as long as something of it is alive."""
         self.trouble: str | None = None
@@ -248,6 +251,15 @@ class Instance:
         if self.phase not in (Phase.BACKOFF, Phase.FAILED) or self.deadline is None:
             return None
         return max(0.0, self.deadline - now)
+
+    def gives_up_in(self, now: float) -> float | None:
+        """Seconds until its start is over at the latest; None where there is none, or it may take for ever."""
+        if self.deadline is None or not (self.waits or self.phase is Phase.STARTING):
+            return None
+        left = max(0.0, self.deadline - now)
+        if not self.waits:
+            return left
+        return None if self.lifecycle.start_timeout is None else left + self.lifecycle.start_timeout
 
     def told(self, info: ExitInfo) -> str:
         """How it ended, and its own word on why."""

@@ -601,6 +601,16 @@ class AppSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """Something that an app waits for before it is started."""
+
+    app: str
+    condition: Condition
+    seconds: float
+    """How long it has waited for that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Loss:
     """Why an app will not come to be what others need of it."""
 
@@ -703,6 +713,10 @@ class AppSnapshot:
     """How much longer; None: until the operator says otherwise."""
     hours: Hours = ANY_HOURS
     """What its schedule says now; `until` is relative, too."""
+    awaited: tuple[Awaited, ...] = ()
+    """The apps that it waits for before it is started."""
+    gives_up_in: float | None = None
+    """Until the wake in progress is over at the latest, ready or not; None: it may take for ever, or there is none."""
 
     @property
     def state(self) -> str:

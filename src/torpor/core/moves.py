@@ -56,6 +56,7 @@ GOODBYE = 2.0
 _TRIGGERED = "says that it does not work (WATCHDOG=trigger)"
 CHANGED = Reason(Cause.OPERATOR, "its settings have changed")
 
+_LOST = Reason(Cause.DEPENDENCY, "what it needs did not come")
 _PUT_TO_SLEEP = Reason(Cause.OPERATOR, "put to sleep by the operator")
 
 
@@ -104,8 +105,7 @@ def await_dependency(it: Instance, message: DependencyAwaited) -> None:
 
 def blocked_late(it: Instance, _message: DeadlineReached) -> None:
     """What it needs does not come: tell whoever waits."""
-    assert it.reason is not None
-    transitions.stay_blocked(it, Refusal(it.reason, it.lifecycle.backoff.initial))
+    transitions.stay_blocked(it, _in_vain(it))
 
 
 def adopt(it: Instance, message: Adopted) -> None:
@@ -228,8 +228,7 @@ def freeze_failed(it: Instance, message: FreezeFailed) -> None:
 def frozen_due(it: Instance, _message: DeadlineReached) -> None:
     """Idle for longer: sleep deeper.  Or what it waits for has not come."""
     if it.demand:
-        reason = it.needs or Reason(Cause.DEPENDENCY, "what it needs did not come")
-        transitions.lose_in_sleep(it, Refusal(reason, it.lifecycle.backoff.initial))
+        transitions.lose_in_sleep(it, _in_vain(it))
     elif it.frozen is None:
         it.say("freeze-failed", f"not frozen within {policy.span(FREEZE_LIMIT)}, so it is stopped")
         transitions.stop(it)
@@ -244,7 +243,7 @@ def ended_asleep(it: Instance, message: Exited) -> None:
     """It ended in its sleep (the kernel may have needed its memory): nobody minds, until somebody knocks."""
     it.exit = message.info
     it.reason = Reason(Cause.EXITED, f"{it.told(message.info)} in its sleep")
-    it.say("exited", it.reason.text)
+    it.say("exited", it.reason.text, expected=True)
     transitions.clean_up(it, message)
 
 
@@ -272,8 +271,7 @@ def note_started(it: Instance, message: Started) -> None:
     """It lives; its readiness is still awaited."""
     it.endpoint = message.endpoint
     it.started_at = it.now
-    if message.pid is not None:
-        it.say("started", f"process {message.pid} started", pid=message.pid)
+    it.say("started", "started" if message.pid is None else f"process {message.pid} started", pid=message.pid)
 
 
 def open_gate(it: Instance, _message: BecameReady) -> None:
@@ -639,6 +637,15 @@ def give_up(it: Instance, message: SleepRequested | StopRequested) -> None:
     """Stop retrying: the operator wants it asleep or down."""
     want_no_more(it, message)
     transitions.sleep(it)
+
+
+def _in_vain(it: Instance) -> Refusal:
+    """It has waited long enough for what it needs, or knows for long that this will not come."""
+    why = it.reason
+    if it.demand and it.needs is not None and it.patience is not None:
+        text = f"gave up after {policy.span(it.patience)} of {it.needs}"
+        why = Reason(it.needs.cause, text)
+    return Refusal(why or _LOST, it.lifecycle.backoff.initial)
 
 
 def _end_start(it: Instance, text: str) -> None:

@@ -42,7 +42,7 @@ def start(it: Instance) -> None:
         launch(it)
         return
     it.reason = it.needs
-    it.enter(Phase.BLOCKED, it.lifecycle.start_timeout)
+    it.enter(Phase.BLOCKED, it.patience)
     it.say("blocked", it.needs.text)
 
 
@@ -72,10 +72,10 @@ def stay_blocked(it: Instance, refusal: Refusal) -> None:
     """
     it.demand = False
     it.reason = refusal.reason
+    it.say("lost", refusal.reason.text)
     it.out.append(RefuseWaiting(refusal))
     if _is_missed(it):
-        it.enter(Phase.BLOCKED, it.lifecycle.start_timeout)
-        it.say("blocked", refusal.reason.text)
+        it.enter(Phase.BLOCKED, it.patience)
     else:
         sleep(it)
 
@@ -181,7 +181,7 @@ def freeze(it: Instance) -> None:
 def resume(it: Instance) -> None:
     """Let what is frozen go on, as soon as everything it needs is there."""
     if it.needs is not None:
-        it.deadline = None if it.lifecycle.start_timeout is None else it.now + it.lifecycle.start_timeout
+        it.deadline = None if it.patience is None else it.now + it.patience
         it.say("blocked", it.needs.text)
         return
     it.reason = None
@@ -195,6 +195,7 @@ def lose_in_sleep(it: Instance, refusal: Refusal) -> None:
 
     What must run, or is needed, does not sleep on: it is ended, and its next generation blocked.
     """
+    it.say("lost", refusal.reason.text)
     if _is_missed(it):
         it.out.append(RefuseWaiting(refusal))
         stop(it)
@@ -282,7 +283,7 @@ def never_ready(it: Instance, reason: Reason, *, again: bool = False) -> None:
 def crash(it: Instance, message: Exited, *, expected: bool) -> None:
     """It ended by itself after it had been ready."""
     ended_by_itself(it, message.info, expected=expected)
-    it.say("exited", it.told(message.info))
+    it.say("exited", it.told(message.info), expected=expected)
     clean_up(it, message)
 
 
