@@ -176,7 +176,7 @@ class FakeStream:
     @property
     def ids(self) -> list[int | None]:
         """The numbers of the steps, in the order sent."""
-        return [number for name, number, _ in self.messages if name == "step"]
+        return [number for name, number, _ in self.messages if name == "message"]
 
     @property
     def states(self) -> list[str]:

@@ -37,9 +37,16 @@ async def test_earlier_steps_come_first() -> None:
     seam.happen("waking")
     seam.happen("waiting", "waiting for http /health")
     stream = follow(WaitingRoom(seam))
-    assert ["begin", "step", "step", "state"] == [name for name, _, _ in stream.messages]
+    assert ["begin", "message", "message", "state"] == [name for name, _, _ in stream.messages]
     assert [101, 102] == stream.ids
-    assert "Waiting for http /health" == stream.messages[2][2]["text"]
+    assert {
+        "seq": 102,
+        "timestamp": 1_700_000_102.0,
+        "level": "info",
+        "category": "notes",
+        "action": "waiting_ready",
+        "data": {"message": "Waiting for http /health"},
+    } == stream.messages[2][2]
     stream.leave()
 
 
@@ -170,10 +177,9 @@ async def test_no_raw_line_break_reaches_the_stream() -> None:
     """Whatever an event says, it stays one field of the protocol."""
     seam = FakeSeam()
     stream = follow(WaitingRoom(seam))
-    seam.happen("a\nid: 7", "one\r\n\nevent: state\ndata: {}\x1b[31m\u2028\ud800")
+    seam.happen("waiting", "one\r\n\nevent: state\ndata: {}\x1b[31m\u2028\ud800")
     name, _, data = stream.messages[-2]
-    assert ("step", "One") == (name, data["text"])
-    assert "a id: 7" == data["kind"]
+    assert ("message", {"message": "One"}) == (name, data["data"])
     stream.leave()
 
 

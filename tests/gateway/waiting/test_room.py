@@ -33,6 +33,8 @@ def test_status_is_a_document() -> None:
         "retry": None,
         "elapsed": 1.25,
         "eta": 3.5,
+        "awaited": [],
+        "gives_up_in": None,
         "logs": [],
     } == json.loads(reply.body)
     assert 0 == seam.gates["notes"].knocks

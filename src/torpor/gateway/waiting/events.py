@@ -2,15 +2,16 @@
 
 Laws of this file:
 
-- A viewer sees each step exactly once and in order, beginning with the last ones before it came.
+- A viewer sees each event of the present attempt exactly once and in order, also those from before it came;
+  nothing of an earlier attempt.
 - A stream ends with its verdict: after a final state nothing more is sent.
 - Nothing a stranger does grows memory without limit: streams per app, bytes per
-  stream and text per step are bounded, and who reads too slowly is dropped.
+  stream and text per event are bounded, and who reads too slowly is dropped.
 - Watching is not using: nothing here wakes an app or counts as activity.
 
-The stream speaks three events.  `begin`: the steps that follow are all there are, from
-the first on.  `step`: something happened; its id is the event's number.  `state`: how
-the app is now; `final` says that the stream ends.
+What happens are messages without a name, each a `core.wake_events.WakeEvent` with its number
+as id.  Beside them there is `begin`: the messages that follow are all there are, from the first
+on.  And `state`: how the app is now; `final` says that the stream ends.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from torpor.core.model import Event
+from torpor.core.wake_events import Attempts, begins, wake_event
 from torpor.errors import UnknownApp
 from torpor.gateway.replies import Streaming
 from torpor.gateway.waiting import view
@@ -49,8 +51,9 @@ _PING = b": ping\n\n"
 class WakeEvents:
     """All open event streams of the gateway."""
 
-    def __init__(self, seam: Seam, *, ping_seconds: float = PING_SECONDS) -> None:
+    def __init__(self, seam: Seam, attempts: Attempts, *, ping_seconds: float = PING_SECONDS) -> None:
         self._seam = seam
+        self._attempts = attempts
         self._ping_seconds = ping_seconds
         self._viewers: dict[str, list[_Viewer]] = {}
         self._unsubscribe: Callable[[], None] | None = None
@@ -65,26 +68,27 @@ class WakeEvents:
         return self.count(app) >= STREAMS_PER_APP
 
     def open(self, app: str, last_id: int, stream: Streaming) -> None:
-        """Send the steps after number `last_id` (0: all), then everything that happens until the verdict."""
+        """Send the events after number `last_id` (0: all), then everything that happens until the verdict."""
         viewer = _Viewer(app, stream)
         self._viewers.setdefault(app, []).append(viewer)
         stream.on_close(lambda: self._forget(viewer))
         stream.begin(200, HEADERS)
         # Listen before looking: what happens between the two is kept in `viewer.early`.
         self._listen()
-        steps = self._seam.wake_steps(app)
-        newest = max((event.seq for event in steps), default=0)
-        if not 0 < last_id <= newest:  # nothing seen yet, or seen from an earlier daemon, which counted anew
-            last_id = 0
+        events = self._attempts.events(app)
+        if not events or not events[0].seq <= last_id <= events[-1].seq:
+            last_id = (
+                0  # nothing seen yet, or of an earlier attempt, or of an earlier daemon, which counted anew
+            )
         head = b"retry: %d\n\n" % RECONNECT_MILLISECONDS
         self._send(viewer, head if last_id else head + _BEGIN)
         viewer.seen = last_id
-        missed = [event for event in steps if event.seq > last_id]
+        missed = [event for event in events if event.seq > last_id]
         for event in missed[-view.STEPS :]:
-            self._step(viewer, event)
+            self._tell(viewer, event)
         early, viewer.early = viewer.early, None
         for event in early or ():
-            self._step(viewer, event)
+            self._tell(viewer, event)
         self._state([viewer], app)
 
     def ping(self) -> None:
@@ -104,18 +108,24 @@ class WakeEvents:
     # --- what happens --------------------------------------------------------
 
     def _happened(self, event: Event) -> None:
-        viewers = list(self._viewers.get(event.app, ()))
-        for viewer in viewers:
-            if viewer.early is None:
-                self._step(viewer, event)
-            else:
-                viewer.early.append(event)
+        for app in list(self._viewers):
+            if not self._attempts.concerns(app, event):
+                continue
+            for viewer in list(self._viewers[app]):
+                if viewer.early is None:
+                    self._tell(viewer, event)
+                else:
+                    viewer.early.append(event)
+        viewers = self._viewers.get(event.app, ())
         self._state([viewer for viewer in viewers if viewer.early is None], event.app)
 
-    def _step(self, viewer: _Viewer, event: Event) -> None:
-        if event.seq > viewer.seen:
-            viewer.seen = event.seq
-            self._send(viewer, _encode_step(event))
+    def _tell(self, viewer: _Viewer, event: Event) -> None:
+        if event.seq <= viewer.seen:
+            return
+        if viewer.seen and event.app == viewer.app and begins(event):
+            self._send(viewer, _BEGIN)
+        viewer.seen = event.seq
+        self._send(viewer, _encode(event))
 
     def _state(self, viewers: Sequence[_Viewer], app: str) -> None:
         """Tell them how the app is now; if that is a verdict, it is the last they hear."""
@@ -185,14 +195,13 @@ class _Viewer:
         self.app = app
         self.stream = stream
         self.seen = 0
-        """The number of the last step sent."""
+        """The number of the last event sent."""
         self.early: list[Event] | None = []
-        """What happened while the earlier steps were being sent; None once they are."""
+        """What happened while the earlier events were being sent; None once they are."""
         self.budget = STREAM_BYTES
         self.closed = False
 
 
-def _encode_step(event: Event) -> bytes:
-    step = view.step(event)
-    message = msgspec.json.encode({"kind": step.kind, "text": step.text, "at": round(step.at, 3)})
-    return b"id: %d\nevent: step\ndata: %b\n\n" % (step.seq, message)
+def _encode(event: Event) -> bytes:
+    message = msgspec.json.encode(wake_event(event, view.step(event).text))
+    return b"id: %d\ndata: %b\n\n" % (event.seq, message)

@@ -79,7 +79,8 @@ def values(
 
 def _item(step: Step, begun: float) -> str:
     after = max(0.0, step.at - begun)
-    return f'<li data-seq="{step.seq}">{escape(step.text)}<time>{after:.1f} s</time></li>'
+    mark = ' class="error"' if step.failed else ""
+    return f'<li{mark} data-seq="{step.seq}">{escape(step.text)}<time>{after:.1f} s</time></li>'
 
 
 def _refresh(view: View, target: bytes) -> str:
@@ -147,4 +148,5 @@ def _hash(content: str) -> str:
 
 def _asset(name: str) -> str:
     text = (files("torpor.gateway.waiting") / name).read_text("utf-8")
-    return "\n".join(line.strip() for line in text.splitlines())  # indentation is for those who edit it
+    # Indentation and comments are for those who edit it.
+    return "\n".join(line.partition("  // ")[0].strip() for line in text.splitlines())

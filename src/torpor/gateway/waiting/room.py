@@ -12,6 +12,7 @@ from dataclasses import replace
 from urllib.parse import parse_qs
 
 from torpor.core.model import AppSpec, Cause, Refusal
+from torpor.core.wake_events import Attempts
 from torpor.errors import UnknownApp
 from torpor.gateway.replies import Reply, Streaming, problem, refusal
 from torpor.gateway.request import RequestHead
@@ -31,17 +32,20 @@ class WaitingRoom:
 
     def __init__(self, seam: Seam, *, ping_seconds: float = PING_SECONDS) -> None:
         self._seam = seam
-        self._events = WakeEvents(seam, ping_seconds=ping_seconds)
+        self._attempts = Attempts(seam.wake_steps, lambda app: seam.gate(app).spec.depends_on)
+        self._events = WakeEvents(seam, self._attempts, ping_seconds=ping_seconds)
 
     def page(self, gate: Gate, head: RequestHead, refused: Refusal | None = None) -> Reply:
         """The page for a browser that has knocked at `gate`; `refused` is what the knock returned.
 
         Always a 503 with `Retry-After`: nothing may take it for the app's own answer.
         """
-        now = view.arriving(gate.snapshot(), refused)
-        events = self._seam.wake_steps(gate.spec.name)[-view.STEPS :]
-        # A refusal ends what there was to follow: the steps are those of an earlier wake.
-        steps = [] if now.state == "down" else [view.step(event) for event in events]
+        snapshot = gate.snapshot()
+        now = view.arriving(snapshot, refused)
+        # What is known is of an earlier attempt where the knock begins another one, or was refused for good.
+        past = now.state == "down" or (refused is None and view.knocked_up(snapshot))
+        events = [] if past else self._attempts.events(gate.spec.name)
+        steps = [view.step(event) for event in events[-view.STEPS :]]
         return waiting_page(gate.spec, now, steps, failure_lines(self._seam, gate, now), target=head.target)
 
     def refused(self, gate: Gate, head: RequestHead, verdict: Refusal) -> Reply:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from torpor.core.model import Awaited
 from torpor.gateway.waiting import view
 from torpor.gateway.waiting.text import LOG_LINES, log_lines
 from torpor.runtime.seam import Gate, Seam
@@ -25,6 +26,8 @@ class Status:
     retry: float | None
     elapsed: float | None
     eta: float | None
+    awaited: tuple[Awaited, ...]
+    gives_up_in: float | None
     logs: tuple[str, ...]
 
     def encode(self) -> bytes:
@@ -45,6 +48,8 @@ def status(seam: Seam, app: str) -> Status:
         retry=_rounded(now.retry),
         elapsed=_rounded(now.elapsed),
         eta=_rounded(now.eta),
+        awaited=tuple(replace(one, seconds=round(one.seconds, 3)) for one in now.awaited),
+        gives_up_in=_rounded(now.gives_up_in),
         logs=failure_lines(seam, gate, now),
     )
 

@@ -11,8 +11,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torpor.core.model import AppSnapshot, Cause, Event, InstanceSnapshot, Phase, Reason, Refusal, Want
+from torpor.core.model import (
+    AppSnapshot,
+    Awaited,
+    Cause,
+    Event,
+    InstanceSnapshot,
+    Phase,
+    Reason,
+    Refusal,
+    Want,
+)
 from torpor.core.policy import span
+from torpor.core.wake_events import Action, action
 from torpor.gateway.waiting import text
 
 REFRESH = 2.0
@@ -53,9 +64,7 @@ _SENTENCES = {
 _STEP_TEXTS = {
     "waking": "Woken up",  # its text names the client who knocked, which is nobody else's business
     "starting": "Starting",
-    "started": "Process started",
-    "stopping": "Stopping the previous run",
-    "stop-problem": "Stopping takes longer than it should",
+    "started": "Started, not ready yet",
 }
 _TURN = "Others are waiting for what it uses. It is its turn again after them"
 _ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED, Cause.SCHEDULE})
@@ -90,6 +99,10 @@ class View:
     """What a wake usually takes; None before the first one."""
     cause: str
     """The code for programs: `waking`, or the cause of the refusal."""
+    awaited: tuple[Awaited, ...] = ()
+    """The apps that it waits for before it is started."""
+    gives_up_in: float | None = None
+    """Until the wake is over at the latest, ready or not; None: nobody knows."""
 
     @property
     def sentence(self) -> str:
@@ -120,7 +133,7 @@ class Step:
     """One event of a wake, as a visitor sees it.  `at` is wall-clock seconds since the epoch."""
 
     seq: int
-    kind: str
+    failed: bool
     text: str
     at: float
 
@@ -130,11 +143,14 @@ def arriving(snapshot: AppSnapshot, refusal: Refusal | None) -> View:
     view = present(snapshot)
     if refusal is not None:
         return _refused(view, refusal)
-    if (
-        snapshot.phase in {Phase.ASLEEP, Phase.FROZEN, Phase.DONE} and view.state != "down"
-    ):  # the knock is not through yet
+    if knocked_up(snapshot):
         return View("starting", _SENTENCES["starting"], False, None, 0.0, snapshot.eta, "waking")
     return view
+
+
+def knocked_up(snapshot: AppSnapshot) -> bool:
+    """Whether it still sleeps, and wakes as soon as the knock is through."""
+    return snapshot.phase in {Phase.ASLEEP, Phase.FROZEN, Phase.DONE} and snapshot.want is not Want.DOWN
 
 
 def present(snapshot: AppSnapshot) -> View:
@@ -165,13 +181,14 @@ def present(snapshot: AppSnapshot) -> View:
         case "backoff":
             return View(state, said, False, retry_in, None, eta, "waking")
         case _:
-            return View(state, said, False, None, snapshot.waking_for or 0.0, eta, "waking")
+            begun, left = snapshot.waking_for or 0.0, snapshot.gives_up_in
+            return View(state, said, False, None, begun, eta, "waking", snapshot.awaited, left)
 
 
 def step(event: Event) -> Step:
-    """What a visitor sees of an event.  Kinds that nobody foresaw speak for themselves."""
+    """What a visitor sees of an event."""
     said = _STEP_TEXTS.get(event.kind) or text.sentence(event.text) or event.kind
-    return Step(event.seq, text.line(event.kind, 40), _capital(said), event.at)
+    return Step(event.seq, action(event) is Action.ERROR, _capital(said), event.at)
 
 
 def about(seconds: float) -> str:
