@@ -15,6 +15,7 @@ def app(name: str, state: str, **changes: Any) -> dict[str, Any]:
         "name": name, "state": state, "want": "auto", "pid": None, "port": None, "idle_in": None, "uptime": None,
         "restarts": 0, "rss": None, "routes": [f"{name}.localhost"], "cause": None, "reason": None, "retry_in": None,
         "status": None, "pinned": False, "pinned_for": None, "closed": None, "shallow": None, "instances": [],
+        "gives_up_in": None,
     }  # fmt: skip
     return {**document, **changes}
 
@@ -105,6 +106,8 @@ def test_who_waits_says_for_what() -> None:
     """A blocked app names what it waits for, without the colour of a failure."""
     (row,) = rows(app("web", "blocked", cause="dependency", reason="waiting for db to be ready"))
     assert ("waiting for db to be ready", "dim") == (row.note, row.note_colour)
+    (row,) = rows(app("web", "blocked", reason="waiting for db to be ready", gives_up_in=95))
+    assert "waiting for db to be ready; at most 1m35s more" == row.note
 
 
 def test_an_apps_own_words() -> None:

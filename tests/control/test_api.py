@@ -18,7 +18,7 @@ from control.fakes import FakeOperator
 from torpor.control import follow
 from torpor.control.client import Answer, Client, Problem
 from torpor.control.server import ControlServer, DaemonInfo
-from torpor.core.model import Cause, Phase, Reason, Want
+from torpor.core.model import Cause, Dependency, Phase, Reason, Want
 from torpor.errors import StateUnusable
 from torpor.providers.base import Stats
 from torpor.runtime.operator import Verb
@@ -328,6 +328,29 @@ async def test_events_are_followed_as_ndjson(tmp_path: Path) -> None:
             operator.announce("api", "asleep", "asleep")
             operator.announce("web", "asleep", "asleep after 30m")
             assert "asleep after 30m" == json.loads(await asyncio.to_thread(next, lines))["text"]
+
+
+async def test_a_wake_is_followed_until_its_verdict(tmp_path: Path) -> None:
+    """The present attempt from its beginning, with what it waits for, and the end of the stream with the verdict."""
+    async with serving(tmp_path, "db") as (operator, client, _):
+        operator.add("web", phase=Phase.BLOCKED, needs=[Dependency("db")])
+        for kind in ("waking", "start-failed", "waking"):
+            operator.announce("web", kind, kind)
+        with stream(client, "apps", "web", "wake-events", follow="true") as answer:
+            lines = await asyncio.to_thread(answer.lines_from_now)
+            first = await asyncio.to_thread(next, lines)
+            operator.announce("web", "signal", "got SIGUSR1")
+            operator.announce("db", "dep-ready", "found vm ready", dependency="vm")
+            operator.add("web", needs=[Dependency("db")])
+            operator.announce("web", "ready", "ready after 2s")
+            rest = await asyncio.to_thread(list, lines)
+        with stream(client, "apps", "web", "wake-events") as answer:
+            again = await asyncio.to_thread(list, answer.lines())
+    assert [first, *rest] == again
+    assert [("web", "starting"), ("db", "dep_ready"), ("web", "ready")] == [
+        (told["category"], told["action"]) for told in map(json.loads, again)
+    ]
+    assert {"message": "ready after 2s"} == json.loads(again[-1])["data"]
 
 
 async def test_events_are_server_sent_where_that_is_accepted(tmp_path: Path) -> None:

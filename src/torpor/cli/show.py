@@ -87,6 +87,10 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         rows.append(("reason", printable(reason)))
     if app["shallow"]:
         rows.append(("not deeper", printable(app["shallow"])))
+    if app["awaited"]:
+        rows.append(("waits for", printable(", ".join(map(awaited, app["awaited"])))))
+    if app["gives_up_in"] is not None:
+        rows.append(("gives up", f"in {duration(app['gives_up_in'])} at the latest"))
     if app["retry_in"] is not None:
         rows.append(("next try", f"in {duration(app['retry_in'])}"))
     if app["status"]:
@@ -163,6 +167,11 @@ def need(needed: dict[str, Any]) -> str:
     """An app that is needed, and as what."""
     optional = ", optional" if needed["optional"] else ""
     return f"{printable(needed['app'])} ({needed['condition']}{optional})"
+
+
+def awaited(one: dict[str, Any]) -> str:
+    """An app that is waited for, what it has to be, and for how long already."""
+    return f"{one['app']} ({one['condition']}) for {duration(one['seconds'])}"
 
 
 def instance_facts(instance: dict[str, Any], *, alone: bool) -> str:

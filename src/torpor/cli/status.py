@@ -81,7 +81,7 @@ def rows(app: dict[str, Any]) -> list[Row]:
     instances = app["instances"]
     if len(instances) < 2:
         return [_row(app["name"], app, app["routes"])]
-    common = {key: app[key] for key in ("want", "pinned", "pinned_for", "closed")}
+    common = {key: app[key] for key in ("want", "pinned", "pinned_for", "closed", "gives_up_in")}
     return [
         _row(instance["id"], {**instance, **common}, [] if number else app["routes"])
         for number, instance in enumerate(instances)
@@ -133,7 +133,11 @@ def note(app: dict[str, Any]) -> str | None:
     if state not in TROUBLED and state != "blocked" and (state != "asleep" or app["cause"] not in MISHAPS):
         return None
     reason = printable(app["reason"] or "no reason is known")
-    return reason + (f"; next try in {duration(app['retry_in'])}" if app["retry_in"] is not None else "")
+    if app["retry_in"] is not None:
+        return f"{reason}; next try in {duration(app['retry_in'])}"
+    if app["gives_up_in"] is not None:
+        return f"{reason}; at most {duration(app['gives_up_in'])} more"
+    return reason
 
 
 def serves(app: dict[str, Any]) -> bool:

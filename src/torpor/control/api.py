@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,10 +32,12 @@ from torpor.control.lines import (
     json_event,
     json_gap,
     json_listening,
+    json_wake_event,
     plain_gap,
     plain_line,
     sse_event,
     sse_gap,
+    sse_wake_event,
 )
 from torpor.control.problems import (
     HANDLERS,
@@ -43,7 +45,7 @@ from torpor.control.problems import (
     NotReady,
     problem_response,
 )
-from torpor.control.query import count, flag
+from torpor.control.query import count, flag, last_seen
 from torpor.control.render import app_detail, app_document, json_response
 from torpor.control.selection import is_glob, meant
 from torpor.control.set_changes import SetChanges
@@ -51,6 +53,7 @@ from torpor.control.stream import Source, StreamResponse
 from torpor.control.why import LOG_LINES, Account, why_document
 from torpor.control.wishes import Wishes
 from torpor.core.model import Event, InstanceId
+from torpor.core.wake_events import Attempts, is_over, resumed
 from torpor.errors import BadRequest, UnknownApp
 from torpor.providers.base import Output, Stream
 from torpor.runtime.keeper import Keeper
@@ -103,6 +106,7 @@ class Api:
         self._checks = Checks(operator)
         self._keeper = keeper
         self._set = None if keeper is None else SetChanges(keeper, operator, self._wishes)
+        self._attempts = Attempts(operator.wake_steps, lambda name: operator.app(name).spec.depends_on)
         self.followers = Followers()
         self.ready = False
         """What `/readyz` says."""
@@ -122,6 +126,7 @@ class Api:
             Route("/apps/{name}/logs", self.logs),
             *(gate_routes(self._ask) if self._ask is not None else ()),
             Route("/apps/{name}/why", self.why),
+            Route("/apps/{name}/wake-events", self.wake_events),
             *(self._set.routes() if self._set is not None else ()),
             *self._checks.routes(),
             *self._wishes.routes(),
@@ -281,12 +286,11 @@ class Api:
         number = count(request, "n", default=DEFAULT_EVENTS, limit=MAX_EVENTS)
         sse = _accepts(request, SSE)
         encoder, marker = (sse_event, sse_gap) if sse else (json_event, json_gap)
-        last_seen = request.headers.get("last-event-id", "")
-        resumes = last_seen.isascii() and last_seen.isdigit()
+        seen = last_seen(request)
 
         def past() -> bytes:
-            events: Sequence[Event] = self._operator.events(MAX_EVENTS if resumes else number, name)
-            return b"".join(encoder(event) for event in events if not resumes or event.seq > int(last_seen))
+            events = self._operator.events(number if seen is None else MAX_EVENTS, name)
+            return b"".join(encoder(event) for event in events if seen is None or event.seq > seen)
 
         def subscribe(sink: Sink) -> Callable[[], None]:
             def on_event(event: Event) -> None:
@@ -302,6 +306,41 @@ class Api:
             marker=marker,
             ping=b": ping\n\n" if sse else b"",
         )
+
+    async def wake_events(self, request: Request) -> Response:
+        """The present attempt of an app to be ready, with what it waits for, until its verdict.
+
+        Encoded and continued as `events`.
+        """
+        name = self._operator.app(_name(request)).name
+        sse = _accepts(request, SSE)
+        encoder, marker = (sse_wake_event, sse_gap) if sse else (json_wake_event, json_gap)
+
+        def past() -> bytes:
+            events = self._attempts.events(name)
+            seen = resumed(events, last_seen(request) or 0)
+            return b"".join(encoder(event) for event in events if event.seq > seen)
+
+        def subscribe(sink: Sink) -> Callable[[], None]:
+            def on_event(event: Event) -> None:
+                if self._attempts.concerns(name, event):
+                    sink(encoder(event))
+
+            return self._operator.subscribe(on_event)
+
+        return StreamResponse(
+            [Source(past, subscribe, lambda: self._has_verdict(name))],
+            media_type=SSE if sse else NDJSON,
+            followers=self.followers if sse or flag(request, "follow") else None,
+            marker=marker,
+            ping=b": ping\n\n" if sse else b"",
+        )
+
+    def _has_verdict(self, name: str) -> bool:
+        try:
+            return is_over(self._operator.app(name))
+        except UnknownApp:  # taken out of the configuration meanwhile
+            return True
 
 
 # --- on the way in and out ----------------------------------------------------

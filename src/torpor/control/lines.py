@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from torpor.control.render import encode, event_document
 from torpor.core.model import Event, InstanceId
+from torpor.core.wake_events import wake_event
 from torpor.providers.base import Place
 
 
@@ -51,6 +52,16 @@ def sse_event(event: Event) -> bytes:
         event.kind.encode(),
         encode(event_document(event)),
     )
+
+
+def json_wake_event(event: Event) -> bytes:
+    """An event of a wake, in the words of those, as NDJSON."""
+    return encode(wake_event(event, event.text)) + b"\n"
+
+
+def sse_wake_event(event: Event) -> bytes:
+    """The same as a server-sent event without a name, as the waiting page gets it."""
+    return b"id: %d\ndata: %s\n\n" % (event.seq, encode(wake_event(event, event.text)))
 
 
 def json_gap(dropped: int) -> bytes:

@@ -36,6 +36,12 @@ def count(request: Request, name: str, *, default: int, limit: int) -> int:
     return min(int(text[:18]), limit)
 
 
+def last_seen(request: Request) -> int | None:
+    """The number of the last event that the reader has, by `Last-Event-ID`; None where that says nothing."""
+    text = request.headers.get("last-event-id", "")
+    return int(text[:18]) if text.isascii() and text.isdigit() else None
+
+
 def required(request: Request, name: str) -> str:
     """`?name=TEXT`, which must be given.  Raises `BadRequest`."""
     text = request.query_params.get(name)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from torpor.core.instance import ALIVE
 from torpor.core.model import AppSnapshot, Caller, Event, InstanceId, InstanceSnapshot, Knock
+from torpor.core.wake_events import action
 from torpor.providers.base import Stats
 
 StatsOf = Callable[[InstanceId], Stats | None]
@@ -80,6 +81,15 @@ class DependencyDocument(msgspec.Struct, frozen=True):
     optional: bool
 
 
+class AwaitedDocument(msgspec.Struct, frozen=True):
+    """An app that another one waits for before it is started."""
+
+    app: str
+    condition: str
+    seconds: float
+    """How long it has waited already."""
+
+
 class AppDocument(msgspec.Struct, frozen=True):
     """One app.  What belongs to one copy is that of its most useful instance; `rss` is the sum of all."""
 
@@ -104,6 +114,10 @@ class AppDocument(msgspec.Struct, frozen=True):
     waiting: int
     waking_for: float | None
     eta: float | None
+    awaited: list[AwaitedDocument]
+    """The apps that it waits for before it is started."""
+    gives_up_in: float | None
+    """Until the wake in progress is over at the latest, ready or not; null: there is none, or it may take for ever."""
     routes: list[str]
     cause: str | None
     reason: str | None
@@ -161,6 +175,8 @@ class EventDocument(msgspec.Struct, frozen=True):
     kind: str
     text: str
     instance: str
+    action: str | None
+    """The word for it in a wake; null where it belongs to none."""
     data: Mapping[str, object]
 
 
@@ -232,6 +248,7 @@ def event_document(event: Event) -> EventDocument:
         kind=event.kind,
         text=event.text,
         instance=event.instance,
+        action=action(event),
         data=dict(event.data),
     )
 
@@ -269,6 +286,10 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
         waiting=snapshot.waiting,
         waking_for=_ms(snapshot.waking_for),
         eta=_ms(snapshot.eta),
+        awaited=[
+            AwaitedDocument(one.app, one.condition.value, round(one.seconds, 3)) for one in snapshot.awaited
+        ],
+        gives_up_in=_ms(snapshot.gives_up_in),
         routes=[str(route) for route in (*snapshot.spec.routes, *snapshot.spec.streams)],
         cause=shown.cause if shown else None,
         reason=shown.reason if shown else None,

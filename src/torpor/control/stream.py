@@ -27,13 +27,16 @@ class Source:
     past: Callable[[], bytes]
     subscribe: Callable[[Callable[[bytes], None]], Callable[[], None]]
     """Connects a sink for what comes; the result ends that."""
+    is_over: Callable[[], bool] = lambda: False
+    """Whether nothing more comes; asked after everything that came."""
 
 
 class StreamResponse(Response):
     """Sends the past of each source, one after the other.
 
-    With `followers` it takes a place there, and then sends what comes until the client leaves
-    or the daemon ends; `marker` encodes the notice of a gap, `ping` is sent in times of silence.
+    With `followers` it takes a place there, and then sends what comes until the client leaves,
+    all sources are over, or the daemon ends; `marker` encodes the notice of a gap, `ping` is
+    sent in times of silence.
     """
 
     def __init__(
@@ -77,7 +80,11 @@ class StreamResponse(Response):
 
     async def _pump(self, follower: Follower, send: Send) -> None:
         patience = PING_INTERVAL if self._ping else None
-        while (taken := await follower.take(patience)) is not None:
+        while True:
+            if all(source.is_over() for source in self._sources):
+                follower.close()  # what is queued is still sent
+            if (taken := await follower.take(patience)) is None:
+                return
             dropped, piece = taken
             if dropped:
                 piece = self._marker(dropped) + piece

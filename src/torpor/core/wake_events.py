@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from torpor.core.model import Dependency, Event
+from torpor.core.model import AppSnapshot, Dependency, Event, Phase
 
 
 class Action(StrEnum):
@@ -68,6 +68,8 @@ _ACTIONS: Mapping[str, Action] = {
 _OF_NEEDS = frozenset({Action.WAKING_DEP, Action.DEP_READY})
 """What is told to those, too, who wait for the app that waits."""
 
+_VERDICTS = frozenset({Phase.READY, Phase.FAILED, Phase.DONE, Phase.ASLEEP, Phase.FROZEN})
+
 _KNOCK = "waking"
 """The kind of event with which an attempt begins."""
 
@@ -107,9 +109,20 @@ def wake_event(event: Event, message: str) -> WakeEvent:
     return WakeEvent(event.seq, event.at, level, event.app, word, data)
 
 
+def is_over(app: AppSnapshot) -> bool:
+    """Whether it has its verdict: nothing more comes of a wake without a new knock, or an operator."""
+    waits = bool(app.awaited) or (app.yielding and app.phase is Phase.READY)
+    return app.phase in _VERDICTS and not waits
+
+
 def begins(event: Event) -> bool:
     """Whether a new attempt of its app begins with it, so that what was told before is over."""
     return event.kind == _KNOCK
+
+
+def resumed(events: Sequence[Event], last_seen: int) -> int:
+    """The number after which to go on: `last_seen`, or 0 where that is of another attempt, or another daemon."""
+    return last_seen if events and events[0].seq <= last_seen <= events[-1].seq else 0
 
 
 class Attempts:

@@ -120,10 +120,12 @@ class FakeSeam:
     def last_lines(self, app: str, lines: int) -> Sequence[str]:
         return self.lines[-lines:]
 
-    def happen(self, kind: str, text: str = "", app: str = "notes", phase: Phase | None = None) -> Event:
+    def happen(
+        self, kind: str, text: str = "", app: str = "notes", phase: Phase | None = None, **data: object
+    ) -> Event:
         """Something happens to an app, which is then in `phase`."""
         self._seq += 1
-        event = Event(self._seq, 1_700_000_000.0 + self._seq, app, kind, text, app)
+        event = Event(self._seq, 1_700_000_000.0 + self._seq, app, kind, text, app, data)
         gate = self.gates[app]
         if phase is not None:
             gate.now = snapshot(gate.spec, phase)

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from gateway.waiting.fakes import FakeSeam, FakeStream, head, snapshot, with_page
-from torpor.core.model import AppSpec, Cause, Phase, Reason, Want
+from torpor.core.model import AppSpec, Cause, Dependency, Phase, Reason, Want
 from torpor.gateway.waiting import events
 from torpor.gateway.waiting.room import WaitingRoom
 
@@ -154,6 +154,81 @@ async def test_a_failed_attempt_is_told_and_goes_on() -> None:
     assert "Restarting: exited with code 3 before it was ready" == state["reason"]
     assert ["boom"] == state["logs"]
     assert 0 == stream.ended
+    stream.leave()
+
+
+NEEDY = AppSpec("notes", depends_on=(Dependency("api"), Dependency("mail", optional=True)))
+
+
+async def test_what_is_waited_for_is_told_too() -> None:
+    """What the app waits for, and what that waits for, is part of its wake; nothing else of those apps is."""
+    seam = FakeSeam(NEEDY, AppSpec("api", depends_on=(Dependency("db"),)), AppSpec("db"), AppSpec("mail"))
+    seam.happen("dep-ready", "found vm ready", app="db", dependency="vm")
+    seam.happen("waking")
+    seam.happen("waking-dep", "waking api", dependency="api")
+    seam.happen("waking", app="api")
+    seam.happen("waking-dep", "waking db", app="api", dependency="db")
+    stream = follow(WaitingRoom(seam))
+    seam.happen("waking-dep", "waking vm", app="mail", dependency="vm")
+    seam.happen("start-failed", app="db")
+    seam.happen("dep-ready", "found db ready", app="api", dependency="db")
+    seam.happen("dep-ready", "found api ready", dependency="api")
+    seam.happen("started", phase=Phase.STARTING)
+    assert [
+        ("notes", "starting", None),
+        ("notes", "waking_dep", "api"),
+        ("api", "waking_dep", "db"),
+        ("api", "dep_ready", "db"),
+        ("notes", "dep_ready", "api"),
+        ("notes", "container_woke", None),
+    ] == [
+        (data["category"], data["action"], data["data"].get("dependency"))
+        for name, _, data in stream.messages
+        if name == "message"
+    ]
+    stream.leave()
+
+
+async def test_a_new_attempt_begins_anew() -> None:
+    """What went wrong before the knock is not told to whoever follows what comes of it, early or late."""
+    seam = FakeSeam()
+    seam.happen("waking")
+    stream = follow(WaitingRoom(seam))
+    seam.happen("start-failed", "not ready within 2m")
+    seam.happen("waking")
+    assert ["begin", "begin"] == [name for name, _, _ in stream.messages if name == "begin"]
+    late, back = follow(WaitingRoom(seam)), follow(WaitingRoom(seam), last_event_id="102")
+    assert [[103], [103]] == [late.ids, back.ids]
+    assert ["begin"] == [name for name, _, _ in back.messages if name == "begin"]
+    for each in (stream, late, back):
+        each.leave()
+
+
+async def test_a_nap_clears_what_was_told() -> None:
+    """Once it sleeps again after it was ready there is nothing to tell."""
+    seam = FakeSeam()
+    for kind in ("waking", "ready", "draining", "asleep"):
+        seam.happen(kind)
+    assert [] == follow(WaitingRoom(seam)).ids
+
+
+async def test_an_error_says_so() -> None:
+    """A program tells what went wrong from what goes on, without reading sentences."""
+    seam = FakeSeam()
+    stream = follow(WaitingRoom(seam))
+    seam.happen("start-failed", "not ready within 2m")
+    told = next(data for name, _, data in stream.messages if name == "message")
+    assert ("error", "error") == (told["level"], told["action"])
+    assert {"message": "Not ready within 2m", "error": "start-failed"} == told["data"]
+    stream.leave()
+
+
+async def test_what_belongs_to_no_wake_is_not_told() -> None:
+    """What an operator does to the app meanwhile is nobody's business."""
+    seam = FakeSeam()
+    stream = follow(WaitingRoom(seam))
+    seam.happen("signal", "got SIGUSR1 from the operator")
+    assert [] == stream.ids
     stream.leave()
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from gateway.waiting.fakes import FakeGate, FakeSeam, head, snapshot, with_page
 from torpor.config.template import PLACEHOLDERS, check_template
-from torpor.core.model import AppSpec, Cause, Phase, Reason, Refusal, Want
+from torpor.core.model import AppSpec, Awaited, Cause, Condition, Phase, Reason, Refusal, Want
 from torpor.gateway.replies import Reply
 from torpor.gateway.waiting.page import values
 from torpor.gateway.waiting.room import WaitingRoom
-from torpor.gateway.waiting.view import arriving
+from torpor.gateway.waiting.view import arriving, present
 
 
 def page(gate: FakeGate, seam: FakeSeam | None = None, refusal: Refusal | None = None) -> Reply:
@@ -273,6 +273,27 @@ def test_shows_the_steps_so_far() -> None:
         ("102", "Starting", "1.0 s"),
         ("103", "Waiting for http /health", "2.0 s"),
     ] == items
+
+
+def test_a_knock_shows_nothing_of_what_failed_before() -> None:
+    """The page of a new attempt begins with an empty list; that of one that is refused tells why."""
+    seam = FakeSeam()
+    seam.happen("waking")
+    seam.happen("start-failed", "not ready within 2m")
+    door = seam.gates["notes"]
+    door.now = snapshot(phase=Phase.ASLEEP, reason=Reason(Cause.START_TIMEOUT, "not ready within 2m"))
+    assert b"not ready" not in page(door, seam).body.lower()
+    door.now = snapshot(phase=Phase.FAILED, reason=Reason(Cause.START_TIMEOUT, "gave up"))
+    refusal = Refusal(Reason(Cause.FAILED, "gave up"), 60.0)
+    assert b'<li class="error" data-seq="102">Not ready within 2m' in page(door, seam, refusal).body
+
+
+def test_what_sleeps_frozen_and_waits_is_blocked() -> None:
+    """It is not asleep: it goes on as soon as what it needs is there."""
+    door = gate(phase=Phase.FROZEN)
+    awaited = (Awaited("db", Condition.HEALTHY, 1.0),)
+    view = present(replace(door.now, awaited=awaited, gives_up_in=9.0))
+    assert ("blocked", False, awaited, 9.0) == (view.state, view.final, view.awaited, view.gives_up_in)
 
 
 def test_shows_only_the_last_steps() -> None:

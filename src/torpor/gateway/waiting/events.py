@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from torpor.core.model import Event
-from torpor.core.wake_events import Attempts, begins, wake_event
+from torpor.core.wake_events import Attempts, begins, resumed, wake_event
 from torpor.errors import UnknownApp
 from torpor.gateway.replies import Streaming
 from torpor.gateway.waiting import view
@@ -76,10 +76,7 @@ class WakeEvents:
         # Listen before looking: what happens between the two is kept in `viewer.early`.
         self._listen()
         events = self._attempts.events(app)
-        if not events or not events[0].seq <= last_id <= events[-1].seq:
-            last_id = (
-                0  # nothing seen yet, or of an earlier attempt, or of an earlier daemon, which counted anew
-            )
+        last_id = resumed(events, last_id)
         head = b"retry: %d\n\n" % RECONNECT_MILLISECONDS
         self._send(viewer, head if last_id else head + _BEGIN)
         viewer.seen = last_id

@@ -156,11 +156,13 @@ def knocked_up(snapshot: AppSnapshot) -> bool:
 def present(snapshot: AppSnapshot) -> View:
     """The look at an app as it is, for somebody who watches and does not knock."""
     instance = _speaker(snapshot)
-    state = _STATES[snapshot.phase]
+    state = "blocked" if snapshot.awaited else _STATES[snapshot.phase]
     if snapshot.want is Want.DOWN and state != "ready":
         state = "down"
     reason = instance.reason if instance else None
     retry_in = instance.retry_in if instance else None
+    if snapshot.awaited and snapshot.phase is Phase.FROZEN:
+        reason = None  # that is why it fell asleep
     said = _say(state, reason)
     eta = snapshot.eta
     if snapshot.yielding and state == "ready":
