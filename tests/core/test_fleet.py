@@ -9,6 +9,8 @@ import pytest
 
 from torpor.core.fleet import Fleet
 from torpor.core.messages import (
+    Announce,
+    Applied,
     BecameReady,
     Effect,
     Exited,
@@ -32,6 +34,7 @@ from torpor.core.messages import (
 from torpor.core.model import (
     AppMemory,
     AppSpec,
+    Awaited,
     Cause,
     Condition,
     Dependency,
@@ -139,6 +142,170 @@ def test_a_diamond_starts_the_shared_one_once() -> None:
 
     assert ["db", "left", "right", "top"] == story.started()
     assert {"left", "right"} == story.fleet.apps["db"].held_by
+
+
+def test_what_is_needed_side_by_side_is_started_side_by_side() -> None:
+    """Neither middle of a diamond waits for the other, and the first that is ready starts nothing yet."""
+    story = Story(_app("top", "left", "right"), _app("left", "db"), _app("right", "db"), _app("db"))
+    story.knock("top")
+    story.become_ready("db")
+
+    assert ["db", "left", "right"] == story.started()
+    assert Phase.STARTING is story.phase("left") is story.phase("right")
+    story.become_ready("right")
+
+    assert ["db", "left", "right"] == story.started()
+    assert "waiting for left to be ready" == story.reason("top")
+
+
+def test_many_dependents_wake_one_dependency_once() -> None:
+    """However many apps want it at the same moment, it is started once, and all of them follow."""
+    names = [f"web{number}" for number in range(20)]
+    story = Story(*(_app(name, "db") for name in names), _app("db"))
+    for ticket, name in enumerate(names):
+        story.knock(name, ticket)
+
+    assert ["db"] == story.started()
+    story.become_ready("db")
+
+    assert ["db", *names] == story.started()
+    assert set(names) == story.fleet.apps["db"].held_by
+
+
+def test_what_several_need_sleeps_after_the_last_of_them() -> None:
+    """The sleep of one dependent stops nothing that another one needs; a chain sleeps from its end."""
+    story = Story(_app("web", "api"), _app("job", "db"), _app("api", "db"), _app("db"))
+    story.knock("web")
+    story.knock("job", 2)
+    for name in ("db", "api", "job", "web"):
+        story.become_ready(name)
+        for app in story.fleet.apps.values():
+            if (upstream := app.instances[0].upstream) is not None:
+                upstream.inflight = 0
+
+    story.tell(SleepRequested("web"))
+    story.exit("web")
+    story.tell(SleepRequested("api"))
+    story.exit("api")
+    story.wait(1700.0)
+    assert (Phase.READY, {"job"}) == (story.phase("db"), story.fleet.apps["db"].held_by)
+
+    story.tell(SleepRequested("job"))
+    story.exit("job")
+    story.wait(1801.0)
+    assert ["web", "api", "job", "db"] == story.stopped()
+
+
+def test_a_long_chain_is_waited_for() -> None:
+    """Who waits does so as long as what it needs may take, one after the other, and then gives up."""
+    story = Story(
+        _app("web", "api", start_timeout=10.0),
+        _app("api", "db", "mail", start_timeout=20.0),
+        _app("db", start_timeout=100.0),
+        _app("mail", start_timeout=50.0),
+    )
+    story.knock("web")
+    web, api = story.fleet.apps["web"], story.fleet.apps["api"]
+    assert (130.0, 120.0) == (web.snapshot(0.0).gives_up_in, api.snapshot(0.0).gives_up_in)
+    story.wait(49.0)
+    story.become_ready("mail")
+    story.wait(50.0)
+    story.become_ready("db")
+    story.wait(19.0)
+    story.become_ready("api")
+
+    assert Phase.STARTING is story.phase("web")
+    assert 10.0 == web.snapshot(story.now).gives_up_in
+    story.become_ready("web")
+    assert None is web.snapshot(story.now).gives_up_in
+
+
+def test_a_wait_is_bounded_by_the_chain() -> None:
+    """What does not come within its time, however often it is tried again, is told with that time."""
+    story = Story(
+        _app("web", "db", start_timeout=10.0), _app("db", start_timeout=60.0, restart=Restart.ALWAYS)
+    )
+    story.knock("web")
+    for _ in range(2):
+        story.wait(25.0)
+        story.exit("db", 1)
+    story.wait(11.0)
+
+    assert Phase.ASLEEP is story.phase("web")
+    assert "gave up after 1m of waiting for db to be ready" == story.reason("web")
+
+
+def test_what_may_take_for_ever_is_waited_for_so_long() -> None:
+    """A dependency without a limit sets none for its dependent."""
+    story = Story(_app("web", "db"), _app("db", start_timeout=None))
+    story.knock("web")
+    story.wait(1e6)
+
+    assert (Phase.BLOCKED, None) == (story.phase("web"), story.fleet.apps["web"].snapshot(1e6).gives_up_in)
+
+
+def test_a_new_configuration_sets_the_bound_anew() -> None:
+    """The limits of what is needed are those that hold when the wait begins."""
+    web, db = _app("web", "db", start_timeout=10.0), _app("db", start_timeout=60.0)
+    story = Story(web, db)
+    slower = replace(db, lifecycle=replace(db.lifecycle, start_timeout=300.0))
+    story.fleet.handle(Applied((web, slower)), story.now)
+    story.knock("web")
+
+    assert 310.0 == story.fleet.apps["web"].snapshot(story.now).gives_up_in
+
+
+def test_who_waits_says_for_whom_and_how_long() -> None:
+    """Each dependency that is awaited is told when the wait begins, and once it is there."""
+    story = Story(
+        _app("web", Dependency("db", Condition.STARTED), "api", Dependency("cache", optional=True)),
+        _app("api"),
+        _app("db"),
+        _app("cache"),
+    )
+    story.knock("web")
+    story.wait(2.0)
+    assert (
+        Awaited("db", Condition.STARTED, 2.0),
+        Awaited("api", Condition.HEALTHY, 2.0),
+    ) == story.fleet.apps["web"].snapshot(story.now).awaited
+    story.come_alive("db")
+    assert ["api"] == [one.app for one in story.fleet.apps["web"].snapshot(story.now).awaited]
+    story.become_ready("api")
+
+    assert () == story.fleet.apps["web"].snapshot(story.now).awaited
+    told = [one for one in story.effects if isinstance(one, Announce) and one.app == "web"]
+    assert [
+        "woken by GET /",
+        "waiting for db to be started, api to be ready",
+        "waking db",
+        "waking api",
+        "found db started",
+        "waiting for api to be ready",
+        "found api ready",
+        "starting generation 1",
+    ] == [one.text for one in told]
+    assert [("waking-dep", "db"), ("waking-dep", "api"), ("dep-ready", "db"), ("dep-ready", "api")] == [
+        (one.kind, one.data["dependency"]) for one in told if "dependency" in one.data
+    ]
+
+
+def test_a_loss_is_told_once_with_its_own_reason() -> None:
+    """Up to the visitor of the app at the end of the chain; what did not come is not said to be there."""
+    limit = StartLimit(failures=1, cool_off=60.0)
+    story = Story(_app("web", "api"), _app("api", "db"), _app("db", start_limit=limit))
+    story.knock("web")
+    story.exit("db", 3)
+
+    told = [(one.app, one.kind, one.text) for one in story.effects if isinstance(one, Announce)]
+    root = story.reason("db")
+    assert root.startswith("exited with code 3 before it was ready")
+    assert [("api", "lost", f"needs db: {root}"), ("web", "lost", f"needs api: needs db: {root}")] == [
+        one for one in told if one[1] == "lost"
+    ]
+    assert "dep-ready" not in [kind for _, kind, _ in told]
+    assert [f"needs api: needs db: {root}"] == [one.refusal.reason.text for one in story.refused()]
+    assert () == story.fleet.apps["web"].snapshot(story.now).awaited
 
 
 def test_what_is_held_does_not_sleep() -> None:

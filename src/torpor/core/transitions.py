@@ -70,9 +70,10 @@ def stay_blocked(it: Instance, refusal: Refusal) -> None:
 
     So does a replica beside others that are in use: no replica sleeps alone.
     """
+    if it.demand:  # else it was told already, when somebody asked
+        it.say("lost", refusal.reason.text)
     it.demand = False
     it.reason = refusal.reason
-    it.say("lost", refusal.reason.text)
     it.out.append(RefuseWaiting(refusal))
     if _is_missed(it):
         it.enter(Phase.BLOCKED, it.patience)
