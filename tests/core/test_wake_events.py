@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import pytest
 
 from torpor.core.model import AppSnapshot, AppSpec, Awaited, Condition, Dependency, Event, Phase, Want
@@ -46,8 +48,8 @@ def test_what_waits_for_an_optional_app_is_not_told() -> None:
     """Only what keeps an app waiting belongs to its wake."""
     steps = {"web": _steps("waking"), "cache": _steps("waking-dep", app="cache", first=2)}
     for optional, told in ((True, ["waking"]), (False, ["waking", "waking-dep"])):
-        needs = {"web": [Dependency("cache", optional=optional)]}
-        attempts = Attempts(lambda name: steps.get(name, []), lambda name, needs=needs: needs.get(name, []))
+        needs = defaultdict(list, web=[Dependency("cache", optional=optional)])
+        attempts = Attempts(steps.__getitem__, needs.__getitem__)
         assert told == [event.kind for event in attempts.events("web")]
         assert (not optional) is attempts.concerns("web", steps["cache"][0])
 

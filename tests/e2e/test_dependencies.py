@@ -116,7 +116,7 @@ def test_the_wait_is_bounded(launch: Launch) -> None:
     refused = Client(daemon.port, "web.localhost").request()
 
     assert (503, "dependency") == (refused.status, refused.headers["x-torpor"])
-    assert "gave up after 300ms of waiting for db to be ready" in refused.text
+    assert "gave up after 300 ms of waiting for db to be ready" in refused.text
 
 
 def test_a_sleeping_neighbour_is_woken_from_inside(launch: Launch, diary: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torpor.core.model import (
     AppSnapshot,
@@ -171,7 +172,7 @@ class FakeStream:
             callback()
 
     @property
-    def messages(self) -> list[tuple[str, int | None, dict[str, object]]]:
+    def messages(self) -> list[tuple[str, int | None, dict[str, Any]]]:
         """What a browser's EventSource would dispatch: (event, id, data)."""
         return list(parse(self.sent))
 
@@ -186,7 +187,7 @@ class FakeStream:
         return [str(data["state"]) for name, _, data in self.messages if name == "state"]
 
 
-def parse(sent: bytes) -> Iterator[tuple[str, int | None, dict[str, object]]]:
+def parse(sent: bytes) -> Iterator[tuple[str, int | None, dict[str, Any]]]:
     """Read an event stream as its specification says."""
     for block in sent.decode().split("\n\n"):
         fields: dict[str, str] = {}
