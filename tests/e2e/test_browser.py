@@ -5,6 +5,7 @@ The screenshots that it takes are kept in `.artifacts/screens/`.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from e2e.apps import WITHOUT_FUSS, config, example, notes
+from e2e.apps import WITHOUT_FUSS, app, config, example, notes
 from e2e.harness import Daemon, Launch
+from e2e.test_supervision import member
 
 pytestmark = pytest.mark.browser
 
@@ -134,3 +136,42 @@ def test_a_chat_works_in_the_browser_and_a_stale_tab_leaves_it_asleep(launch: La
     page.evaluate("connect()")
     expect(page.get_by_text("connection lost")).to_be_visible(timeout=SLOW)
     assert ("asleep", generation) == state_and_generation(daemon, "chat")
+
+
+def test_the_waiting_page_tells_of_all_that_is_waited_for(launch: Launch, home: Path, page: Page) -> None:
+    """The chain of dependencies appears step by step, and the page gives way to the app."""
+    diary = home / "diary"
+    daemon = launch(
+        config(
+            member("web", diary, "--warm-up=0.3", depends_on=["api"]),
+            member("api", diary, "--warm-up=0.3", depends_on=["db"]),
+            member("db", diary, "--warm-up=3"),
+        )
+    )
+    page.goto(f"http://web.localhost:{daemon.port}/", wait_until="domcontentloaded")
+
+    steps = page.locator("[data-torpor=steps] li")
+    expect(steps).to_contain_text(["Woken up", "Waking api", "Waking db"])
+    expect(page.locator("[data-torpor=reason]")).to_have_text("Waiting for api to be ready")
+    expect(page.locator("[data-torpor=limit]")).to_contain_text("at most")
+    shoot(page, "waiting-for-others")
+    expect(page.locator("body")).to_have_text(re.compile(r"^0 \d+$"), timeout=SLOW)
+
+
+def test_the_waiting_page_tells_why_something_else_cannot_come(launch: Launch, page: Page) -> None:
+    """The visitor reads the reason of the dependency itself, and only that of the present attempt."""
+    daemon = launch(
+        config(
+            app("web", ["sleep", "60"], depends_on=["db"]),
+            app("db", ["sh", "-c", "sleep 0.5; exit 3"], start_limit={"failures": 1, "cool_off": "1h"}),
+        )
+    )
+    page.goto(f"http://web.localhost:{daemon.port}/", wait_until="domcontentloaded")
+
+    error = page.locator("[data-torpor=steps] li.error")
+    expect(error).to_contain_text("Needs db: exited with code 3")
+    expect(page.locator("[data-torpor=reason]")).to_contain_text("Needs db: exited with code 3")
+    shoot(page, "cannot-come")
+    page.reload(wait_until="domcontentloaded")
+    expect(page.locator("[data-torpor=reason]")).to_contain_text("Needs db: exited with code 3")
+    expect(error).to_have_count(1)
