@@ -17,6 +17,7 @@ from torpor.core.messages import (
     RefuseTicket,
     RequestArrived,
     ScaleRequested,
+    ScheduleChanged,
     ShutdownRequested,
     SleepRequested,
     Started,
@@ -41,6 +42,7 @@ from torpor.core.model import (
     TcpProbe,
     Want,
 )
+from torpor.core.schedule import Hours
 
 
 class Story:
@@ -109,6 +111,19 @@ class Story:
 
 def _app(name: str, *needs: str, **lifecycle: object) -> AppSpec:
     return AppSpec(name, Lifecycle(**lifecycle), depends_on=tuple(map(Dependency, needs)))  # type: ignore[arg-type]
+
+
+def test_the_hours_hold_before_anything_new_is_started() -> None:
+    """What must run does not wake what may not run now, also where both come with the same configuration."""
+    story = Story(_app("old"))
+    closed = {name: Hours(closed="it does not run 02:00-04:00", until=60.0) for name in ("db", "old")}
+    front, back = _app("web", "db", always_on=True), _app("api", "old", always_on=True)
+    story.tell(Applied((front, back, _app("db"), _app("old")), closed=closed))
+
+    assert ([], Phase.BLOCKED, Phase.BLOCKED) == (story.started(), story.phase("web"), story.phase("api"))
+    story.tell(ScheduleChanged("db", closed["db"]), ScheduleChanged("db", Hours()))
+
+    assert ["db"] == story.started()
 
 
 def test_a_live_setting_holds_at_once_and_nothing_restarts() -> None:

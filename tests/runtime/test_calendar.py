@@ -119,3 +119,17 @@ async def test_without_schedules_nothing_is_waited_for(desk: Desk) -> None:
     desk.calendar.close()
     assert not desk.waits()
     assert [] == desk.look(12)
+
+
+async def test_who_may_not_run_now_is_known_before_anybody_is_told(desk: Desk) -> None:
+    """Of apps that are only about to be configured, those that are out of their hours."""
+    night = Schedule(blackout=(parse_window("00:00-04:00"),), timezone="UTC")
+    specs = [AppSpec("db", schedule=night), AppSpec("office", schedule=OFFICE), AppSpec("web")]
+
+    found = desk.calendar.closed(specs)
+
+    assert ["db"] == list(found)
+    assert 4 * HOUR == found["db"].until
+    assert [] == desk.told
+    desk.wall += 5 * HOUR
+    assert {} == desk.calendar.closed(specs)

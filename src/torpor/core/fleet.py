@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from torpor.core import dependencies
 from torpor.core.app import App
@@ -196,6 +197,8 @@ class Fleet:
                 app = App(spec, memory, now, self._standings, self.steward)
             else:
                 before[spec.name], app.spec = app.spec, spec
+            if (hours := message.closed.get(spec.name)) is not None:
+                app.hours = replace(app.hours, closed=hours.closed, until=hours.until)
             apps[spec.name] = app
         apps |= {name: app for name, app in self.apps.items() if name not in apps}
         self.apps = apps

@@ -185,6 +185,8 @@ class Applied:
     """Those whose running instances have to be started afresh to follow it."""
     sharing: Sharing | None = None
     """How they share memory and budgets; None: as before."""
+    closed: Mapping[str, Hours] = field(default_factory=lambda: MappingProxyType({}))
+    """The hours of those that may not run now: nobody is to wake them before their `ScheduleChanged` comes."""
 
 
 # --- inputs to an instance --------------------------------------------------

@@ -17,6 +17,7 @@ from torpor.core.messages import Input, ScheduleChanged, WakeRequested
 from torpor.core.model import AppSpec
 from torpor.core.schedule import Hours, Schedule
 from torpor.runtime import clock, timetable
+from torpor.runtime.timetable import Reading
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,17 @@ class Calendar:
             nexts += self._wake(name, schedule, seen, now)
         self._arm(min(nexts, default=now + LONGEST_WAIT) - now if scheduled else None)
 
+    def closed(self, specs: Iterable[AppSpec]) -> dict[str, Hours]:
+        """The hours of those of these apps that may not run now."""
+        now = self._wall()
+        found = {}
+        for spec in specs:
+            if spec.schedule is not None and spec.schedule.limits:
+                hours = _hours(timetable.read(spec.schedule, now), now)
+                if hours.closed is not None:
+                    found[spec.name] = hours
+        return found
+
     def close(self) -> None:
         """End: nobody is told anything any more."""
         self._closed = True
@@ -70,8 +82,7 @@ class Calendar:
     def _tell(self, name: str, schedule: Schedule, now: float) -> list[float]:
         """Tell the app what its schedule says, if that is news; when it says something else."""
         reading = timetable.read(schedule, now)
-        until = None if reading.until is None else clock.now() + reading.until - now
-        hours = Hours(reading.warm, reading.closed, until)
+        hours = _hours(reading, now)
         before = self._told.get(name)
         if before is None or _differ(before, hours):
             self._told[name] = hours
@@ -100,6 +111,12 @@ class Calendar:
         except Exception:  # a zone that was uninstalled, say: the others go on
             log.exception("cannot tell what the schedules say")
             self._arm(LONGEST_WAIT)
+
+
+def _hours(reading: Reading, now: float) -> Hours:
+    """What was read at `now` on the wall, on the clock of the core."""
+    until = None if reading.until is None else clock.now() + reading.until - now
+    return Hours(reading.warm, reading.closed, until)
 
 
 def _differ(before: Hours, after: Hours) -> bool:

@@ -323,7 +323,7 @@ class RunningSet:
         if changes.settings:
             self._announce(DAEMON, "changed", f"changed: {', '.join(changes.settings)}")
         renewed = frozenset(change.name for change in changes.changed if change.takes is Takes.RESTART)
-        self._engine.post(Applied(new.apps, renewed, new.sharing))
+        self._engine.post(Applied(new.apps, renewed, new.sharing, self._calendar.closed(new.apps)))
         self.changed(new)
         self._calendar.look()
         if self._memory is not None and {"memory", "budgets"} & set(changes.settings):
