@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import engines
 import pytest
 
+import engines
 from e2e.client import Client
 from e2e.harness import Daemon, Launch, wait_for
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
-from torpor.providers.guests.docker.api import EngineApi, Refused
 
 from torpor.config.hosts import EngineHost
 from torpor.config.labels.container import Container
 from torpor.errors import ProviderFailed
+from torpor.providers.guests.docker.api import EngineApi, Refused
 
 _APPEARANCES = '{"type":["container"],"event":["create","rename","destroy","remove"]}'
 """Docker says `destroy`, Podman `remove`.  Labels do not change while a container is there."""
