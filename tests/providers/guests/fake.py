@@ -17,6 +17,8 @@ from torpor.providers.guests.driver import Health, Notice, Piece, State, Status,
 
 _STEP = 0.001
 """Seconds that a request takes, and from one number to the next."""
+_ENDING = 0.02
+"""Seconds that a guest takes to end."""
 _KILLED, _STOPPED = ExitInfo(signal=9), ExitInfo(signal=15)
 
 
@@ -140,6 +142,8 @@ class FakeDriver:
         self.hung.set()
         self.unaddressed = False
         """It does not know yet where they are reached."""
+        self.late = 0.0
+        """Seconds that it takes to tell what a guest wrote."""
         self.complains = False
         """Each line on stdout is followed by a complaint on stderr."""
 
@@ -179,7 +183,7 @@ class FakeDriver:
             return
         self.host.resume(guest.name)
         if found.behaviour is not Behaviour.STUBBORN:
-            asyncio.get_running_loop().call_later(_STEP, self.host.end, guest.name, _STOPPED)
+            asyncio.get_running_loop().call_later(_ENDING, self.host.end, guest.name, _STOPPED)
 
     async def kill(self, guest: GuestSpec) -> None:
         """See `Driver.kill`."""
@@ -233,6 +237,7 @@ class FakeDriver:
             await self._reach()
             found = self.host.guests[guest.name]
             lines = found.lines.get(run, [])
+            await asyncio.sleep(self.late)
             over = found.run != run or not found.alive
             while position < len(lines):
                 position += 1

@@ -227,6 +227,18 @@ async def test_an_end_that_we_asked_for_is_ours(subject: FakeWorld) -> None:
     assert Exited(ID, 1, ExitInfo(signal=9)) == await subject.facts.exited()
 
 
+async def test_a_hand_is_remembered_until_its_end_is_seen(subject: FakeWorld) -> None:
+    """The notice may be all that tells of it, and the host may not answer just then."""
+    await started(subject)
+    subject.host.down = True
+    subject.host.end(str(ID), ExitInfo(code=0))
+    subject.host.tell(str(ID), by_hand=True)
+    await subject.provider.settled(ID, limit=0.1)
+    assert subject.facts.all == []
+    subject.host.down = False
+    assert Exited(ID, 1, ExitInfo(code=0), by_hand=True) == await subject.facts.exited()
+
+
 async def test_what_runs_unasked_gets_its_time_to_end(subject: FakeWorld) -> None:
     """It is asked to end before it is killed."""
     subject.launch(Behaviour.STEADY)
@@ -317,6 +329,13 @@ class TestLog:
         streams = subject.provider.output(ID).streams()
         assert ["up"] == [line for _, line in streams["stdout"].recent(10)]
         assert ["complaint"] == [line for _, line in streams["stderr"].recent(10)]
+
+    async def test_the_last_words_come_late(self, subject: FakeWorld) -> None:
+        """An exit is told when they are in the log."""
+        driver(subject).late = 0.1
+        await subject.provider.start(subject.launch(Behaviour.FAILING))
+        await subject.facts.exited()
+        assert ["broken"] == subject.provider.output(ID).tail(10)
 
     async def test_a_daemon_that_dies_before_its_bookmark_is_written(self, subject: FakeWorld) -> None:
         """What stands in the log behind the bookmark is not written again."""
