@@ -362,7 +362,10 @@ class TestLog:
         subject.host.lose()
         await subject.succeed()
         assert [] == await subject.provider.survivors()
+        subject.follow()
         subject.host.down = False
+        told = await subject.facts.first(FoundRunning)
+        assert "earlier daemon" in told.text
         await subject.provider.start(subject.launch(Behaviour.COUNTING, 8))
         await wait_for_line(subject, "60")
         lines = [

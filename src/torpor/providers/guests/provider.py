@@ -295,6 +295,7 @@ class GuestProvider:
                 error or "no answer",
                 self._driver.title,
             )
+            self._ward(record.id, record.guest).left_run = record.run
             return None
         if status.run != record.run or status.state not in ALIVE:
             self._records.remove(record.id)

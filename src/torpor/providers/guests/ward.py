@@ -50,6 +50,8 @@ class Ward:
         """Of that life."""
         self.survivor: tuple[Record, Status] | None = None
         """What an earlier daemon left, until somebody has decided on it."""
+        self.left_run: str | None = None
+        """The run that an earlier daemon answered for, where its host could not tell what became of it."""
         self._driver = driver
         self._report = report
         self._turn = asyncio.Lock()
@@ -258,9 +260,10 @@ class Ward:
     def _tell_of(self, status: Status) -> None:
         if status.run != self._told_run:
             self._told_run = status.run
-            self._report(
-                FoundRunning(self.id, f"the {self._driver.noun} {self.present.name} was started by others")
+            whose = (
+                "has run since an earlier daemon" if status.run == self.left_run else "was started by others"
             )
+            self._report(FoundRunning(self.id, f"the {self._driver.noun} {self.present.name} {whose}"))
 
     def _compare(self, life: Life, status: Status) -> None:
         """Tell what is new of a run that goes on."""
