@@ -125,16 +125,16 @@ async def test_apps_go_with_their_containers_after_a_while(
     async with discovering(tmp_path, made("web"), made("other")) as found:
         await found.until("web", "other")
         before = found.setup.house.engine.fleet.apps["web"]
-        found.engine.have(made("other"))
-        await found.setup.house.until(lambda: found.engine.asked == 2)
-        found.engine.have(made("web"), made("other"))
-        await found.setup.house.until(lambda: found.engine.asked == 3)
+        found.engine.have(made("other"), made("third"))
+        await found.until("web", "other", "third")
+        found.engine.have(made("web"), made("other"), made("fourth"))
+        await found.until("web", "other", "third", "fourth")
         assert before is found.setup.house.engine.fleet.apps["web"]
 
         monkeypatch.setattr(discovery, "GRACE", 0.01)
         found.engine.have(made("other"))
 
-        await found.until("other")
+        await found.until("other", "third")  # which has its ten seconds still
 
 
 async def test_other_labels_make_another_app_of_it(tmp_path: Path) -> None:
@@ -163,6 +163,8 @@ async def test_a_label_that_is_wrong_leaves_out_its_container_alone(
             await found.until("good")
             found.engine.have(*found.engine.there, made("more"))
             await found.until("good", "more")
+            found.engine.have(*found.engine.there, made("most"))
+            await found.until("good", "more", "most")
 
     said = [record.getMessage() for record in caplog.records]
     assert 3 == len(said), said
@@ -275,6 +277,18 @@ async def test_containers_that_need_each_other_come_and_go_together(tmp_path: Pa
         await found.until("a", "z")
 
         assert ["z"] == [need.app for need in found.setup.house.engine.fleet.apps["a"].spec.depends_on]
+
+
+async def test_nobody_stays_whose_need_has_gone(tmp_path: Path) -> None:
+    """A container that is made anew with a wrong label takes along who needs it, and brings it back later."""
+    async with discovering(tmp_path, made("db"), made("web", depends_on="db")) as found:
+        await found.until("db", "web")
+
+        found.engine.have(made("db", idle_timout="5m"), made("web", depends_on="db"))
+        await found.until()
+
+        found.engine.have(made("db"), made("web", depends_on="db"))
+        await found.until("db", "web")
 
 
 async def test_an_engine_that_is_not_to_be_looked_at_any_more_loses_its_apps(tmp_path: Path) -> None:
