@@ -267,7 +267,7 @@ class Daemon:
         """Take the apps of containers into the settings, so that those that run are taken on like all others."""
         discovery.follow(self._settings.hosts.engines)
         await discovery.look(FIRST_LOOK)
-        readings = discovery.readings()
+        readings = await discovery.readings()
         if readings:
             files = in_use(self._settings)
             self._settings, left = await asyncio.to_thread(join, self._settings.source, files, readings)

@@ -23,7 +23,8 @@ class Container:
     """What discovery knows of a container."""
 
     name: str
-    id: str = ""
+    id: str = field(default="", compare=False)
+    """Another one after it was made anew, which makes no other app of it."""
     engine: str = "docker"
     """By its name in the configuration."""
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -31,7 +32,7 @@ class Container:
     image: str = ""
     ports: tuple[int, ...] = ()
     """The TCP ports that it exposes, inside."""
-    state: str = ""
+    state: str = field(default="", compare=False)
     """In the engine's word: `running`, `exited`."""
     networks: tuple[str, ...] = ()
 

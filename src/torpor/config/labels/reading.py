@@ -37,16 +37,13 @@ class Reading:
     dialects: tuple[str, ...] = ()
     """Whose labels claim it; none where only others need it."""
     remarks: tuple[Remark, ...] = ()
+    text: bytes = b""
+    """The app as a file, in which all text stands for itself; empty where none can hold it, which is a remark."""
 
     @property
     def wrong(self) -> bool:
         """Whether there is no app, for a mistake."""
         return any(remark.wrong for remark in self.remarks)
-
-    @property
-    def text(self) -> bytes:
-        """The app as a file, in which all text stands for itself.  Raises `BadRequest` for what none can hold."""
-        return addition_text(self.name, self.settings, f"# By the labels of {self.container}.")
 
     def label(self, setting: str) -> str:
         """The label that decided on a setting, or on a part of it; empty where none did."""
@@ -172,12 +169,11 @@ def _reading(draft: Draft) -> Reading:
         where["network"] = draft.network
     short = container.engine == "docker" and draft.network is None
     settings = {"container": container.name if short else where, **draft.settings}
-    reading = Reading(
-        container, draft.name, settings, draft.labels, tuple(draft.dialects), tuple(draft.remarks)
-    )
+    text = b""
     try:
-        _ = reading.text
+        text = addition_text(draft.name, settings, f"# By the labels of {container}.")
     except BadRequest as error:
-        wrong = Remark("", error.message, wrong=True)
-        return Reading(container, draft.name, {}, {}, tuple(draft.dialects), (*draft.remarks, wrong))
-    return reading
+        draft.refuse("", error.message)
+    return Reading(
+        container, draft.name, settings, draft.labels, tuple(draft.dialects), tuple(draft.remarks), text
+    )
