@@ -12,7 +12,7 @@ import pytest
 
 import engines
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, wait_for
+from e2e.harness import Daemon, Launch, free_port, wait_for
 
 CONFIG = """
 gateway: {{listen: GATEWAY}}
@@ -122,6 +122,35 @@ def test_the_next_daemon_takes_on_a_container_that_runs(docker: engines.Engine, 
     after = docker.inspect("web")
     assert after is not None
     assert before["State"]["StartedAt"] == after["State"]["StartedAt"]
+
+
+def test_apps_outlive_their_engine(docker: engines.Engine, launch: Launch) -> None:
+    """An engine that crashes takes no app away, and what comes once it is back is found."""
+    _make(docker, "web", OWN)
+    daemon = launch(_config(docker))
+    assert 200 == _status(daemon, "web.localhost")
+
+    docker.crash()
+    assert "web" in daemon.apps()
+    docker.begin()
+    _make(docker, "more", {"torpor.enable": "true"})
+
+    wait_for("it is found", lambda: "more" in daemon.apps())
+    assert 200 == _status(daemon, "web.localhost")
+
+
+def test_a_member_of_lazytainer_is_woken_by_a_connection(docker: engines.Engine, launch: Launch) -> None:
+    """Its port stands on another container; Torpor listens there itself, and holds the connection."""
+    port = free_port()
+    group = {"lazytainer.group.g.ports": str(port), "lazytainer.group.g.inactiveTimeout": "60"}
+    docker.create("lazytainer", "steady", Labels=group)
+    docker.create("game", "web", str(port), Labels={"lazytainer.group": "g"})
+    daemon = launch(_config(docker))
+    assert ["game"] == list(daemon.apps())
+
+    assert 200 == Client(port, "whatever").request().status
+
+    assert _runs(docker, "game")
 
 
 def test_discover_shows_what_would_be_picked_up(docker: engines.Engine, home: Path) -> None:
