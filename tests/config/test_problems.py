@@ -240,7 +240,7 @@ ONE_PROBLEM = {
     ),
     "inner star": (
         APP + "    routes: a.*.org\n",
-        "t.yaml:4:13: apps.a.routes: 'a.*.org': a wildcard stands for the first part only, as in *.example.org",
+        "t.yaml:4:13: apps.a.routes: 'a.*.org': a wildcard stands for the first part, as in *.example.org, or for a whole domain, as in notes.*",
     ),
     "bad host": (APP + "    routes: a_b-.org\n", "t.yaml:4:13: apps.a.routes: 'a_b-.org' is not a host name"),
     "dots in a path": (

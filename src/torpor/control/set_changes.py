@@ -77,7 +77,7 @@ class SetChanges:
         removal = asyncio.ensure_future(self._keeper.remove(name, force=force, logs=logs))
         removal.add_done_callback(lambda task: task.cancelled() or task.exception())
         stays = await unless_gone(request.receive, _end_of(removal))
-        place = None if stays is None else f"{stays.file}:{stays.line}"
+        place = None if stays is None else stays.place
         return json_response({"verb": "rm", "name": name, "logs": logs, "stays": place})
 
     async def save(self, request: Request) -> Response:
