@@ -14,6 +14,7 @@ from torpor.core.messages import (
     BecameReady,
     Effect,
     Exited,
+    Froze,
     GrantTicket,
     InstanceInput,
     RefuseTicket,
@@ -45,6 +46,7 @@ from torpor.core.model import (
     Phase,
     Restart,
     StartLimit,
+    Tier,
     Want,
 )
 from torpor.core.objections import objection
@@ -220,6 +222,17 @@ def test_a_long_chain_is_waited_for() -> None:
     assert None is web.snapshot(story.now).gives_up_in
 
 
+def test_a_request_that_waits_no_longer_is_told_what_for() -> None:
+    """`wake_timeout` is the patience of one request: the wake goes on, and its client learns what holds it up."""
+    story = Story(_app("web", "db", wake_timeout=5.0), _app("db"))
+    story.knock("web")
+    story.wait(5.0)
+
+    (refused,) = story.refused()
+    assert "web was not ready within 5 s (waiting for db to be ready)" == refused.refusal.reason.text
+    assert Phase.BLOCKED is story.phase("web")
+
+
 def test_a_wait_is_bounded_by_the_chain() -> None:
     """What does not come within its time, however often it is tried again, is told with that time."""
     story = Story(
@@ -306,6 +319,41 @@ def test_a_loss_is_told_once_with_its_own_reason() -> None:
     assert "dep-ready" not in [kind for _, kind, _ in told]
     assert [f"needs api: needs db: {root}"] == [one.refusal.reason.text for one in story.refused()]
     assert () == story.fleet.apps["web"].snapshot(story.now).awaited
+
+
+def test_what_sleeps_frozen_waits_for_others_within_the_same_bound() -> None:
+    """It is told what it waits for like any other, and sleeps on when that does not come."""
+    story = Story(
+        _app("web", "db", start_timeout=10.0, wake_timeout=100.0),
+        _app("db", start_timeout=60.0, restart=Restart.ALWAYS),
+    )
+    story.knock("web")
+    story.become_ready("db")
+    story.become_ready("web")
+    web = story.fleet.apps["web"]
+    assert web.instances[0].upstream is not None
+    web.instances[0].upstream.inflight = 0
+    story.tell(SleepRequested("web", Tier.PAUSE))
+    story.tell_of(Froze(InstanceId("web"), 1, Tier.PAUSE, 0, 0))
+    story.tell(SleepRequested("db"))
+    story.exit("db")
+
+    story.knock("web", 2)
+    snapshot = web.snapshot(story.now)
+    assert (Phase.FROZEN, ("db",), 70.0) == (
+        snapshot.phase,
+        tuple(one.app for one in snapshot.awaited),
+        snapshot.gives_up_in,
+    )
+    story.wait(59.0)
+    story.exit("db", 1)
+    story.wait(1.0)
+
+    assert ["gave up after 1m of waiting for db to be ready"] == [
+        one.refusal.reason.text for one in story.refused()
+    ]
+    snapshot = web.snapshot(story.now)
+    assert (Phase.FROZEN, (), None) == (snapshot.phase, snapshot.awaited, snapshot.gives_up_in)
 
 
 def test_what_is_held_does_not_sleep() -> None:

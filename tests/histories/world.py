@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from torpor.core.app import App
-from torpor.core.dependencies import missing
+from torpor.core.dependencies import missing, unmet
 from torpor.core.endings import Ending
 from torpor.core.fleet import Fleet
 from torpor.core.graph import levels
@@ -832,6 +832,7 @@ class World:
             law(not (waiting and resting), f"somebody waits for {app.spec.name}, which nobody wakes")
             holders = {name for name in self._dependents(app.spec.name) if self.fleet.apps[name].holding}
             law(holders == app.held_by, f"{app.spec.name} is held by {app.held_by}, needed by {holders}")
+            self._awaits_what_is_missing(app)
             numbers = [instance.id.replica for instance in app.instances if not instance.leaving]
             law(numbers == list(range(app.replicas)), f"{app.replicas} replicas have the numbers {numbers}")
             for instance in app.instances:
@@ -870,6 +871,14 @@ class World:
             held = [*self.leases, *self.discounted]
             law(upstream.inflight == sum(1 for u in held if u is upstream), "a lease was lost")
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
+
+    def _awaits_what_is_missing(self, app: App) -> None:
+        """What it says that it waits for is what keeps it from being started, and nothing else."""
+        standings = {name: one.standing for name, one in self.fleet.apps.items()}
+        waits = any(instance.waits for instance in app.instances)
+        needs = {need.app for need in unmet(app.spec.depends_on, standings)} if waits else set()
+        told = {one.app for one in app.snapshot(self.now).awaited}
+        law(told == needs, f"{app.spec.name} says that it waits for {told}, and does for {needs}")
 
     def _has_recovered(self, app: App) -> None:
         """What is to run does not sleep, nothing waits in its sleep, no replica sleeps alone, and what is blocked waits for somebody.

@@ -207,6 +207,8 @@ def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) ->
         yield f"it does not sleep deeper: {shown.shallow}"
     if shown.deeper is not None and shown.deeper_in is not None:
         yield f"it is {_SLEEPS[shown.deeper]} in {span(shown.deeper_in)} unless someone comes"
+    if app.gives_up_in is not None:
+        yield f"it is given up in {span(app.gives_up_in)} if it is not ready by then"
     if shown.retry_in is not None:
         what = "the next attempt" if app.phase is Phase.BACKOFF else "requests are refused; the next attempt"
         yield f"{what} comes in {span(shown.retry_in)}" + (

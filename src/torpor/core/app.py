@@ -343,6 +343,7 @@ class App:
         for instance in self.instances:
             instance.want = Want.DOWN
             self._tell(instance, StopRequested(self.spec.name, why.reason.text), now)
+        self._note_awaited(now)
         return self._out
 
     # --- the configuration ---------------------------------------------------
@@ -721,7 +722,8 @@ class App:
 
     def _too_late(self, now: float) -> Refusal:
         limit = policy.span(self.spec.lifecycle.wake_timeout)
-        text = f"{self.spec.name} was not ready within {limit} (it is {self.phase})"
+        missing = self._missing if self._awaited else None
+        text = f"{self.spec.name} was not ready within {limit} ({missing or f'it is {self.phase}'})"
         retry = min((left for i in self.instances if (left := i.retry_in(now)) is not None), default=1.0)
         return Refusal(Reason(Cause.WAKE_TIMEOUT, text), retry)
 
@@ -900,18 +902,17 @@ class App:
     def _note_awaited(self, now: float) -> None:
         """Tell which apps it begins to wait for, and which of them have come."""
         waits = any(instance.waits for instance in self.instances)
-        unmet = dependencies.unmet(self.spec.depends_on, self._standings) if waits or self._awaited else []
-        missing = {need.app for need in unmet}
+        if not waits and not self._awaited:
+            return
+        missing = {need.app for need in dependencies.unmet(self.spec.depends_on, self._standings)}
         for need in self.spec.depends_on:
             data = {"dependency": need.app, "condition": need.condition.value}
             if waits and need.app in missing and need.app not in self._awaited:
                 self._awaited[need.app] = now
                 self._announce("waking-dep", f"waking {need.app}", data)
             elif need.app in self._awaited and need.app not in missing:
-                del self._awaited[need.app]
                 self._announce("dep-ready", f"found {need.app} {dependencies.WORDS[need.condition]}", data)
-        if not waits:
-            self._awaited.clear()
+        self._awaited = {name: since for name, since in self._awaited.items() if waits and name in missing}
 
     def _announce(self, kind: str, text: str, data: Mapping[str, object]) -> None:
         self._out.append(Announce(self.spec.name, self.spec.name, kind, text, None, data))
