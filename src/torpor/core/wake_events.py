@@ -111,8 +111,8 @@ def wake_event(event: Event, message: str) -> WakeEvent:
 
 def is_over(app: AppSnapshot) -> bool:
     """Whether it has its verdict: nothing more comes of a wake without a new knock, or an operator."""
-    waits = bool(app.awaited) or (app.yielding and app.phase is Phase.READY)
-    return app.phase in _VERDICTS and not waits
+    waits = {Phase.FROZEN: bool(app.awaited), Phase.READY: app.yielding}
+    return app.phase in _VERDICTS and not waits.get(app.phase, False)
 
 
 def begins(event: Event) -> bool:

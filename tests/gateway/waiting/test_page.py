@@ -296,6 +296,12 @@ def test_what_sleeps_frozen_and_waits_is_blocked() -> None:
     assert ("blocked", False, awaited, 9.0) == (view.state, view.final, view.awaited, view.gives_up_in)
 
 
+def test_a_replica_that_waits_keeps_nobody_from_the_ready_one() -> None:
+    """An app that serves is ready, whatever another replica of it waits for."""
+    view = present(replace(gate(phase=Phase.READY).now, awaited=(Awaited("db", Condition.HEALTHY, 1.0),)))
+    assert ("ready", True) == (view.state, view.final)
+
+
 def test_shows_only_the_last_steps() -> None:
     """A wake with a thousand steps does not make a long page."""
     seam = FakeSeam()

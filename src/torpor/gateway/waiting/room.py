@@ -43,7 +43,7 @@ class WaitingRoom:
         snapshot = gate.snapshot()
         now = view.arriving(snapshot, refused)
         # What is known is of an earlier attempt where the knock begins another one, or was refused for good.
-        past = now.state == "down" or (refused is None and view.knocked_up(snapshot))
+        past = now.state == "down" or (refused is None and view.wakes_anew(snapshot))
         events = [] if past else self._attempts.events(gate.spec.name)
         steps = [view.step(event) for event in events[-view.STEPS :]]
         return waiting_page(gate.spec, now, steps, failure_lines(self._seam, gate, now), target=head.target)

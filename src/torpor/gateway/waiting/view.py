@@ -143,27 +143,27 @@ def arriving(snapshot: AppSnapshot, refusal: Refusal | None) -> View:
     view = present(snapshot)
     if refusal is not None:
         return _refused(view, refusal)
-    if knocked_up(snapshot):
+    if wakes_anew(snapshot):
         return View("starting", _SENTENCES["starting"], False, None, 0.0, snapshot.eta, "waking")
     return view
 
 
-def knocked_up(snapshot: AppSnapshot) -> bool:
+def wakes_anew(snapshot: AppSnapshot) -> bool:
     """Whether it still sleeps, and wakes as soon as the knock is through."""
-    return snapshot.phase in {Phase.ASLEEP, Phase.FROZEN, Phase.DONE} and snapshot.want is not Want.DOWN
+    sleeps = snapshot.phase in {Phase.ASLEEP, Phase.FROZEN, Phase.DONE} and not snapshot.awaited
+    return sleeps and snapshot.want is not Want.DOWN
 
 
 def present(snapshot: AppSnapshot) -> View:
     """The look at an app as it is, for somebody who watches and does not knock."""
     instance = _speaker(snapshot)
-    state = "blocked" if snapshot.awaited else _STATES[snapshot.phase]
+    waits_frozen = snapshot.phase is Phase.FROZEN and bool(snapshot.awaited)
+    state = "blocked" if waits_frozen else _STATES[snapshot.phase]
     if snapshot.want is Want.DOWN and state != "ready":
         state = "down"
     reason = instance.reason if instance else None
     retry_in = instance.retry_in if instance else None
-    if snapshot.awaited and snapshot.phase is Phase.FROZEN:
-        reason = None  # that is why it fell asleep
-    said = _say(state, reason)
+    said = _say(state, None if waits_frozen else reason)  # its reason is why it fell asleep
     eta = snapshot.eta
     if snapshot.yielding and state == "ready":
         return View("blocked", _TURN, False, None, snapshot.waking_for or 0.0, eta, "waking")
