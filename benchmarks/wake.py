@@ -106,25 +106,26 @@ def _docker(rounds: int) -> int:
     alone: list[float] = []
     torpor: list[float] = []
     gateway, port = free_port(), free_port()
-    with tempfile.TemporaryDirectory(prefix="torpor-engine-") as folder:
-        with engines.running(engines.Docker, Path(folder)) as engine:
-            engine.create("sleeper", "web", str(port), HostConfig={"NetworkMode": "host"})
-            config = f"""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="torpor-engine-"))
+        engine = stack.enter_context(engines.running(engines.Docker, Path(folder)))
+        engine.create("sleeper", "web", str(port), HostConfig={"NetworkMode": "host"})
+        config = f"""
 gateway: {{listen: 127.0.0.1:{gateway}}}
 engines: {{docker: {{url: "{engine.url}"}}}}
 apps:
   sleeper: {{container: sleeper, port: {port}, routes: [sleeper.localhost], idle_timeout: never,
             on_external_start: ignore, respect_manual_stop: until_wake}}
 """
-            with running(config) as daemon:
-                for _ in range(rounds):
-                    begun = time.perf_counter()
-                    engine.act("start", "sleeper")
-                    alone.append(_until_answered(port, begun))
-                    engine.act("kill", "sleeper")
-                    _until(lambda: not engine.state("sleeper")["Running"])
-                    torpor.append(_through_torpor(daemon, gateway))
-                    _until(lambda: not engine.state("sleeper")["Running"])
+        daemon = stack.enter_context(running(config))
+        for _ in range(rounds):
+            begun = time.perf_counter()
+            engine.act("start", "sleeper")
+            alone.append(_until_answered(port, begun))
+            engine.act("stop", "sleeper", "t=0")
+            _until(lambda: not engine.state("sleeper")["Running"])
+            torpor.append(_through_torpor(daemon, gateway))
+            _until(lambda: not engine.state("sleeper")["Running"])
     added = [held - own for held, own in zip(torpor, alone, strict=True)]
     print(about_this_run())
     print(f"{rounds} rounds; milliseconds\n")

@@ -417,6 +417,19 @@ async def test_output_is_that_of_one_run(engine: Engine, driver: DockerDriver) -
     assert [piece async for piece in driver.logs(APP, run, None)] == []
 
 
+async def test_output_of_what_was_paused(engine: Engine, driver: DockerDriver) -> None:
+    """Goes on when it does, also where nobody has listened before."""
+    engine.create("app", "counting")
+    await driver.start(APP)
+    await driver.pause(APP)
+    pieces = driver.logs(APP, str((await driver.status(APP)).run), None)
+    first = asyncio.ensure_future(read(pieces, lambda got: len(text(got).splitlines()) > 20))
+    await asyncio.sleep(0.5)
+    assert not first.done()
+    await driver.resume(APP)
+    assert text(await first).startswith(b"1\n2\n3\n")
+
+
 async def test_output_of_a_terminal(engine: Engine, driver: DockerDriver) -> None:
     """Comes without frames, and is one stream."""
     program = "echo first; echo error >&2; head -c 40000 /dev/zero | tr '\\0' x; echo; echo last"

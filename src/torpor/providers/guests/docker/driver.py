@@ -42,6 +42,8 @@ _NO_LIMIT = 365 * 24 * 3600
 """Seconds after which the engine's own stop turns into a kill."""
 _SETTLE = 0.05
 """Seconds in which an engine that refuses a stop says so."""
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+"""Seconds before more output is asked for where it came to an end and the container did not."""
 _SETTLED = 1.0
 """Seconds after an end in which it may still be told who has asked for it."""
 _SIGNAL_OF_STOP = (1, 42)
@@ -185,17 +187,26 @@ class DockerDriver:
 
     async def logs(self, guest: GuestSpec, run: str, after: str | None) -> AsyncIterator[Piece]:
         """What this run has written after the cursor, and writes until it ends.  Raises `ProviderFailed`."""
-        if (container := await self._inspect(guest)) is None:
-            return
-        try:
-            async for piece in read_output(self._api, container, run, after):
-                yield piece
-        except Refused as refused:
-            if not is_without_log(refused):
+        pause = _SHORTEST_PAUSE
+        while (container := await self._inspect(guest)) is not None:
+            goes_on = run_of(container) == run and state_of(container) is not State.STOPPED
+            try:
+                async for piece in read_output(self._api, container, run, after, follow=goes_on):
+                    after, pause = piece.cursor, _SHORTEST_PAUSE
+                    yield piece
+            except Refused as refused:
+                if is_without_log(refused):
+                    log.info("no output of %s: %s", self._about(guest), refused.words)
+                    return
                 raise ProviderFailed(
                     f"the output of {self._about(guest)} is not told: {refused.words}"
                 ) from refused
-            log.info("no output of %s: %s", self._about(guest), refused.words)
+            if not goes_on:
+                return
+            # Docker may leave out the last words of who ends while it is followed, and Podman stops to
+            # follow where a container is paused: it is asked once more in any case.
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def watch(
         self,

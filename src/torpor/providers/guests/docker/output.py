@@ -37,9 +37,9 @@ def cursor_from(text: str) -> Cursor:
 
 
 async def read_output(
-    api: EngineApi, container: Container, run: str, after: str | None
+    api: EngineApi, container: Container, run: str, after: str | None, *, follow: bool
 ) -> AsyncIterator[Piece]:
-    """What that run has written after the cursor, and writes until it ends.
+    """What that run has written after the cursor; `follow`: and writes until it ends.
 
     Raises `ProviderFailed` and `Refused`.
     """
@@ -54,9 +54,9 @@ async def read_output(
         "timestamps": 1,
         "since": cursor.moment // SECOND,
     }
-    if run_of(container) == run:
+    if follow:
         params["follow"] = 1
-    else:
+    elif run_of(container) != run:
         _, next_run = start_of(run_of(container) or run)
         params["until"] = f"{next_run // SECOND}.{next_run % SECOND:09d}"
     decoder: Decoder = Lines() if container.config.tty else Frames()
