@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from e2e.harness import Process, UnixConnection, wait_for
+from e2e.harness import Process, UnixConnection, free_port, wait_for
 
 IMAGE = "torpor-test"
 APP = b"""#!/bin/sh
@@ -154,9 +154,17 @@ class Engine(ABC):
 
 
 class Docker(Engine):
-    """dockerd with a containerd of its own, and one network with a bridge of its own."""
+    """dockerd with a containerd of its own, and one network with a bridge of its own.
+
+    It listens on the loopback, too, for whoever has a certificate: `tls_url`, and `ca.pem`, `cert.pem` and
+    `key.pem` in its folder.
+    """
 
     network = "torpor"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.tls_url = f"tcp://127.0.0.1:{free_port()}"
 
     @property
     def command(self) -> list[str]:
@@ -174,6 +182,8 @@ class Docker(Engine):
                 "--ip-forward=false",
                 "--ip-masq=false",
             ),
+            *("--host", self.tls_url, "--tlsverify", "--tlscacert", f"{here}/ca.pem"),
+            *("--tlscert", f"{here}/cert.pem", "--tlskey", f"{here}/key.pem"),
             *(
                 "--default-address-pool",
                 f"base=10.{100 + os.getpid() % 100}.0.0/16,size=24",
@@ -183,6 +193,8 @@ class Docker(Engine):
 
     def begin(self) -> None:
         """Start it; returns when it answers."""
+        if not (self.folder / "ca.pem").exists():
+            self._certify()
         super().begin()
         if not any(found["Name"] == self.network for found in self.call("GET", "/networks")):
             options = {"com.docker.network.bridge.name": self._bridge}
@@ -207,6 +219,25 @@ class Docker(Engine):
         # For one that does not answer any more.
         with contextlib.suppress(OSError):
             subprocess.run(["ip", "link", "delete", self._bridge], stderr=subprocess.DEVNULL, check=False)
+
+    def _certify(self) -> None:
+        """Make an authority, and one certificate for both ends."""
+        key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
+        made = ("openssl", "req", "-x509", *key)
+        authority = ("-subj", "/CN=tests", "-keyout", "ca.key", "-out", "ca.pem")
+        both = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem")
+        signed = (
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-addext",
+            "basicConstraints=CA:FALSE",
+            "-out",
+            "cert.pem",
+        )
+        for command in ((*made, *authority), (*made, *both, *signed)):
+            subprocess.run(command, cwd=self.folder, check=True, capture_output=True)
 
     @property
     def _bridge(self) -> str:
@@ -237,7 +268,7 @@ class Podman(Engine):
 
 def why_not(kind: type[Engine]) -> str | None:
     """Why there is no such engine here; None: there can be one."""
-    needed = ("dockerd", "runc", "busybox") if kind is Docker else ("podman", "runc", "busybox")
+    needed = ("dockerd", "runc", "busybox", "openssl") if kind is Docker else ("podman", "runc", "busybox")
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = [name for name in needed if shutil.which(name, path=path) is None]
     if missing:

@@ -14,7 +14,7 @@ import pytest
 
 from engines import Docker, Engine
 from torpor.config.guests import ContainerSpec
-from torpor.config.hosts import EngineHost
+from torpor.config.hosts import ClientTls, EngineHost
 from torpor.core.model import Endpoint, ExitInfo
 from torpor.errors import ProviderFailed, StartFailed
 from torpor.providers.guests.docker.driver import DockerDriver
@@ -226,6 +226,33 @@ async def test_nobody_answers(tmp_path: object) -> None:
     driver = DockerDriver(EngineHost("ssh://there"))
     with pytest.raises(ProviderFailed, match="no address"):
         await driver.status(APP)
+
+
+async def test_an_engine_behind_tls(docker: Docker) -> None:
+    """Both ends show a certificate; without one, or where the other's cannot be trusted, nothing is said."""
+    here = docker.folder
+    trusted = ClientTls(here / "ca.pem", here / "cert.pem", here / "key.pem")
+    docker.create("app", "web", ExposedPorts={"80/tcp": {}}, HostConfig={"PortBindings": {"80/tcp": [{}]}})
+    for tls, words in (
+        (trusted, None),
+        (ClientTls(ca=here / "ca.pem"), "cannot be spoken to"),
+        (ClientTls(cert=trusted.cert, key=trusted.key), "cannot be spoken to.*CERTIFICATE_VERIFY_FAILED"),
+        (ClientTls(ca=here / "none.pem"), "certificates .* cannot be used"),
+    ):
+        driver = DockerDriver(EngineHost(docker.tls_url, tls))
+        try:
+            if words is None:
+                await driver.start(ContainerSpec(name="app", host="docker"))
+                status = await driver.status(ContainerSpec(name="app", host="docker"))
+                assert (status.state, status.pid) == (State.RUNNING, None)
+                assert status.endpoint is not None
+                assert status.endpoint.host == "127.0.0.1"
+            else:
+                with pytest.raises(ProviderFailed, match=words):
+                    await driver.status(APP)
+        finally:
+            await driver.close()
+    docker.remove("app")
 
 
 async def test_commands_run_inside(engine: Engine, driver: DockerDriver) -> None:

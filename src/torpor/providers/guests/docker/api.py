@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from email.utils import parsedate_to_datetime
@@ -172,6 +173,11 @@ class EngineApi:
             waited = f" within {limit:g} s" if limit is not None else ""
             return ProviderFailed(
                 f"{self.title} does not answer{waited}", hint="look at the engine's own log"
+            )
+        if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+            return ProviderFailed(
+                f"{self.title} cannot be spoken to: {error}",
+                hint="`tls` says who vouches for it (`ca`), and what is shown to it (`cert` and `key`)",
             )
         number = error.errno if isinstance(error, OSError) else None
         if number in (errno.EACCES, errno.EPERM):
