@@ -180,7 +180,7 @@ class EngineApi:
                 hint="`tls` says who vouches for it (`ca`), and what is shown to it (`cert` and `key`)",
             )
         number = error.errno if isinstance(error, OSError) else None
-        if number in (errno.EACCES, errno.EPERM):
+        if number == errno.EACCES:
             return ProviderFailed(
                 f"Torpor may not speak to {self.title}",
                 hint="its socket's group may (`ls -l` shows it); whoever may can become root of that machine",
