@@ -68,7 +68,7 @@ class UserManager:
         (self.folder / "runtime").mkdir(mode=0o700)
         self.cgroup.mkdir()
         with (self.folder / "systemd.log").open("wb") as log:
-            self._systemd = subprocess.Popen(
+            self._systemd = subprocess.Popen(  # noqa: ASYNC220  # executing takes no time here
                 ("/bin/sh", "-c", _OUTER, "sh", self.cgroup, _INNER, PROGRAM),
                 env=self.environment,
                 stdin=subprocess.DEVNULL,

@@ -4,9 +4,10 @@
    is killed or takes too long says nothing, and is no end of anybody.
 2. Nobody tells of news, so `status` is repeated: every `interval` seconds, and every second after Torpor
    itself has asked for a change, until it is there.
-3. Nobody tells one run from another either: all of them are called `alive`.  A guest that ends
-   and comes back between two looks was never away, for us and for the daemon after this one.
-4. A guest that `pause` has frozen is frozen while `status` exits 0 and says `paused`, or nothing at all.
+3. Nobody tells one run from another either, unless `status` writes a line `run=…` that does, like the
+   boot's number of a machine.  Without it all runs are called `alive`: a guest that ends and comes
+   back between two looks was never away, for us and for the daemon after this one.
+4. A guest that `pause` has frozen is frozen while `status` exits 0 and writes `paused`, or nothing at all.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torpor.providers.guests.errands import Errands, Outcome
 from torpor.providers.process.nursery import Run
 
 _RUN = "alive"
+_RUN_IS = "run="
 _HERE = "127.0.0.1"
 _PAUSED = "paused"
 _HURRY = 1.0
@@ -64,9 +66,9 @@ class CommandDriver:
             end = ExitInfo(note=f"{outcome}")
             return Status(State.STOPPED, endpoint=endpoint, exit=end)
         if self._is_paused(spec, outcome):
-            return Status(State.PAUSED, _RUN, endpoint)
+            return Status(State.PAUSED, _run_of(outcome), endpoint)
         health, note = await self._health(spec)
-        return Status(State.RUNNING, _RUN, endpoint, health=health, note=note)
+        return Status(State.RUNNING, _run_of(outcome), endpoint, health=health, note=note)
 
     async def start(self, guest: GuestSpec) -> None:
         """See `Driver.start`.  Returns once `status` says that it is alive."""
@@ -165,7 +167,7 @@ class CommandDriver:
         self, name: str, specs: Mapping[str, CommandsSpec], news: asyncio.Queue[Notice]
     ) -> None:
         """Look at one guest again and again, as long as it is among `specs`, and tell when it has changed."""
-        last: tuple[State, Health] | None = None
+        last: tuple[State, str | None, Health] | None = None
         asked = self._asked.setdefault(name, asyncio.Event())
         while (spec := specs.get(name)) is not None:
             asked.clear()
@@ -176,9 +178,9 @@ class CommandDriver:
                 if self._expected.get(name) is status.state:
                     del self._expected[name]
                 # The first one counts: it may have changed since others asked.
-                if last != (last := (status.state, status.health)):
+                if last != (last := (status.state, status.run, status.health)):
                     news.put_nowait(Notice(name))
-            changing = name in self._expected or (last is not None and last[1] is Health.PENDING)
+            changing = name in self._expected or (last is not None and last[2] is Health.PENDING)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY if changing else spec.interval):
                     await asked.wait()
@@ -210,9 +212,8 @@ class CommandDriver:
         return (Health.HEALTHY, "") if outcome.answer else (Health.PENDING, str(outcome))
 
     def _is_paused(self, spec: CommandsSpec, outcome: Outcome) -> bool:
-        if outcome.said:
-            return outcome.said[-1].strip().lower() == _PAUSED
-        return spec.name in self._paused
+        words = [line.strip() for line in outcome.said if not line.startswith(_RUN_IS)]
+        return words[-1] == _PAUSED if words else spec.name in self._paused
 
     async def _end(self, spec: CommandsSpec, name: str, hook: Hook) -> None:
         """Have it end by one of its commands.  No error where it is not alive."""
@@ -246,6 +247,11 @@ class CommandDriver:
     def _hasten(self, spec: CommandsSpec) -> None:
         if (asked := self._asked.get(spec.name)) is not None:
             asked.set()
+
+
+def _run_of(outcome: Outcome) -> str:
+    """What tells this run from others."""
+    return next((line.strip() for line in outcome.said if line.startswith(_RUN_IS)), _RUN)
 
 
 def _spec(guest: GuestSpec) -> CommandsSpec:
