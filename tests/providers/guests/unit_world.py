@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Protocol
 
 from contract.provider_contract import ID, Behaviour
 from providers.guests.user_manager import UserManager
@@ -28,62 +29,95 @@ ExecStart=/bin/sh -c "systemd-notify --ready; exec sleep 1000" """,
 """Services that behave so.  A shell's dollar is written twice."""
 
 
-class UnitWorld(GuestWorld):
-    """See `GuestWorld`.  There is no journal in it: what units write goes into files."""
+class Manager(Protocol):
+    """A systemd."""
 
-    def __init__(self, folder: Path, manager: UserManager, run: Run) -> None:
+    units: Path
+
+    def write_nowait(self, name: str, service: str) -> None:
+        """Write a service, and have it read."""
+        ...
+
+    async def systemctl(self, *arguments: str) -> str:
+        """What `systemctl` prints."""
+        ...
+
+    def processes(self, name: str) -> list[int]:
+        """The pids of a unit's processes."""
+        ...
+
+
+class SystemdWorld(GuestWorld):
+    """See `GuestWorld`."""
+
+    def __init__(self, folder: Path, manager: Manager) -> None:
         self.manager = manager
-        self._command = run
         super().__init__(folder)
-
-    def driver(self) -> Driver:
-        """See `GuestWorld`."""
-        return SystemdDriver("user", self._command, {}, address=self.manager.address)
 
     def guest(self, behaviour: Behaviour, id: InstanceId) -> UnitSpec:
         """See `GuestWorld`."""
-        name = _unit(id)
-        self._output(id).unlink(missing_ok=True)
+        name = unit_of(id)
         (self.manager.units / name).unlink(missing_ok=True)
         if behaviour is not Behaviour.MISSING:
-            service = f"{SERVICES[behaviour]}\nStandardOutput=append:{self._output(id)}"
-            self.manager.write_nowait(name, service)
-        return UnitSpec(name=name, host="user", port=self.port)
+            self.manager.write_nowait(name, self.service(behaviour, id))
+        return UnitSpec(name=name, host="systemd", port=self.port)
 
-    async def up(self) -> None:
-        """See `GuestWorld`."""
-        while not (self._output(ID).exists() and self._output(ID).read_text() == "up\n"):
-            await asyncio.sleep(0.01)
+    def service(self, behaviour: Behaviour, id: InstanceId) -> str:  # noqa: ARG002
+        """The settings of a service that behaves so."""
+        return SERVICES[behaviour]
 
     def alive(self) -> int:
         """See `GuestWorld`."""
-        return len(self.manager.processes(_unit(ID)))
+        return len(self.manager.processes(unit_of(ID)))
 
     async def start_by_others(self) -> None:
         """See `GuestSubject`."""
-        await self.manager.systemctl("start", _unit(ID))
+        await self.manager.systemctl("start", unit_of(ID))
 
     async def stop_by_others(self) -> None:
         """See `GuestSubject`."""
-        await self.manager.systemctl("stop", _unit(ID))
+        await self.manager.systemctl("stop", unit_of(ID))
 
     async def restart_by_others(self) -> None:
         """See `GuestSubject`."""
-        await self.manager.systemctl("restart", _unit(ID))
+        await self.manager.systemctl("restart", unit_of(ID))
 
     async def crash(self) -> None:
         """See `GuestSubject`."""
-        await self.manager.systemctl("kill", "--signal=KILL", _unit(ID))
+        await self.manager.systemctl("kill", "--signal=KILL", unit_of(ID))
         while self.alive():
             await asyncio.sleep(0.01)
 
     async def pause_by_others(self) -> None:
         """See `PausingSubject`."""
-        await self.manager.systemctl("freeze", _unit(ID))
+        await self.manager.systemctl("freeze", unit_of(ID))
 
     async def resume_by_others(self) -> None:
         """See `PausingSubject`."""
-        await self.manager.systemctl("thaw", _unit(ID))
+        await self.manager.systemctl("thaw", unit_of(ID))
+
+
+class UnitWorld(SystemdWorld):
+    """One with a systemd of its own.  There is no journal in it: what units write goes into files."""
+
+    def __init__(self, folder: Path, manager: UserManager, run: Run) -> None:
+        self._host = manager
+        self._command = run
+        super().__init__(folder, manager)
+
+    def driver(self) -> Driver:
+        """See `GuestWorld`."""
+        return SystemdDriver("user", self._command, {}, address=self._host.address)
+
+    def service(self, behaviour: Behaviour, id: InstanceId) -> str:
+        """See `SystemdWorld`."""
+        self._output(id).unlink(missing_ok=True)
+        return f"{SERVICES[behaviour]}\nStandardOutput=append:{self._output(id)}"
+
+    async def up(self) -> None:
+        """See `GuestWorld`."""
+        while not (self._output(ID).exists() and self._output(ID).read_text() == "up\n"):
+            await asyncio.sleep(0.01)
 
     async def lose_host(self) -> None:
         """See `HostSubject`."""
@@ -92,11 +126,12 @@ class UnitWorld(GuestWorld):
     async def restore_host(self) -> None:
         """See `HostSubject`."""
         await self.manager.systemctl("start", "dbus.service")
-        await self.manager.wait_until_on_bus()
+        await self._host.wait_until_on_bus()
 
     def _output(self, id: InstanceId) -> Path:
-        return self.folder / f"{_unit(id)}.out"
+        return self.folder / f"{unit_of(id)}.out"
 
 
-def _unit(id: InstanceId) -> str:
+def unit_of(id: InstanceId) -> str:
+    """The name of an instance's unit."""
     return f"{id.app}-{id.replica}.service"
