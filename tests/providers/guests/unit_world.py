@@ -62,7 +62,7 @@ class SystemdWorld(GuestWorld):
             self.manager.write_nowait(name, self.service(behaviour, id))
         return UnitSpec(name=name, host="systemd", port=self.port)
 
-    def service(self, behaviour: Behaviour, id: InstanceId) -> str:  # noqa: ARG002
+    def service(self, behaviour: Behaviour, id: InstanceId) -> str:
         """The settings of a service that behaves so."""
         return SERVICES[behaviour]
 
