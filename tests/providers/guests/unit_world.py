@@ -16,7 +16,7 @@ from torpor.providers.guests.systemd import SystemdDriver
 from torpor.providers.process.nursery import Run
 
 _STUBBORN = "trap '' TERM; echo up; while :; do sleep 1000 & wait $$!; done"
-_HEARING = "trap 'echo got signal 10' USR1; echo up; while :; do sleep 1000 & wait $$!; done"
+_HEARING = "trap 'echo got signal 10' USR1; sleep 1000 & echo up; while :; do wait; done"
 SERVICES = {
     Behaviour.STEADY: """ExecStart=/bin/sh -c "echo up; exec sleep 1000" """,
     Behaviour.STUBBORN: f"""ExecStart=/bin/sh -c "{_STUBBORN}"\nTimeoutStopSec=infinity""",
