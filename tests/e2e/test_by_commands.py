@@ -54,7 +54,6 @@ class Place:
             app["working_dir"] = str(self.folder)
         return f"gateway: {{listen: GATEWAY}}\napps: {json.dumps(apps)}"
 
-    @property
     def is_on(self) -> bool:
         """Whether the host is."""
         return (self.folder / "on").exists()
@@ -93,11 +92,11 @@ def test_a_knock_wakes_the_whole_chain(launch: Launch, place: Place) -> None:
     daemon = launch(place.config)
     for _ in range(2):
         assert 200 == get(daemon)
-        assert place.is_on
+        assert place.is_on()
         server = place.server
         assert 0 == daemon.cli("sleep", "web").code
         daemon.wait_for_state("host", "asleep")
-        assert not place.is_on
+        assert not place.is_on()
         assert not server.alive
 
 
