@@ -36,7 +36,7 @@ _MANAGER_PATH = "/org/freedesktop/systemd1"
 _FREEZING = 60.0
 """Seconds in which the kernel has to hold a unit still."""
 _FREEZER_LOOK = 2.0
-"""Seconds without news after which units are asked whether they were frozen."""
+"""Seconds between two looks at whether units were frozen."""
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _GONE = frozenset({"NoSuchUnit", "UnitNotLoaded", "NoSuchProcess", "UnitInactive", "NoUnitForPID"})
 """What is said of a unit of which nothing is there."""
@@ -194,10 +194,12 @@ class SystemdDriver:
         with self._news.subscribed() as inbox:
             await self._bus.ensure_connected()
             yield Notice()
+            loop = asyncio.get_running_loop()
             frozen: dict[str, object] = {}
+            due = loop.time() + _FREEZER_LOOK
             while True:
                 try:
-                    async with asyncio.timeout(_FREEZER_LOOK):
+                    async with asyncio.timeout_at(due):
                         notice = await inbox.get()
                 except TimeoutError:
                     for guest in guests():
@@ -205,6 +207,7 @@ class SystemdDriver:
                         if (now := await self._freezer(guest)) != before:
                             frozen[guest.name] = now
                             yield Notice(guest.name)
+                    due = loop.time() + _FREEZER_LOOK
                     continue
                 if notice.name is None:
                     yield notice
