@@ -464,6 +464,15 @@ class TestNews:
                 happening()
                 assert Notice("200") == await anext(notices)
 
+    async def test_what_was_undone_at_once_is_told(self, driver: ProxmoxDriver, cluster: Cluster) -> None:
+        """Whoever has paused it knows of no resume, though a look before and one after it are the same."""
+        guest = cluster.add(200, kind="qemu")
+        guest.begin()
+        async with watching(driver, VM) as notices:
+            await driver.pause(VM)
+            guest.qemu = "running"
+            assert Notice("200") == await anext(notices)
+
     async def test_an_address_that_comes_late_is_told(self, driver: ProxmoxDriver, cluster: Cluster) -> None:
         """A guest that has just started may have none yet."""
         guest = cluster.add(105, addresses=())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ _CONNECT_LIMIT = 5.0
 _ANSWER_LIMIT = 30.0
 _WHOLE_LIMIT = 60.0
 """Seconds for a connection, for one answer, and for a question with all that is tried for it."""
+_CLOSING_LIMIT = 1.0
+"""Seconds that answers under way get when all connections are let go of."""
 _ROUNDS = 3
 """How often each of the URLs is tried."""
 _PAUSE = 0.25
@@ -86,6 +89,8 @@ class ProxmoxApi:
         self._first = 0
         """Index of the URL that answered last: the first to be asked."""
         self._session: aiohttp.ClientSession | None = None
+        self._exchanges: set[asyncio.Task[Any]] = set()
+        """Requests whose answers are not there yet."""
 
     @property
     def title(self) -> str:
@@ -94,6 +99,8 @@ class ProxmoxApi:
 
     async def close(self) -> None:
         """Let go of all connections."""
+        if self._exchanges:
+            await asyncio.wait(self._exchanges, timeout=_CLOSING_LIMIT)
         session, self._session = self._session, None
         if session is not None:
             await session.close()
@@ -122,7 +129,7 @@ class ProxmoxApi:
                     if lap and not place:
                         await asyncio.sleep(_PAUSE * 2 ** (lap - 1))
                     try:
-                        return await self._ask_once(method, path, parameters)
+                        return await self._to_its_end(self._ask_once(method, path, parameters))
                     except _Unanswered as error:
                         # What a node did say of the question tells more than that another one says nothing.
                         trouble = trouble if isinstance(trouble, Refused) else error
@@ -136,6 +143,22 @@ class ProxmoxApi:
         except TimeoutError:
             pass
         raise trouble
+
+    async def _to_its_end(self, exchange: Coroutine[Any, Any, Any]) -> Any:
+        """Its answer, which is read also when nobody waits for it any more.
+
+        A connection that is broken off in the middle of one could not be used again, and uvloop
+        reports an error of TLS for it.
+        """
+        task = asyncio.get_running_loop().create_task(exchange)
+        self._exchanges.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, exchange: asyncio.Task[Any]) -> None:
+        self._exchanges.discard(exchange)
+        if not exchange.cancelled():
+            exchange.exception()  # nobody may be there any more to be told
 
     async def _ask_once(self, method: str, path: tuple[object, ...], parameters: dict[str, object]) -> Any:
         base = self._urls[self._first]

@@ -93,7 +93,8 @@ class ProxmoxDriver:
         try:
             for left in reversed(range(_LOCK_TRIES)):
                 try:
-                    return await self._start(spec)
+                    with self._watch.expecting(spec.name):
+                        return await self._start(spec)
                 except (TaskFailed, Refused) as error:
                     if not (_is_locked(error) and left):
                         raise
@@ -112,8 +113,9 @@ class ProxmoxDriver:
         if await self._running(spec, look, _SHUTDOWNS):
             return
         try:
-            task = await self._do(spec, "shutdown", timeout=_SHUTDOWN_LIMIT)
-            await self._tasks.finish(task, _REFUSAL_LIMIT)
+            with self._watch.expecting(spec.name):
+                task = await self._machines.act(spec, "shutdown", timeout=_SHUTDOWN_LIMIT)
+                await self._tasks.finish(task, _REFUSAL_LIMIT)
         except (TaskFailed, Refused) as error:
             if await self._is_alive(spec) and not await self._running(spec, look, _SHUTDOWNS):
                 raise _named(spec, error) from error
@@ -125,7 +127,8 @@ class ProxmoxDriver:
         if look is None or look.state is State.STOPPED:
             return
         try:
-            await self._tasks.finish(await self._kill(spec, look), _KILL_LIMIT)
+            with self._watch.expecting(spec.name):
+                await self._tasks.finish(await self._kill(spec, look), _KILL_LIMIT)
         except (TaskFailed, Refused) as error:
             if await self._is_alive(spec):
                 raise _named(spec, error) from error
@@ -181,7 +184,7 @@ class ProxmoxDriver:
 
     async def _start(self, spec: MachineSpec) -> None:
         try:
-            task = await self._do(spec, "start")
+            task = await self._machines.act(spec, "start")
         except Refused as error:
             if "already running" in error.said:
                 return
@@ -205,29 +208,26 @@ class ProxmoxDriver:
     async def _kill(self, spec: MachineSpec, look: Look) -> Task:
         """Ask for the end by force, past a shutdown that holds its lock."""
         try:
-            return await self._do(spec, "stop", overrule_shutdown=1)
+            return await self._machines.act(spec, "stop", overrule_shutdown=1)
         except Refused as error:
             # Older than 8.2, it does not know the word; under high availability, it does not want it.
             if "overrule-shutdown" not in error.wrong:
                 raise
         for past in await self._running(spec, look, _SHUTDOWNS):
             await self._tasks.abort(past.task)
-        return await self._do(spec, "stop")
+        return await self._machines.act(spec, "stop")
 
     async def _change(self, spec: MachineSpec, verb: str, wanted: State) -> None:
         look = await self._machines.look(spec)
         if look is not None and look.state is wanted:
             return
         try:
-            done = await self._tasks.finish(await self._do(spec, verb), _PAUSE_LIMIT)
+            with self._watch.expecting(spec.name):
+                done = await self._tasks.finish(await self._machines.act(spec, verb), _PAUSE_LIMIT)
         except (TaskFailed, Refused) as error:
             raise _named(spec, error) from error
         if not done:
             raise ProviderFailed(f"{_called(spec)}: to {verb} it took longer than {_PAUSE_LIMIT:g} seconds")
-
-    async def _do(self, spec: MachineSpec, verb: str, **parameters: object) -> Task:
-        self._watch.expect()
-        return await self._machines.act(spec, verb, **parameters)
 
     async def _is_alive(self, spec: MachineSpec) -> bool:
         look = await self._machines.look(spec)

@@ -7,8 +7,8 @@ collected every ten seconds.  So each guest that is followed is asked for itself
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 
 from torpor.config.guests import GuestSpec, MachineSpec
 from torpor.errors import ProviderFailed
@@ -36,22 +36,34 @@ class Watch:
         self._machines = machines
         self._hurry = asyncio.Event()
         self._busy_until = 0.0
+        self._expected: set[str] = set()
+        """Guests to which something was done since the last round began."""
 
-    def expect(self) -> None:
-        """Something was asked for whose effect is to be noticed soon."""
-        self._busy_until = asyncio.get_running_loop().time() + _UNDER_WAY
-        self._hurry.set()
+    @contextmanager
+    def expecting(self, name: str) -> Iterator[None]:
+        """Something is done to a guest whose effect is to be noticed soon.
+
+        A notice follows in any case: whoever undoes it before the next round leaves all as the
+        last round has seen it.
+        """
+        self._expect(name)
+        try:
+            yield
+        finally:
+            self._expect(name)
 
     async def notices(self, guests: Callable[[], Collection[GuestSpec]]) -> AsyncIterator[Notice]:
         """As `Driver.watch`.  Raises `ProviderFailed` when no guest can be asked any more."""
         seen: dict[str, _Seen] | None = None
         while True:
+            expected, self._expected = self._expected, set()
             now = await self._round(guests(), seen or {})
             if seen is None:
                 yield Notice()
             else:
-                for name in [name for name, state in now.items() if seen.get(name) != state]:
-                    yield Notice(name)
+                for name, state in now.items():
+                    if name in expected or seen.get(name) != state:
+                        yield Notice(name)
             seen = now
             await self._pause(len(now))
 
@@ -89,9 +101,14 @@ class Watch:
             return before
         return (*now, await self._machines.address(spec))
 
+    def _expect(self, name: str) -> None:
+        self._busy_until = asyncio.get_running_loop().time() + _UNDER_WAY
+        self._expected.add(name)
+        self._hurry.set()
+
     async def _pause(self, many: int) -> None:
         busy = asyncio.get_running_loop().time() < self._busy_until
         pause = max(_SHORT_PAUSE if busy else _USUAL_PAUSE, many / _RATE)
-        self._hurry.clear()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._hurry.wait(), pause)
+        self._hurry.clear()
