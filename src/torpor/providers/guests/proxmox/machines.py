@@ -215,8 +215,7 @@ class _Interface(msgspec.Struct, rename={"listed": "ip-addresses"}):
     @property
     def addresses(self) -> list[str]:
         """Without the length of their prefixes."""
-        single = [text for text in (self.inet, self.inet6) if text is not None]
-        texts = [one.ip for one in self.listed or ()] or single
+        texts = [one.ip for one in self.listed or ()] or [self.inet or "", self.inet6 or ""]
         return [text.partition("/")[0] for text in texts if text]
 
 
