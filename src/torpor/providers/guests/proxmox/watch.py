@@ -109,6 +109,8 @@ class Watch:
     async def _pause(self, many: int) -> None:
         busy = asyncio.get_running_loop().time() < self._busy_until
         pause = max(_SHORT_PAUSE if busy else _USUAL_PAUSE, many / _RATE)
+        # Not by `wait_for`: up to Python 3.11, it forgets that it was cancelled when the wait ends just then.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurry.wait(), pause)
+            async with asyncio.timeout(pause):
+                await self._hurry.wait()
         self._hurry.clear()
