@@ -89,7 +89,10 @@ class Server:
                     body["errors"] = refusal.errors
                 if self.cluster.version >= (8, 0):
                     body["message"] = f"{refusal.reason}\n"
-                return web.json_response(body, status=refusal.status, reason=refusal.reason)
+                elsewhere = {"location": self.url(self.cluster.nodes[-1])} if refusal.status == 302 else {}
+                return web.json_response(
+                    body, status=refusal.status, reason=refusal.reason, headers=elsewhere
+                )
 
         return handle
 

@@ -337,6 +337,14 @@ class TestTrouble:
         assert len(cluster.asked) == 1
         await driver.close()
 
+    async def test_a_redirection(self, driver: ProxmoxDriver, cluster: Cluster) -> None:
+        """Is not followed: the token is for nobody but who is configured."""
+        cluster.add(105)
+        cluster.faults = [(302, "Found")]
+        with pytest.raises(ProviderFailed, match="302"):
+            await driver.status(LXC)
+        assert [entry for entry, _, _ in cluster.asked] == ["pve1"]
+
     async def test_a_missing_privilege(self, driver: ProxmoxDriver, cluster: Cluster) -> None:
         """Is named; without any a guest is as good as missing."""
         cluster.add(105)
