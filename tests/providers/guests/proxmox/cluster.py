@@ -100,9 +100,12 @@ class Job:
     exit: str | None = None
     ended: int = 0
     work: asyncio.Task[None] | None = None
+    listed: bool = False
+    """Whether the list of tasks knows of its end: since another one began, or ten seconds have passed."""
 
     def row(self) -> dict[str, Any]:
         """As the list of tasks has it."""
+        self.listed |= self.exit is not None and time.time() > self.ended + 10
         row = {
             "upid": self.upid,
             "node": self.node,
@@ -113,7 +116,7 @@ class Job:
             "id": str(self.vmid),
             "user": self.user,
         }
-        return row | ({"endtime": self.ended, "status": self.exit} if self.exit is not None else {})
+        return row | ({"endtime": self.ended, "status": self.exit} if self.listed else {"status": "RUNNING"})
 
 
 class Cluster:
@@ -145,6 +148,8 @@ class Cluster:
 
     def job(self, node: str, kind: str, vmid: int, user: str) -> Job:
         """A task that has just begun."""
+        for earlier in self.jobs:
+            earlier.listed = earlier.exit is not None
         now, number = int(time.time()), next(self._numbers)
         job = Job(
             f"UPID:{node}:{number:08X}:{number:08X}:{now:08X}:{kind}:{vmid}:{user}:",

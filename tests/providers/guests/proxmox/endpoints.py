@@ -219,7 +219,7 @@ class Api:
             if job.node == question.node
             and (vmid is None or str(job.vmid) == vmid)
             and (self.cluster.auditor or job.user == question.user)
-            and (source == "all" or (job.exit is None) == (source == "active"))
+            and (source == "all" or (not job.listed) == (source == "active"))
         ]
         return rows[:limit]
 

@@ -97,6 +97,16 @@ class TestLife:
         await driver.kill(spec)
         assert not guest.alive
 
+    async def test_an_old_list_of_tasks(self, driver: ProxmoxDriver, cluster: Cluster) -> None:
+        """It says for ten seconds of a shutdown that is over that it runs: another one is needed all the same."""
+        guest = cluster.add(105)
+        await driver.start(LXC)
+        await driver.stop(LXC)
+        await until(driver, LXC, State.STOPPED)
+        guest.begin()
+        await driver.stop(LXC)
+        await until(driver, LXC, State.STOPPED)
+
     async def test_a_vm_is_paused_and_goes_on(self, driver: ProxmoxDriver, cluster: Cluster) -> None:
         """As the same run; what is paused can be shut down, and killed."""
         guest = cluster.add(200, kind="qemu")

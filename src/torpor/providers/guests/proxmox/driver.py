@@ -15,7 +15,7 @@ from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.guests.driver import Notice, Piece, State, Status, Usage
 from torpor.providers.guests.proxmox.api import ProxmoxApi, Refused
 from torpor.providers.guests.proxmox.machines import Look, Machines
-from torpor.providers.guests.proxmox.tasks import Past, Task, TaskFailed, Tasks
+from torpor.providers.guests.proxmox.tasks import Task, TaskFailed, Tasks
 from torpor.providers.guests.proxmox.watch import Watch
 
 _SHUTDOWN_LIMIT = 3600
@@ -110,14 +110,14 @@ class ProxmoxDriver:
             return
         if look.state is State.PAUSED:
             await self.resume(guest)
-        if await self._running(spec, look, _SHUTDOWNS):
+        if await self._shutdowns(spec, look):
             return
         try:
             with self._watch.expecting(spec.name):
                 task = await self._machines.act(spec, "shutdown", timeout=_SHUTDOWN_LIMIT)
                 await self._tasks.finish(task, _REFUSAL_LIMIT)
         except (TaskFailed, Refused) as error:
-            if await self._is_alive(spec) and not await self._running(spec, look, _SHUTDOWNS):
+            if await self._is_alive(spec) and not await self._shutdowns(spec, look):
                 raise _named(spec, error) from error
 
     async def kill(self, guest: GuestSpec) -> None:
@@ -213,8 +213,8 @@ class ProxmoxDriver:
             # Older than 8.2, it does not know the word; under high availability, it does not want it.
             if "overrule-shutdown" not in error.wrong:
                 raise
-        for past in await self._running(spec, look, _SHUTDOWNS):
-            await self._tasks.abort(past.task)
+        for task in await self._shutdowns(spec, look):
+            await self._tasks.abort(task)
         return await self._machines.act(spec, "stop")
 
     async def _change(self, spec: MachineSpec, verb: str, wanted: State) -> None:
@@ -241,10 +241,11 @@ class ProxmoxDriver:
             address = await self._machines.address(spec)
         return Endpoint(address, spec.port) if address is not None else None
 
-    async def _running(self, spec: MachineSpec, look: Look, kinds: frozenset[str]) -> list[Past]:
-        """The tasks of these kinds that are at work on it now, of the token's own at least."""
+    async def _shutdowns(self, spec: MachineSpec, look: Look) -> list[Task]:
+        """Those that are at work on it now, of the token's own at least."""
         recent = await self._tasks.recent(look.node, spec.name)
-        return [past for past in recent if past.running and past.task.kind in kinds]
+        maybe = [past.task for past in recent if past.running and past.task.kind in _SHUTDOWNS]
+        return [task for task in maybe if await self._tasks.is_running(task)]
 
     async def _ended_by(self, spec: MachineSpec, look: Look) -> Task | None:
         """The task by which somebody ended it; None: it ended by itself, or the token may not know."""

@@ -53,6 +53,7 @@ class Past:
 
     task: Task
     running: bool
+    """Whether it ran when the list was last brought up to date, which may be ten seconds ago."""
     ok: bool
     """Whether it came to a good end."""
 
@@ -97,7 +98,11 @@ class Tasks:
         """
         rows = await self._api.get(list[_Row], "nodes", node, "tasks", vmid=vmid, source="all", limit=_RECENT)
         past = [Past(Task.of(row.upid), row.endtime is None, _good(row.status)) for row in rows]
-        return sorted(past, key=lambda one: (one.running, one.task.began), reverse=True)
+        return sorted(past, key=lambda one: one.task.began, reverse=True)
+
+    async def is_running(self, task: Task) -> bool:
+        """Whether it has not ended.  Raises `ProviderFailed`."""
+        return await self._exit(task) is None
 
     async def abort(self, task: Task) -> None:
         """End a task; no error for what is ended.  Raises `ProviderFailed`."""
