@@ -25,7 +25,7 @@ from torpor.core.model import (
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch, Running
 from torpor.providers.fake import FakeProvider
-from torpor.runtime import probes
+from torpor.runtime import dial, probes
 from torpor.runtime.probes import proof_again, wait_until_ready
 
 pytestmark = pytest.mark.anyio
@@ -256,13 +256,13 @@ async def test_a_connection_to_ourselves_is_no_listener(monkeypatch: pytest.Monk
     """When the kernel gives our end the very port that is probed, nobody listens, and the port stays free."""
     endpoint = Endpoint("127.0.0.1", free_port())
 
-    def bound_to_the_very_port(_: Endpoint) -> socket.socket:
+    def bound_to_the_very_port(_: Endpoint, _kind: socket.SocketKind) -> socket.socket:
         sock = socket.socket()
         sock.setblocking(False)
         sock.bind((endpoint.host, endpoint.port))
         return sock
 
-    monkeypatch.setattr(probes, "_new_socket", bound_to_the_very_port)
+    monkeypatch.setattr(dial, "_new_socket", bound_to_the_very_port)
     with pytest.raises(ConnectionRefusedError):
         await probes._connect(endpoint)
     with socket.socket() as listener:
