@@ -55,6 +55,10 @@ def complaint(home: Path, keys: str, top: str = "") -> str:
             "vm: {id: 200, host: pve, node: pve1}",
             MachineSpec(name="200", host="pve", kind=MachineKind.QEMU, node="pve1"),
         ),
+        (
+            "container: c, address: 'unix:/srv/c.sock'",
+            ContainerSpec(name="c", host="docker", socket="/srv/c.sock"),
+        ),
         ("unit: grafana", UnitSpec(name="grafana.service", host="system")),
         ("unit: {name: a.socket, manager: user}", UnitSpec(name="a.socket", host="user")),
         ("container: c, log: {keep: 9}", ContainerSpec(name="c", host="docker", log=LogSpec(keep=9))),

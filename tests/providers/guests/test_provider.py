@@ -154,6 +154,16 @@ async def test_a_start_waits_for_an_address(subject: FakeWorld) -> None:
     assert (await start).endpoint is not None
 
 
+async def test_a_guest_at_a_unix_socket(subject: FakeWorld) -> None:
+    """It is reached there whatever its host says, by the daemon after this one, too."""
+    launch = subject.launch(Behaviour.STEADY)
+    spec = replace(launch.spec, workload=replace(guest_of(launch.spec), socket="/srv/app.sock"))
+    at = (await subject.provider.start(replace(launch, spec=spec))).endpoint
+    assert "unix:/srv/app.sock" == str(at)
+    with pytest.raises(ProviderFailed, match="handed no socket"):
+        subject.provider.take_back_socket(ID, 1)
+
+
 async def test_what_is_not_there_cannot_be_started(subject: FakeWorld) -> None:
     """The error names it, and what to do."""
     with pytest.raises(StartFailed, match="no guest app at the host in memory") as caught:
