@@ -155,7 +155,7 @@ async def test_a_start_waits_for_an_address(subject: FakeWorld) -> None:
 
 
 async def test_a_guest_at_a_unix_socket(subject: FakeWorld) -> None:
-    """It is reached there whatever its host says, by the daemon after this one, too."""
+    """It is reached there whatever its host says, and is handed nothing."""
     launch = subject.launch(Behaviour.STEADY)
     spec = replace(launch.spec, workload=replace(guest_of(launch.spec), socket="/srv/app.sock"))
     at = (await subject.provider.start(replace(launch, spec=spec))).endpoint
