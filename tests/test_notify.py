@@ -80,7 +80,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, address: str | None) ->
     [
         (None, None, None),
         ("1500000", None, 1.5),
-        ("1500000", os.getpid(), 1.5),
+        pytest.param("1500000", os.getpid(), 1.5, id="ours"),
         ("1500000", 1, None),
         ("0", None, None),
         ("soon", None, None),

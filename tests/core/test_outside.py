@@ -67,6 +67,13 @@ def test_what_others_start_is_treated_as_configured(
     assert (phase, unasked) == (story.phase(), len(story.all(EndUnasked)))
 
 
+def test_what_an_earlier_daemon_started_is_taken_on_whatever_is_configured() -> None:
+    """Its host did not answer when this daemon came up: nobody else has started it."""
+    story = Story(Lifecycle(on_external_start=OnExternalStart.STOP))
+    story.tell(FoundRunning(ID, "runs since before", ours=True))
+    assert (Phase.STARTING, 0) == (story.phase(), len(story.all(EndUnasked)))
+
+
 def test_what_others_started_serves_and_sleeps_like_anything_else() -> None:
     """It becomes idle in its time, and its start tells nothing of how long a wake takes."""
     story = Story(Lifecycle(idle_timeout=60.0))

@@ -219,7 +219,7 @@ def instance_document(instance: InstanceSnapshot, stats_of: StatsOf) -> Instance
         generation=instance.generation,
         restarts=instance.restarts,
         rss=stats.rss if stats else None,
-        cpu=_ms(stats.cpu) if stats else None,
+        cpu=_ms(stats.cpu) if stats and stats.cpu is not None else None,
         inflight=instance.inflight,
         parked=instance.parked,
         idle_in=_ms(instance.idle_in),

@@ -238,6 +238,8 @@ class FoundRunning:
     id: InstanceId
     text: str
     """What is known of that."""
+    ours: bool = False
+    """Whether a daemon before this one had started it, and its host tells so only now."""
 
 
 @dataclass(frozen=True, slots=True)

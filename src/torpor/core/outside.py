@@ -20,7 +20,7 @@ STOPPED = Reason(Cause.OPERATOR, "stopped by others")
 
 def found_running(it: Instance, message: FoundRunning) -> None:
     """Others have started it: take it on, end it, or leave it alone, as the configuration says."""
-    policy = it.lifecycle.on_external_start
+    policy = OnExternalStart.ADOPT if message.ours else it.lifecycle.on_external_start
     if policy is OnExternalStart.STOP:
         it.say("unasked", f"{message.text}: ending it, as `on_external_start` says")
         it.out.append(EndUnasked(it.id))

@@ -100,8 +100,8 @@ class Stats:
     pid: int | None
     rss: int
     """Resident bytes of the whole instance, descendants included."""
-    cpu: float
-    """CPU seconds used since its start."""
+    cpu: float | None
+    """CPU seconds used since its start; None: nobody counts them."""
     log_lost: int = 0
     """Bytes of its output that the log could not take, since the daemon began."""
     log_problem: str | None = None

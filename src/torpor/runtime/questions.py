@@ -49,7 +49,7 @@ async def _measure(below: float, window: float, launch: Launch, provider: Provid
     before, began = provider.stats(launch.id), loop.time()
     await asyncio.sleep(window)
     after, took = provider.stats(launch.id), loop.time() - began
-    if before is None or after is None:
+    if before is None or after is None or before.cpu is None or after.cpu is None:
         return Finding(keeps_awake=True, text="its CPU time cannot be measured")
     # A process that ended in between may have taken its part out of the sum.
     share = max(0.0, after.cpu - before.cpu) / took

@@ -375,6 +375,7 @@ class TestLog:
         subject.follow()
         subject.host.down = False
         told = await subject.facts.first(FoundRunning)
+        assert told.ours
         assert "earlier daemon" in told.text
         await subject.provider.start(subject.launch(Behaviour.COUNTING, 8))
         await wait_for_line(subject, "60")

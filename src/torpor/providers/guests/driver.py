@@ -95,8 +95,8 @@ class Usage:
 
     rss: int
     """Resident bytes, as the host counts them."""
-    cpu: float
-    """CPU seconds since its start."""
+    cpu: float | None
+    """CPU seconds since its start; None: its host counts none."""
 
 
 @dataclass(frozen=True, slots=True)

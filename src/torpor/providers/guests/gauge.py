@@ -20,7 +20,7 @@ class Gauge:
 
     def __init__(self, ask: Callable[[], Awaitable[Usage | None]]) -> None:
         self._ask = ask
-        self._usage = Usage(0, 0.0)
+        self._usage = Usage(0, None)
         self._asked_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
 

@@ -260,10 +260,10 @@ class Ward:
     def _tell_of(self, status: Status) -> None:
         if status.run != self._told_run:
             self._told_run = status.run
-            whose = (
-                "has run since an earlier daemon" if status.run == self.left_run else "was started by others"
-            )
-            self._report(FoundRunning(self.id, f"the {self._driver.noun} {self.present.name} {whose}"))
+            ours = status.run == self.left_run
+            whose = "has run since an earlier daemon" if ours else "was started by others"
+            text = f"the {self._driver.noun} {self.present.name} {whose}"
+            self._report(FoundRunning(self.id, text, ours=ours))
 
     def _compare(self, life: Life, status: Status) -> None:
         """Tell what is new of a run that goes on."""

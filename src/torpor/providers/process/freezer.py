@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import signal
 from concurrent.futures import Executor
 from pathlib import Path
@@ -158,4 +159,8 @@ def release(folder: Path, switch: Switch) -> None:
     """Let a cgroup go on; no error if it is gone.  Raises `OSError`."""
     # Opened without O_CREAT, to which a cgroup that is gone would answer "not permitted".
     with contextlib.suppress(FileNotFoundError), open(folder / switch.file, "r+b", buffering=0) as file:
-        file.write(switch.release.encode())
+        try:
+            file.write(switch.release.encode())
+        except OSError as error:
+            if error.errno != errno.ENODEV:  # it went after it was opened
+                raise

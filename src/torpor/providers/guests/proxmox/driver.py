@@ -170,7 +170,7 @@ class ProxmoxDriver:
     async def usage(self, guest: GuestSpec) -> Usage | None:
         """As `Driver`.  The API tells shares of the CPU at a moment, no sum: `cpu` is 0."""
         look = await self._machines.look(_machine(guest))
-        return Usage(rss=look.memory, cpu=0.0) if look is not None and look.alive else None
+        return Usage(rss=look.memory, cpu=None) if look is not None and look.alive else None
 
     async def logs(self, guest: GuestSpec, run: str, after: str | None) -> AsyncIterator[Piece]:  # noqa: ARG002
         """As `Driver`: what a guest writes stays inside it."""
