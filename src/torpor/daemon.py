@@ -367,7 +367,7 @@ class Daemon:
             task.cancel()
         unsubscribe()
         if not settled.is_set():
-            left = [app.spec.name for app in self._engine.fleet.apps.values() if app.alive]
+            left = [app.spec.name for app in self._engine.fleet.apps.values() if app.instances.alive]
             log.warning("left behind, maybe alive: %s", ", ".join(left))
 
     async def _cut_when_impatient(self, gateway: Gateway) -> None:

@@ -801,11 +801,11 @@ def test_what_has_done_its_work_says_so(code: int, finished: bool) -> None:
 def test_the_replica_that_failed_last_is_the_one_in_trouble() -> None:
     """Its words explain what went wrong, and the first one's do where nothing did."""
     story, first, second = _two()
-    assert first is story.app.troubled
+    assert first is story.app.instances.troubled
 
     story.tell(Exited(second.id, 1, ExitInfo(code=1)))
 
-    assert second is story.app.troubled
+    assert second is story.app.instances.troubled
 
 
 @pytest.mark.parametrize("restart", list(Restart))

@@ -54,7 +54,7 @@ class Watched(Computer):
             assert used <= budget.limit, f"{used} of {name} in use"
         if isinstance(effect, Announce) and effect.kind == "evicting":
             victim = self.fleet.apps[effect.app]
-            assert not victim.inflight, f"{effect.app} is busy"
+            assert not victim.instances.inflight, f"{effect.app} is busy"
             assert not victim.always_on
             assert not victim.held_by
 

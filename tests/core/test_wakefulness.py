@@ -49,7 +49,7 @@ def answer(story: Story, *, keeps_awake: bool, text: str = "is at work") -> None
 
 
 def keeping(story: Story) -> list[str]:
-    return [clause.name for clause in story.app.clauses(story.now) if clause.keeps_awake]
+    return [clause.name for clause in story.app.instances.clauses(story.now) if clause.keeps_awake]
 
 
 def asked(story: Story) -> int:
@@ -72,7 +72,7 @@ def test_a_request_in_flight_is_a_clause_without_an_end() -> None:
     story = Story(IDLE).awake()
     story.enter()
 
-    (requests,) = [clause for clause in story.app.clauses(story.now) if clause.keeps_awake]
+    (requests,) = [clause for clause in story.app.instances.clauses(story.now) if clause.keeps_awake]
 
     assert ("requests", "1 request in flight", None) == (requests.name, requests.text, requests.until)
     assert story.app.snapshot(story.now).instances[0].idle_in is None
@@ -87,7 +87,7 @@ def test_a_socket_that_does_not_count_is_told_and_keeps_nobody_awake() -> None:
     upstream.parked += 1
     story.leave(upstream)
 
-    names = {clause.name: clause.keeps_awake for clause in story.app.clauses(story.now)}
+    names = {clause.name: clause.keeps_awake for clause in story.app.instances.clauses(story.now)}
 
     assert {"sockets": False, "idle": True} == names
 
@@ -258,7 +258,7 @@ def test_what_never_sleeps_by_itself_says_so_in_a_sentence() -> None:
     story = Story(Lifecycle(idle_timeout=None)).awake()
 
     assert ["never asleep by itself (idle_timeout: never)"] == [
-        one.text for one in story.app.clauses(story.now)
+        one.text for one in story.app.instances.clauses(story.now)
     ]
 
 
@@ -299,7 +299,7 @@ class TestQuestions:
         story.wait(60.0 + 15.0)
 
         assert (1, Phase.READY) == (asked(story), story.phase())
-        (clause,) = [one for one in story.app.clauses(story.now) if one.keeps_awake]
+        (clause,) = [one for one in story.app.instances.clauses(story.now) if one.keeps_awake]
         assert "no answer within 15 s" == clause.text
         story.wait(60.0)
         assert 2 == asked(story)

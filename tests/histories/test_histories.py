@@ -26,6 +26,7 @@ from torpor.core.messages import (
     WakeRequested,
 )
 from torpor.core.model import Phase, Refusal
+from torpor.core.replicas import Replicas
 from torpor.core.waiting_room import WaitingRoom
 from torpor.core.wakefulness import Grounds
 
@@ -221,7 +222,7 @@ def _put_anybody_to_sleep(patch: pytest.MonkeyPatch) -> None:
 
 
 def _cut_off_the_busy(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(app_module.App, "inflight", 0)
+    patch.setattr(Replicas, "inflight", 0)
 
 
 def _never_open_the_door_again(patch: pytest.MonkeyPatch) -> None:

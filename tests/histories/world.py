@@ -907,7 +907,7 @@ class World:
             ]
             law(not alone, f"{alone} sleeps alone")
         law(
-            not app.yielding or app.inflight > 0,
+            not app.yielding or app.instances.inflight > 0,
             f"{app.spec.name} takes no requests, and nobody waits for what it uses",
         )
         if app.phase is not Phase.BLOCKED or self.fleet.steward.missing(app.spec.name) is not None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from torpor.core import dependencies, policy, wakefulness
+from torpor.core import dependencies, policy
 from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
 from torpor.core.messages import (
@@ -75,30 +75,15 @@ from torpor.core.model import (
 from torpor.core.moves import CHANGED
 from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
+from torpor.core.replicas import Replicas
 from torpor.core.rolling import Rolling
 from torpor.core.room import Room, Unlimited
 from torpor.core.schedule import ANY_HOURS, Hours
 from torpor.core.upstream import Upstream
 from torpor.core.volume import Volume
 from torpor.core.waiting_room import WaitingRoom
-from torpor.core.wakefulness import Clause, Grounds
+from torpor.core.wakefulness import Grounds
 from torpor.core.wakes import Wakes
-
-USEFULNESS = (
-    Phase.READY,
-    Phase.STARTING,
-    Phase.BLOCKED,
-    Phase.DRAINING,
-    Phase.STOPPING,
-    Phase.FROZEN,
-    Phase.BACKOFF,
-    Phase.FAILED,
-    Phase.DONE,
-    Phase.ASLEEP,
-)
-"""Phases by what a visitor gets of them, best first: an app is as good as its best instance."""
-
-_TROUBLES = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
 
 SIZE_GRAIN = 0.1
 """Share by which a size must differ from the one remembered to be written down."""
@@ -172,7 +157,7 @@ class App:
         """Whether the daemon goes down."""
         self._out: list[Effect] = []
         self._rolling = Rolling()
-        self.instances: list[Instance] = []
+        self.instances = Replicas()
         for number in range(self.replicas):
             instance = self._add(number, now)
             instance.completed = next(iter(memory.completed[number : number + 1]), None)
@@ -250,8 +235,8 @@ class App:
             case Tracked():
                 for instance in self.instances:
                     instance.tracked_at = now
-            case RestartRequested(rolling=True, why=why) if self._ready():
-                self._rolling.begin((instance for instance in self.instances if not instance.leaving), why)
+            case RestartRequested(rolling=True, why=why) if self.instances.ready:
+                self._rolling.begin(self.instances.remaining, why)
             case StartRequested() | RestartRequested():
                 self._set_want(None)
                 self._tell_all(message, now)
@@ -446,12 +431,12 @@ class App:
     @property
     def waits_in_vain(self) -> bool:
         """Whether an instance waits for what had been lost before it began to wait."""
-        return any(instance.waits for instance in self.instances) and self.lost is not None
+        return self.instances.waiting and self.lost is not None
 
     @property
     def holding(self) -> bool:
         """Whether it needs its dependencies now."""
-        return any(instance.holding for instance in self.instances) or (self.closing and self.alive)
+        return any(instance.holding for instance in self.instances) or (self.closing and self.instances.alive)
 
     @property
     def standing(self) -> Standing:
@@ -524,61 +509,9 @@ class App:
         return self.waits_for_room or (self.yielding and (bool(self._waiting) or self._knocked is not None))
 
     @property
-    def demanded(self) -> bool:
-        """Whether somebody wants more of it than is there."""
-        return any(instance.demand for instance in self.instances)
-
-    @property
-    def starting(self) -> bool:
-        """Whether some of it is on its way to be ready."""
-        return any(instance.phase is Phase.STARTING for instance in self.instances)
-
-    @property
-    def going(self) -> bool:
-        """Whether some of it is about to sleep, or to end."""
-        return any(instance.phase in (Phase.DRAINING, Phase.STOPPING) for instance in self.instances)
-
-    @property
-    def freezing(self) -> bool:
-        """Whether some of it is just being frozen."""
-        return any(instance.phase is Phase.FROZEN and instance.under_way for instance in self.instances)
-
-    @property
-    def staying(self) -> bool:
-        """Whether some of it is there, and not about to end: the rest of it belongs to that."""
-        there = {Phase.STARTING, Phase.READY, Phase.DRAINING, Phase.FROZEN}
-        return any(instance.phase in there for instance in self.instances)
-
-    @property
     def open(self) -> bool:
         """Whether it takes requests now."""
         return bool(self._open)
-
-    @property
-    def inflight(self) -> int:
-        """Requests that it answers now."""
-        return sum(one.upstream.inflight for one in self.instances if one.upstream is not None)
-
-    def at_work(self, now: float) -> str | None:
-        """Why it may be at work although nobody uses it; None: it is not, as far as that is to be known."""
-        reasons = (wakefulness.at_work(instance, now) for instance in self.instances)
-        return next((why for why in reasons if why is not None), None)
-
-    @property
-    def tier(self) -> Tier | None:
-        """How deep it sleeps, where all that is alive of it is frozen; None where some of it is not."""
-        alive = [one for one in self.instances if one.alive]
-        depths = [one.known_tier for one in alive if one.phase is Phase.FROZEN]
-        return min(depths, key=lambda tier: tier.depth) if depths and len(depths) == len(alive) else None
-
-    @property
-    def frozen(self) -> bool:
-        """Whether every replica is frozen: to go on takes no more room than it has."""
-        return all(instance.phase is Phase.FROZEN for instance in self.instances)
-
-    def idle_for(self, now: float) -> float:
-        """Seconds since it was used last."""
-        return now - self.instances[0].last_active()
 
     # --- questions -----------------------------------------------------------
 
@@ -593,7 +526,7 @@ class App:
         if (closed := self.closed) is not None:
             until = self.hours.until
             return Refusal(Reason(Cause.SCHEDULE, closed), None if until is None else max(0.0, until - now))
-        staying = [instance for instance in self.instances if not instance.leaving]
+        staying = self.instances.remaining
         if all(instance.phase is Phase.FAILED for instance in staying):
             return dependencies.first_retry(staying).refusal(now)
         if self.phase is Phase.BLOCKED and (lost := self.lost) is not None:
@@ -619,25 +552,14 @@ class App:
         return dependencies.lost(self.spec.depends_on, self._standings) or self._room.lost(self.spec.name)
 
     @property
-    def troubled(self) -> Instance:
-        """The instance that failed last, or the first one."""
-        failed = [one for one in self.instances if one.reason is not None and one.reason.cause in _TROUBLES]
-        return max(failed, key=lambda one: one.phase_since, default=self.instances[0])
-
-    @property
     def settled(self) -> bool:
         """Whether nothing is under way: every instance is where it stays unless others change."""
-        return not self._rolling and not any(instance.under_way for instance in self.instances)
-
-    @property
-    def alive(self) -> bool:
-        """Whether something of it may be alive."""
-        return any(instance.alive for instance in self.instances)
+        return not self._rolling and not self.instances.under_way
 
     @property
     def phase(self) -> Phase:
         """The phase of its most useful instance."""
-        return self._speaker.phase
+        return self.instances.speaker.phase
 
     @property
     def memory(self) -> AppMemory:
@@ -645,7 +567,7 @@ class App:
 
         After an orderly end everything begins anew: what had run to its end runs again.
         """
-        replicas = [instance for instance in self.instances if not instance.leaving]
+        replicas = self.instances.remaining
         return replace(
             self._memory,
             generation=max([self._memory.generation, *(i.generation for i in self.instances)]),
@@ -658,14 +580,13 @@ class App:
 
     def snapshot(self, now: float) -> AppSnapshot:
         """This app at this moment."""
-        begun = [at for instance in self.instances if (at := instance.woken_at) is not None]
         return AppSnapshot(
             name=self.spec.name,
             want=self.want,
             phase=self.phase,
             waiting=len(self._waiting),
-            eta=self._wakes.usual(self._slept()),
-            waking_for=now - min(begun) if begun else None,
+            eta=self._wakes.usual(self.instances.slept),
+            waking_for=self.instances.waking_for(now),
             instances=tuple(instance.snapshot(now) for instance in self.instances),
             spec=self.spec,
             held_by=tuple(sorted(self.held_by)),
@@ -678,33 +599,14 @@ class App:
             pinned_for=self._pinned_for(now),
             hours=self._hours_left(now),
             awaited=self._awaited_now(now),
-            gives_up_in=self._speaker.gives_up_in(now),
+            gives_up_in=self.instances.speaker.gives_up_in(now),
         )
 
     def _awaited_now(self, now: float) -> tuple[Awaited, ...]:
         needs = (need for need in self.spec.depends_on if need.app in self._awaited)
         return tuple(Awaited(need.app, need.condition, now - self._awaited[need.app]) for need in needs)
 
-    @property
-    def _speaker(self) -> Instance:
-        """Its most useful instance."""
-        return min(self.instances, key=lambda instance: USEFULNESS.index(instance.phase))
-
-    def clauses(self, now: float) -> tuple[Clause, ...]:
-        """All that its falling asleep depends on; nothing while no instance is ready."""
-        ready = next((instance for instance in self.instances if instance.phase is Phase.READY), None)
-        return () if ready is None else ready.clauses(now)
-
     # --- helpers -------------------------------------------------------------
-
-    @property
-    def dozes(self) -> bool:
-        """Whether it sleeps frozen, or is just going on."""
-        return any(one.phase is Phase.FROZEN or one.frozen is not None for one in self.instances)
-
-    def _slept(self) -> Tier:
-        """How deep it sleeps, as far as whoever wakes it must wait for that."""
-        return next((one.frozen for one in self.instances if one.frozen is not None), Tier.STOP)
 
     def _arrive(self, ticket: int, by: Caller, now: float) -> None:
         lifecycle = self.spec.lifecycle
@@ -798,10 +700,7 @@ class App:
         if self.closing or self.leaving or self.want is Want.DOWN:
             return False
         needed = bool(self.held_by) and self.holding
-        return self.want is Want.UP or needed or any(i.in_use for i in self.instances if not i.leaving)
-
-    def _ready(self) -> bool:
-        return any(instance.phase is Phase.READY for instance in self.instances)
+        return self.want is Want.UP or needed or any(i.in_use for i in self.instances.remaining)
 
     def _add(self, number: int, now: float) -> Instance:
         instance = Instance(InstanceId(self.spec.name, number), self.spec.lifecycle, now, want=self.want)
@@ -818,7 +717,7 @@ class App:
 
     def _resize(self, replicas: int, now: float, by: str) -> None:
         """Have that many instances."""
-        staying = [instance for instance in self.instances if not instance.leaving]
+        staying = self.instances.remaining
         if len(staying) == replicas:
             return
         name = self.spec.name
@@ -846,7 +745,7 @@ class App:
 
     def _renew(self, now: float) -> None:
         """Start what runs afresh: of several replicas one after the other, so that somebody serves."""
-        staying = [instance for instance in self.instances if not instance.leaving]
+        staying = self.instances.remaining
         ready = [instance for instance in staying if instance.phase is Phase.READY]
         rolling = ready if len(staying) > 1 else []
         self._rolling.begin(rolling, CHANGED.text)
@@ -866,7 +765,7 @@ class App:
             self._out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
         for instance in [i for i in self.instances if i.leaving and not i.alive]:
             self._forget(instance)
-        if self.yielding and not self.alive:
+        if self.yielding and not self.instances.alive:
             self._come_again(now)
         return self._out
 
@@ -901,7 +800,7 @@ class App:
 
     def _note_awaited(self, now: float) -> None:
         """Tell which apps it begins to wait for, and which of them have come."""
-        waits = any(instance.waits for instance in self.instances)
+        waits = self.instances.waiting
         if not waits and not self._awaited:
             return
         missing = {need.app for need in dependencies.unmet(self.spec.depends_on, self._standings)}
@@ -959,9 +858,8 @@ class App:
                 instance.upstream.volume = self._volume
 
     def _tell_all(self, message: object, now: float) -> None:
-        for instance in self.instances:
-            if not instance.leaving:
-                self._tell(instance, message, now)
+        for instance in self.instances.remaining:
+            self._tell(instance, message, now)
 
     def _tell(self, instance: Instance, message: object, now: float) -> None:
         before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))

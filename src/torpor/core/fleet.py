@@ -71,7 +71,7 @@ class Fleet:
     @property
     def alive(self) -> bool:
         """Whether something of any app may be alive."""
-        return any(app.alive for app in self.apps.values())
+        return any(app.instances.alive for app in self.apps.values())
 
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take one input and return everything that follows from it."""

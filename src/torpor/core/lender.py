@@ -47,7 +47,7 @@ class Lender:
     def short_of(self, app: App, ahead: Iterable[App]) -> Reason | None:
         """What the app waits for, those before it first; None: it fits."""
         needs = {name: amount for name, amount in app.uses.items() if name in self._budgets}
-        for other in () if app.staying else ahead:
+        for other in () if app.instances.staying else ahead:
             if shared := needs.keys() & other.uses.keys():
                 return Reason(Cause.NO_BUDGET, f"waiting for {min(shared)}: {other.spec.name} comes first")
         for name, lacking in self.lacking(app).items():
@@ -96,7 +96,7 @@ class Lender:
 
     def _beside(self, app: App) -> list[App]:
         """The other apps that use budgets now."""
-        return [other for other in self.users if other is not app and other.alive]
+        return [other for other in self.users if other is not app and other.instances.alive]
 
     def _limit(self, budget: Budget) -> int | None:
         """What apps may use of it: of a GPU's memory not what others have taken.  None: nobody knows."""
@@ -115,5 +115,5 @@ class Lender:
 def _as_user(app: App, it: Candidate) -> Candidate:
     """A user of a budget as one that might be ended for another: what starts has its turn, what goes has had it."""
     why = pressure.kept(app) or (it.spared if it.passed_over else None)
-    busy = it.busy or app.starting or it.welcome
+    busy = it.busy or app.instances.starting or it.welcome
     return replace(it, deeper=pressure.end(app.spec.lifecycle), busy=busy, spared=why)

@@ -72,18 +72,19 @@ def enough(candidates: Iterable[Candidate], short: int) -> list[Candidate]:
 
 def candidate(app: App, size: int, now: float, *, swap_free: int) -> Candidate:
     """The app as a candidate for the sake of memory."""
-    requests, work, until = app.inflight, app.at_work(now), welcome_until(app)
+    them = app.instances
+    requests, work, until = them.inflight, them.at_work(now), welcome_until(app)
     welcome = until is not None and now < until
     it = Candidate(
         app=app.spec.name,
         priority=app.priority,
-        idle=0.0 if requests else app.idle_for(now),
+        idle=0.0 if requests else them.idle_for(now),
         size=size,
-        tier=app.tier,
-        deeper=relief(app.spec.lifecycle, app.tier, swap=swap_free > size),
+        tier=them.tier,
+        deeper=relief(app.spec.lifecycle, them.tier, swap=swap_free > size),
         busy=requests > 0 or work is not None,
         welcome=welcome,
-        passing=kept(app) is None and (welcome or app.starting or app.going or app.freezing),
+        passing=kept(app) is None and (welcome or them.starting or them.going or them.freezing),
         spared=spared(app) or ("just woken" if welcome else None),
     )
     if it.busy and it.spared is None:
@@ -112,9 +113,9 @@ def spared(app: App) -> str | None:
     """Why an app is not put to sleep for others now; None: it may be."""
     if (why := kept(app)) is not None:
         return why
-    if app.starting or app.demanded:
+    if app.instances.starting or app.instances.demanded:
         return "starting"
-    if app.going or app.freezing:
+    if app.instances.going or app.instances.freezing:
         return "going to sleep already"
     return None
 

@@ -99,14 +99,14 @@ class Reliever:
         """Whether the victim sleeps now; None: that goes on.  Afterwards there is none."""
         assert self.victim is not None
         victim, late = self.victim, now >= self.victim.deadline
-        if app is not None and (app.going or app.freezing) and not late:
+        if app is not None and (app.instances.going or app.instances.freezing) and not late:
             return None
         self.victim = None
-        if app is None or not app.alive:
+        if app is None or not app.instances.alive:
             return True
-        if app.tier is None or late:
+        if app.instances.tier is None or late:
             return False
-        if app.tier.depth < victim.tier.depth:
+        if app.instances.tier.depth < victim.tier.depth:
             self.shallow.add(victim.app)
         return True
 

@@ -70,8 +70,8 @@ class Steward:
         self._reliever.victim = self._asked_until = None
         self._reliever.shallow &= apps.keys()
         self._lost.clear()
-        self._alive = {name: app for name, app in apps.items() if app.alive}
-        self._starting = {name: app for name, app in apps.items() if app.starting}
+        self._alive = {name: app for name, app in apps.items() if app.instances.alive}
+        self._starting = {name: app for name, app in apps.items() if app.instances.starting}
         self._line = {name: since for name, since in self._line.items() if name in apps}
         self._passed = {name: until for name, until in self._passed.items() if name in apps}
 
@@ -92,12 +92,12 @@ class Steward:
     def note(self, app: App, now: float) -> None:
         """Something of that app has changed: maybe it waits for room now, or not any more."""
         name = app.spec.name
-        for there, group in ((app.alive, self._alive), (app.starting, self._starting)):
+        for there, group in ((app.instances.alive, self._alive), (app.instances.starting, self._starting)):
             if there:
                 group[name] = app
             else:
                 group.pop(name, None)
-        if app.tier is None:
+        if app.instances.tier is None:
             self._reliever.shallow.discard(name)  # the next time there may be room in swap
         if app.in_line and name in self._apps:
             self._line.setdefault(name, now)
@@ -126,10 +126,10 @@ class Steward:
     def missing(self, app: str) -> Reason | None:
         """What it waits for; None: there is room for it."""
         found = self._apps.get(app)
-        if found is None or found.frozen:
+        if found is None or found.instances.frozen:
             return None
         short = self._short_of_budget(found)
-        return self._short_of_memory(found) if short is None and not found.staying else short
+        return self._short_of_memory(found) if short is None and not found.instances.staying else short
 
     def lost(self, app: str) -> Loss | None:
         """Why there will be no room for it by itself."""
@@ -179,14 +179,14 @@ class Steward:
                 if (step := self._let_go(victim, app, now)) is not None:
                     return step
         for other in self._lender.users:
-            if other.yielding and other.spec.name not in wanted and not other.going:
+            if other.yielding and other.spec.name not in wanted and not other.instances.going:
                 return other, other.keep_room()
         return None
 
     def _let_go(self, victim: Candidate, waiter: App, now: float) -> Step | None:
         """See to it that a user gives back what it uses; None: that is under way."""
         other = self._apps[victim.app]
-        if other.going:
+        if other.instances.going:
             return None
         if not victim.busy:
             why = self._lender.reason(other, waiter)
@@ -267,7 +267,7 @@ class Steward:
         """Those of them of which something is alive, as victims."""
         found = {}
         for app in apps:
-            if not app.alive:
+            if not app.instances.alive:
                 continue
             name = app.spec.name
             size = 0 if facts is None else facts.sizes.get(name, 0)
@@ -284,7 +284,7 @@ class Steward:
         """There is no room for it, and none to be made: tell whoever waits."""
         name = app.spec.name
         self._lost[name] = Loss(name, why, now + RETRY)
-        if not app.demanded:
+        if not app.instances.demanded:
             return app, []  # nobody asks any more, and it was told when somebody did
         said = Announce(name, name, "no-room", why.text, why, {"uses": app.uses, "size": app.size})
         return app, [said, *app.reconsider(now)]
@@ -304,6 +304,6 @@ class Steward:
         }
         told = Announce(name, name, "evicting", text, why, {**data, **numbers})
         effects = [told, *app.handle(SleepRequested(name, victim.deeper, why), now)]
-        if app.alive and not (app.going or app.freezing):
+        if app.instances.alive and not (app.instances.going or app.instances.freezing):
             self._passed[name] = now + PASS_OVER
         return app, effects

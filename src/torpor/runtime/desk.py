@@ -92,7 +92,7 @@ class Desk:
     def clauses(self, app: str) -> tuple[Sequence[Clause], float]:
         """All that its falling asleep depends on, and the moment at which that is so."""
         now = clock.now()
-        return self._find(app).clauses(now), now
+        return self._find(app).instances.clauses(now), now
 
     def prefer(self, app: str, priority: int, *, always_on: bool | None = None) -> None:
         """Let it have that priority."""
@@ -174,7 +174,7 @@ class Desk:
 
     def _settled(self, verb: Verb, app: App) -> bool:
         # Somebody who wished the contrary meanwhile may have won: then it is awake again, and stays so.
-        return app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.alive)
+        return app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.instances.alive)
 
     def _reach(self, name: str) -> list[tuple[Provider, InstanceId, int]]:
         """What is alive of an app: whom to tell, of which generation.  Raises `NotAllowed` where nothing is."""

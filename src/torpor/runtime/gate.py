@@ -131,7 +131,7 @@ class LocalGate:
 
     def dozes(self) -> bool:
         """Whether it only has to be let go on."""
-        return self._app.dozes
+        return self._app.instances.dozing
 
     def connect_refused(self, upstream: Upstream) -> None:
         """The instance refused a connection."""
@@ -228,7 +228,9 @@ class LocalSeam:
     def last_lines(self, app: str, lines: int) -> Sequence[str]:
         """The last lines of the app's instance that is in trouble, or of its first one."""
         found = self._engine.fleet.apps.get(app)
-        return () if found is None else self._provider(found.spec).output(found.troubled.id).tail(lines)
+        if found is None:
+            return ()
+        return self._provider(found.spec).output(found.instances.troubled.id).tail(lines)
 
     def forget(self, app: str) -> None:
         """The app is gone: whoever still stands at its door is refused by the engine."""

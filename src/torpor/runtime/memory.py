@@ -86,7 +86,7 @@ class MemoryWatch:
     def _sizes(self) -> dict[str, int]:
         sizes: dict[str, int] = {}
         for name, app in self._engine.fleet.apps.items():
-            if app.alive:
+            if app.instances.alive:
                 provider = self._provider(app.spec)
                 stats = [provider.stats(instance.id) for instance in app.instances]
                 sizes[name] = sum(it.rss for it in stats if it is not None)
