@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from torpor.core import dependencies, policy
+from torpor.core import dependencies, policy, refusals
 from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
 from torpor.core.messages import (
@@ -59,7 +59,6 @@ from torpor.core.model import (
     AppSpec,
     Awaited,
     Caller,
-    Cause,
     Dependency,
     InstanceId,
     Loss,
@@ -87,10 +86,6 @@ from torpor.core.wakes import Wakes
 
 SIZE_GRAIN = 0.1
 """Share by which a size must differ from the one remembered to be written down."""
-
-_DOWN = Refusal(dependencies.DOWN, None)
-_REMOVED = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None)
-_SHUTDOWN = Refusal(Reason(Cause.SHUTDOWN, "Torpor is shutting down"), 5.0)
 
 
 class App:
@@ -248,7 +243,7 @@ class App:
                 self._set_want(Want.DOWN)
                 self._set_pin(None, "stopped: pinned no more")
                 self._rolling.end("it was stopped")
-                self._out += self._waiting.refuse(_DOWN)
+                self._out += self._waiting.refuse(refusals.DOWN)
                 self._tell_all(message, now)
             case SleepRequested():
                 self._rolling.end("it was put to sleep")
@@ -280,7 +275,9 @@ class App:
     def deadline_reached(self, now: float) -> list[Effect]:
         """Do whatever is due at `now`."""
         self._out = []
-        self._out += [RefuseTicket(ticket, self._too_late(now)) for ticket in self._waiting.late(now)]
+        missing = self._missing if self._awaited else None
+        late = self._waiting.late(now)
+        self._out += [RefuseTicket(ticket, refusals.too_late(self, missing, now)) for ticket in late]
         pin = self._memory.pin
         if pin is not None and pin.until is not None and pin.until <= now:
             self._unpin("its pin is over: it may sleep again", now)
@@ -316,15 +313,15 @@ class App:
         """The daemon goes down: refuse whoever waits and whoever comes."""
         self._out = []
         self.closing = True
-        self._rolling.end(_SHUTDOWN.reason.text)
-        self._out += self._waiting.refuse(_SHUTDOWN)
+        self._rolling.end(refusals.SHUTDOWN.reason.text)
+        self._out += self._waiting.refuse(refusals.SHUTDOWN)
         self._out.append(Remember(self.spec.name))
         return self._out
 
     def shut_down(self, now: float) -> list[Effect]:
         """It was removed, or the daemon goes down: stop all instances; what is wanted stays as it is."""
         self._out = []
-        why = _SHUTDOWN if self.closing else _REMOVED
+        why = refusals.SHUTDOWN if self.closing else refusals.REMOVED
         for instance in self.instances:
             instance.want = Want.DOWN
             self._tell(instance, StopRequested(self.spec.name, why.reason.text), now)
@@ -376,8 +373,8 @@ class App:
         """It is configured no more: refuse whoever waits and whoever comes.  `shut_down` ends it."""
         self._out = []
         self.leaving = True
-        self._rolling.end(_REMOVED.reason.text)
-        self._out += self._waiting.refuse(_REMOVED)
+        self._rolling.end(refusals.REMOVED.reason.text)
+        self._out += self._waiting.refuse(refusals.REMOVED)
         return self._out
 
     @property
@@ -517,21 +514,7 @@ class App:
 
     def refusal(self, now: float) -> Refusal | None:
         """The verdict on a request that came now, if the app will not wake for it."""
-        if self.closing:
-            return _SHUTDOWN
-        if self.leaving:
-            return _REMOVED
-        if self.want is Want.DOWN:
-            return _DOWN
-        if (closed := self.closed) is not None:
-            until = self.hours.until
-            return Refusal(Reason(Cause.SCHEDULE, closed), None if until is None else max(0.0, until - now))
-        staying = self.instances.remaining
-        if all(instance.phase is Phase.FAILED for instance in staying):
-            return dependencies.first_retry(staying).refusal(now)
-        if self.phase is Phase.BLOCKED and (lost := self.lost) is not None:
-            return lost.refusal(now)
-        return None
+        return refusals.refusal(self, now)
 
     def would_wake(self, now: float) -> bool:
         """Whether a request that came now would begin a wake.
@@ -615,19 +598,11 @@ class App:
         elif (refusal := self.refusal(now)) is not None:
             self._out.append(RefuseTicket(ticket, refusal))
         elif len(self._waiting) >= lifecycle.max_waiting:
-            text = f"{len(self._waiting)} requests are waiting for {self.spec.name} already"
-            self._out.append(RefuseTicket(ticket, Refusal(Reason(Cause.ROOM_FULL, text), 1.0)))
+            self._out.append(RefuseTicket(ticket, refusals.room_full(self, len(self._waiting))))
         else:
             self._waiting.admit(ticket, now + lifecycle.wake_timeout)
             if not self.yielding:
                 self._tell_all(WakeRequested(self.spec.name, by), now)
-
-    def _too_late(self, now: float) -> Refusal:
-        limit = policy.span(self.spec.lifecycle.wake_timeout)
-        missing = self._missing if self._awaited else None
-        text = f"{self.spec.name} was not ready within {limit} ({missing or f'it is {self.phase}'})"
-        retry = min((left for i in self.instances if (left := i.retry_in(now)) is not None), default=1.0)
-        return Refusal(Reason(Cause.WAKE_TIMEOUT, text), retry)
 
     def _pin(self, seconds: float | None, now: float) -> None:
         """Be awake, and stay so."""
@@ -843,7 +818,7 @@ class App:
         if message.by_hand and self.spec.lifecycle.respect_manual_stop is ManualStop.ALWAYS:
             self._set_want(Want.DOWN)
             self._set_pin(None, "stopped: pinned no more")
-            self._out += self._waiting.refuse(_DOWN)
+            self._out += self._waiting.refuse(refusals.DOWN)
 
     def _agree(self) -> None:
         """Let each instance know what is wanted."""
