@@ -74,6 +74,7 @@ from torpor.core.model import (
 from torpor.core.moves import CHANGED
 from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
+from torpor.core.remembered import Remembered
 from torpor.core.replicas import Replicas
 from torpor.core.rolling import Rolling
 from torpor.core.room import Room, Unlimited
@@ -82,10 +83,6 @@ from torpor.core.upstream import Upstream
 from torpor.core.volume import Volume
 from torpor.core.waiting_room import WaitingRoom
 from torpor.core.wakefulness import Grounds
-from torpor.core.wakes import Wakes
-
-SIZE_GRAIN = 0.1
-"""Share by which a size must differ from the one remembered to be written down."""
 
 
 class App:
@@ -94,16 +91,15 @@ class App:
     __slots__ = (
         "_awaited",
         "_knocked",
-        "_memory",
         "_open",
         "_out",
+        "_remembered",
         "_rolling",
         "_room",
         "_spared_by",
         "_standings",
         "_volume",
         "_waiting",
-        "_wakes",
         "closing",
         "held_by",
         "hours",
@@ -138,9 +134,7 @@ class App:
         """Those among them that do not miss it."""
         self.hours = ANY_HOURS
         """What its schedule says now."""
-        over = memory.pin is not None and memory.pin.until is not None and memory.pin.until <= now
-        self._memory = replace(memory, pin=None) if over else memory
-        self._wakes = Wakes(memory)
+        self._remembered = Remembered(memory, now)
         self._open: list[Upstream] = []
         self._volume = _volume_of(spec)
         self._waiting = WaitingRoom()
@@ -162,26 +156,22 @@ class App:
     @property
     def want(self) -> Want:
         """What the operator asks for, or else the configuration."""
-        if self._memory.want is not None:
-            return self._memory.want
-        return Want.UP if self.always_on else Want.AUTO
+        return self._remembered.want(self.spec)
 
     @property
     def always_on(self) -> bool:
         """Whether it is to be kept running, as the operator says or else the configuration."""
-        if self.spec.schedule is not None and self.spec.schedule.limits:
-            return False
-        return self.spec.lifecycle.always_on if self._memory.always_on is None else self._memory.always_on
+        return self._remembered.always_on(self.spec)
 
     @property
     def priority(self) -> int:
         """The same for its priority."""
-        return self.spec.share.priority if self._memory.priority is None else self._memory.priority
+        return self._remembered.priority(self.spec)
 
     @property
     def pinned(self) -> bool:
         """Whether an operator keeps it awake."""
-        return self._memory.pin is not None
+        return self._remembered.pin is not None
 
     @property
     def closed(self) -> str | None:
@@ -190,10 +180,8 @@ class App:
 
     @property
     def replicas(self) -> int:
-        """How many instances there are to be; of a fixed port, and of a guest, there is but one."""
-        one = self.spec.port is not None or self.spec.guest
-        scaled = None if one else self._memory.replicas
-        return scaled or self.spec.replicas
+        """How many instances there are to be."""
+        return self._remembered.replicas(self.spec)
 
     # --- the hot path --------------------------------------------------------
 
@@ -236,12 +224,13 @@ class App:
                 self._set_want(None)
                 self._tell_all(message, now)
             case ScaleRequested(replicas=replicas):
-                self._scale(replicas, now)
+                self._out += self._remembered.scale(replicas, self.spec)
+                self._resize(replicas, now, "the operator")
             case PriorityRequested():
                 self._prefer(message, now)
             case StopRequested():
                 self._set_want(Want.DOWN)
-                self._set_pin(None, "stopped: pinned no more")
+                self._out += self._remembered.set_pin(None, "stopped: pinned no more", self.spec)
                 self._rolling.end("it was stopped")
                 self._out += self._waiting.refuse(refusals.DOWN)
                 self._tell_all(message, now)
@@ -278,8 +267,7 @@ class App:
         missing = self._missing if self._awaited else None
         late = self._waiting.late(now)
         self._out += [RefuseTicket(ticket, refusals.too_late(self, missing, now)) for ticket in late]
-        pin = self._memory.pin
-        if pin is not None and pin.until is not None and pin.until <= now:
+        if (over := self._remembered.unpinned_at) is not None and over <= now:
             self._unpin("its pin is over: it may sleep again", now)
         for instance in self.instances:
             due = instance.deadline
@@ -292,8 +280,8 @@ class App:
         due = [at for instance in self.instances if (at := instance.deadline) is not None]
         if (first := self._waiting.deadline) is not None:
             due.append(first)
-        if (pin := self._memory.pin) is not None and pin.until is not None:
-            due.append(pin.until)
+        if (over := self._remembered.unpinned_at) is not None:
+            due.append(over)
         return min(due, default=None)
 
     def boot(self, now: float, by: str = "boot") -> list[Effect]:
@@ -340,17 +328,9 @@ class App:
         name, spec = self.spec.name, self.spec
         back, self.leaving = self.leaving, False
         was_up = not back and self.instances[0].want is Want.UP
-        if spec.replicas != before.replicas and self._memory.replicas is not None:
-            self._memory = replace(self._memory, replicas=None)  # the newer word on it holds
-            self._out.append(Remember(name))
+        self._out += self._remembered.follow(before, spec)
         if spec.schedule is None:
             self.hours = ANY_HOURS
-        if (
-            spec.share.priority != before.share.priority
-            or spec.lifecycle.always_on != before.lifecycle.always_on
-        ):
-            self._memory = replace(self._memory, priority=None, always_on=None)
-            self._out.append(Remember(name))
         self._waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
         self._agree()
         if spec.lifecycle.min_bytes != before.lifecycle.min_bytes:
@@ -470,16 +450,12 @@ class App:
     def note_size(self, size: int) -> list[Effect]:
         """It was measured."""
         awake = all(instance.phase is Phase.READY for instance in self.instances)
-        known = self._memory.size
-        if not awake or (known is not None and abs(size - known) <= known * SIZE_GRAIN):
-            return []
-        self._memory = replace(self._memory, size=size)
-        return [Remember(self.spec.name)]
+        return self._remembered.measured(size, self.spec) if awake else []
 
     @property
     def size(self) -> int | None:
         """Bytes that it is known to take when it is awake."""
-        return self._memory.size if self.spec.share.memory is None else self.spec.share.memory
+        return self._remembered.size(self.spec)
 
     @property
     def uses(self) -> dict[str, int]:
@@ -550,16 +526,7 @@ class App:
 
         After an orderly end everything begins anew: what had run to its end runs again.
         """
-        replicas = self.instances.remaining
-        return replace(
-            self._memory,
-            generation=max([self._memory.generation, *(i.generation for i in self.instances)]),
-            restarts=sum(instance.restarts for instance in self.instances),
-            wakes=self._wakes.cold,
-            thaws=self._wakes.thaws,
-            completed=() if self.closing else tuple(instance.completed for instance in replicas),
-            failures=() if self.closing else tuple(tuple(instance.failures) for instance in replicas),
-        )
+        return self._remembered.memory(self.instances, anew=self.closing)
 
     def snapshot(self, now: float) -> AppSnapshot:
         """This app at this moment."""
@@ -568,7 +535,7 @@ class App:
             want=self.want,
             phase=self.phase,
             waiting=len(self._waiting),
-            eta=self._wakes.usual(self.instances.slept),
+            eta=self._remembered.wakes.usual(self.instances.slept),
             waking_for=self.instances.waking_for(now),
             instances=tuple(instance.snapshot(now) for instance in self.instances),
             spec=self.spec,
@@ -607,27 +574,20 @@ class App:
     def _pin(self, seconds: float | None, now: float) -> None:
         """Be awake, and stay so."""
         span = "until it is unpinned" if seconds is None else f"for {policy.span(seconds)}"
-        self._set_pin(Pin(None if seconds is None else now + seconds), f"pinned {span}: it stays awake")
+        pin = Pin(None if seconds is None else now + seconds)
+        self._out += self._remembered.set_pin(pin, f"pinned {span}: it stays awake", self.spec)
         if self.refusal(now) is None:
             self._tell_all(WakeRequested(self.spec.name, "torpor pin"), now)
         self._grounds_changed(now)
 
     def _unpin(self, why: str, now: float) -> None:
         if self.pinned:
-            self._set_pin(None, why)
+            self._out += self._remembered.set_pin(None, why, self.spec)
             self._grounds_changed(now)
 
-    def _set_pin(self, pin: Pin | None, text: str) -> None:
-        if pin == self._memory.pin:
-            return
-        self._memory = replace(self._memory, pin=pin)
-        self._out.append(Remember(self.spec.name))
-        kind = "unpinned" if pin is None else "pinned"
-        self._out.append(Announce(self.spec.name, self.spec.name, kind, text))
-
     def _pinned_for(self, now: float) -> float | None:
-        pin = self._memory.pin
-        return None if pin is None or pin.until is None else pin.until - now
+        over = self._remembered.unpinned_at
+        return None if over is None else over - now
 
     def _hours_left(self, now: float) -> Hours:
         until = self.hours.until
@@ -667,7 +627,7 @@ class App:
 
     @property
     def _grounds(self) -> Grounds:
-        return Grounds(tuple(sorted(self.held_by)), self._memory.pin, self.hours)
+        return Grounds(tuple(sorted(self.held_by)), self._remembered.pin, self.hours)
 
     @property
     def _wanted(self) -> bool:
@@ -679,16 +639,11 @@ class App:
 
     def _add(self, number: int, now: float) -> Instance:
         instance = Instance(InstanceId(self.spec.name, number), self.spec.lifecycle, now, want=self.want)
-        instance.generation = self.memory.generation
+        instance.generation = self._remembered.generation(self.instances)
         instance.peers = self.instances
         self.instances.append(instance)
         self.instances.sort(key=_number)
         return instance
-
-    def _scale(self, replicas: int, now: float) -> None:
-        self._memory = replace(self._memory, replicas=None if replicas == self.spec.replicas else replicas)
-        self._out.append(Remember(self.spec.name))
-        self._resize(replicas, now, "the operator")
 
     def _resize(self, replicas: int, now: float, by: str) -> None:
         """Have that many instances."""
@@ -756,16 +711,8 @@ class App:
 
     def _prefer(self, message: PriorityRequested, now: float) -> None:
         """The operator says how much it matters."""
-        was_up, always_on = self.want is Want.UP, message.always_on
-        if always_on is None:
-            always_on = self._memory.always_on
-        self._memory = replace(self._memory, priority=message.priority, always_on=always_on)
-        self._out.append(Remember(self.spec.name))
-        name, words = self.spec.name, ", always on" if self.always_on else ""
-        data = {"priority": message.priority, "always_on": self.always_on}
-        self._out.append(
-            Announce(name, name, "priority", f"has priority {message.priority}{words}", None, data)
-        )
+        name, was_up = self.spec.name, self.want is Want.UP
+        self._out += self._remembered.prefer(message, self.spec)
         self._agree()
         if self.want is Want.UP and not was_up:
             self._tell_all(WakeRequested(name, "the operator, who wants it always on"), now)
@@ -799,25 +746,19 @@ class App:
 
     def _forget(self, instance: Instance) -> None:
         """It has left: what was counted of it counts on."""
-        self._memory = replace(self._memory, generation=self.memory.generation)
+        self._remembered.keep_generation(self.instances)
         self.instances.remove(instance)
         self.instances[0].restarts += instance.restarts
 
     def _set_want(self, want: Want | None) -> None:
-        if self._memory.want != want:
-            self._memory = replace(self._memory, want=want)
-            self._out.append(Remember(self.spec.name))
-            text = "stopped: requests are refused until a start" if want is Want.DOWN else "may run again"
-            self._out.append(
-                Announce(self.spec.name, self.spec.name, "want", text, None, {"want": self.want})
-            )
+        self._out += self._remembered.set_want(want, self.spec)
         self._agree()
 
     def _mind_stop(self, message: Exited) -> None:
         """Whoever ended it by hand may have meant it for good."""
         if message.by_hand and self.spec.lifecycle.respect_manual_stop is ManualStop.ALWAYS:
             self._set_want(Want.DOWN)
-            self._set_pin(None, "stopped: pinned no more")
+            self._out += self._remembered.set_pin(None, "stopped: pinned no more", self.spec)
             self._out += self._waiting.refuse(refusals.DOWN)
 
     def _agree(self) -> None:
@@ -861,7 +802,7 @@ class App:
         match outcome:
             case OpenGate(upstream=upstream, took=took, tier=tier):
                 if took is not None:
-                    self._wakes.note(tier, took)
+                    self._remembered.wakes.note(tier, took)
                     self._out.append(Remember(self.spec.name))
                 if upstream is not None:
                     upstream.volume = self._volume
