@@ -57,7 +57,6 @@ from torpor.core.model import (
     AppMemory,
     AppSnapshot,
     AppSpec,
-    Awaited,
     Caller,
     Dependency,
     InstanceId,
@@ -65,19 +64,19 @@ from torpor.core.model import (
     ManualStop,
     Phase,
     Pin,
-    Reason,
     Refusal,
     Standing,
     Tier,
     Want,
 )
 from torpor.core.moves import CHANGED
+from torpor.core.needs import Needs
 from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
 from torpor.core.remembered import Remembered
 from torpor.core.replicas import Replicas
 from torpor.core.rolling import Rolling
-from torpor.core.room import Room, Unlimited
+from torpor.core.room import Room
 from torpor.core.schedule import ANY_HOURS, Hours
 from torpor.core.upstream import Upstream
 from torpor.core.volume import Volume
@@ -89,15 +88,13 @@ class App:
     """An app and everything that is waiting for it.  Owned by the fleet."""
 
     __slots__ = (
-        "_awaited",
         "_knocked",
+        "_needs",
         "_open",
         "_out",
         "_remembered",
         "_rolling",
-        "_room",
         "_spared_by",
-        "_standings",
         "_volume",
         "_waiting",
         "closing",
@@ -118,12 +115,11 @@ class App:
         standings: Mapping[str, Standing] = MappingProxyType({}),
         room: Room | None = None,
     ) -> None:
-        """`standings`: what all apps are at the moment; the fleet keeps it true.  `room`: who may start."""
+        """For `standings` and `room` see `Needs`."""
         self.spec = spec
         self.leaving = False
         """Whether it is configured no more, to be forgotten once nothing of it is alive."""
-        self._standings = standings
-        self._room = Unlimited() if room is None else room
+        self._needs = Needs(standings, room)
         self.yielding = False
         """Whether it takes no new requests, because others wait for what it uses."""
         self._knocked: Caller | None = None
@@ -138,8 +134,6 @@ class App:
         self._open: list[Upstream] = []
         self._volume = _volume_of(spec)
         self._waiting = WaitingRoom()
-        self._awaited: dict[str, float] = {}
-        """Since when it waits for which apps before it is started."""
         self.patience = spec.lifecycle.start_timeout
         """Seconds that it waits for them, at most; None: for ever.  The fleet knows how long they may take."""
         self.closing = False
@@ -264,7 +258,7 @@ class App:
     def deadline_reached(self, now: float) -> list[Effect]:
         """Do whatever is due at `now`."""
         self._out = []
-        missing = self._missing if self._awaited else None
+        missing = self._needs.missing(self.spec) if self._needs else None
         late = self._waiting.late(now)
         self._out += [RefuseTicket(ticket, refusals.too_late(self, missing, now)) for ticket in late]
         if (over := self._remembered.unpinned_at) is not None and over <= now:
@@ -396,7 +390,7 @@ class App:
         """The standing of something that this app needs has changed."""
         self._out = []
         self._note_awaited(now)
-        missing = self._missing
+        missing = self._needs.missing(self.spec)
         if missing is None:
             self._tell_all(DependenciesMet(self.spec.name), now)
         elif (lost := self.lost) is not None:
@@ -474,7 +468,7 @@ class App:
     def waits_for_room(self) -> bool:
         """Whether it would be started if there were room beside the others."""
         blocked = any(instance.phase is Phase.BLOCKED for instance in self.instances)
-        return blocked and dependencies.missing(self.spec.depends_on, self._standings) is None
+        return blocked and self._needs.met(self.spec)
 
     @property
     def in_line(self) -> bool:
@@ -508,7 +502,7 @@ class App:
     @property
     def lost(self) -> Loss | None:
         """What it needs and cannot get for now."""
-        return dependencies.lost(self.spec.depends_on, self._standings) or self._room.lost(self.spec.name)
+        return self._needs.lost(self.spec)
 
     @property
     def settled(self) -> bool:
@@ -548,13 +542,9 @@ class App:
             pinned=self.pinned,
             pinned_for=self._pinned_for(now),
             hours=self._hours_left(now),
-            awaited=self._awaited_now(now),
+            awaited=self._needs.awaited(self.spec, now),
             gives_up_in=self.instances.speaker.gives_up_in(now),
         )
-
-    def _awaited_now(self, now: float) -> tuple[Awaited, ...]:
-        needs = (need for need in self.spec.depends_on if need.app in self._awaited)
-        return tuple(Awaited(need.app, need.condition, now - self._awaited[need.app]) for need in needs)
 
     # --- helpers -------------------------------------------------------------
 
@@ -722,27 +712,7 @@ class App:
 
     def _note_awaited(self, now: float) -> None:
         """Tell which apps it begins to wait for, and which of them have come."""
-        waits = self.instances.waiting
-        if not waits and not self._awaited:
-            return
-        missing = {need.app for need in dependencies.unmet(self.spec.depends_on, self._standings)}
-        for need in self.spec.depends_on:
-            data = {"dependency": need.app, "condition": need.condition.value}
-            if waits and need.app in missing and need.app not in self._awaited:
-                self._awaited[need.app] = now
-                self._announce("waking-dep", f"waking {need.app}", data)
-            elif need.app in self._awaited and need.app not in missing:
-                self._announce("dep-ready", f"found {need.app} {dependencies.WORDS[need.condition]}", data)
-        self._awaited = {name: since for name, since in self._awaited.items() if waits and name in missing}
-
-    def _announce(self, kind: str, text: str, data: Mapping[str, object]) -> None:
-        self._out.append(Announce(self.spec.name, self.spec.name, kind, text, None, data))
-
-    @property
-    def _missing(self) -> Reason | None:
-        """What it waits for before it may be started."""
-        missing = dependencies.missing(self.spec.depends_on, self._standings)
-        return self._room.missing(self.spec.name) if missing is None else missing
+        self._out += self._needs.note(self.spec, now, waits=self.instances.waiting)
 
     def _forget(self, instance: Instance) -> None:
         """It has left: what was counted of it counts on."""
@@ -781,7 +751,7 @@ class App:
         before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
         instance.grounds = self._grounds
         instance.held = instance.grounds.hold
-        instance.needs, instance.patience = self._missing, self.patience
+        instance.needs, instance.patience = self._needs.missing(self.spec), self.patience
         for outcome in step(instance, message, now):
             self._settle(instance, outcome)
             if isinstance(outcome, OpenGate):
