@@ -370,7 +370,7 @@ def test_turns_at_random(seed: int) -> None:
 
     assert not it.granted.keys() - left
     assert 0 == sum(one.snapshot(it.now).waiting for one in it.fleet.apps.values())
-    assert all(not one.yielding for one in it.fleet.apps.values())
+    assert all(not one.door.yielding for one in it.fleet.apps.values())
 
 
 @pytest.mark.parametrize("how", ["priority", "apply"])

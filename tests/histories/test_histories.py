@@ -227,7 +227,7 @@ def _cut_off_the_busy(patch: pytest.MonkeyPatch) -> None:
 
 def _never_open_the_door_again(patch: pytest.MonkeyPatch) -> None:
     def keep_room(self: app_module.App) -> list[Effect]:
-        self.yielding = False
+        self.door.yielding = False
         return []
 
     patch.setattr(app_module.App, "keep_room", keep_room)

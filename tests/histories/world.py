@@ -855,7 +855,7 @@ class World:
                     law(
                         instance.deadline is not None or not asking, "an answer is awaited without a deadline"
                     )
-                if instance.phase is Phase.READY and app.yielding:
+                if instance.phase is Phase.READY and app.door.yielding:
                     law(bool(app.taken), f"{app.spec.name} yields, and uses nothing")
                 elif instance.phase is Phase.READY:
                     law(upstream is not None and upstream.open, "ready, but the gate is closed")
@@ -907,7 +907,7 @@ class World:
             ]
             law(not alone, f"{alone} sleeps alone")
         law(
-            not app.yielding or app.instances.inflight > 0,
+            not app.door.yielding or app.instances.inflight > 0,
             f"{app.spec.name} takes no requests, and nobody waits for what it uses",
         )
         if app.phase is not Phase.BLOCKED or self.fleet.steward.missing(app.spec.name) is not None:

@@ -2,7 +2,6 @@
 
 Laws of this file:
 
-- A request is admitted and counted in the same step (`enter`).
 - A client that leaves never cancels a wake.
 - Other settings never end a generation that can go on with them; they reach all replicas or none.
 """
@@ -14,6 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from torpor.core import dependencies, policy, refusals
+from torpor.core.door import Door
 from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
 from torpor.core.messages import (
@@ -78,9 +78,6 @@ from torpor.core.replicas import Replicas
 from torpor.core.rolling import Rolling
 from torpor.core.room import Room
 from torpor.core.schedule import ANY_HOURS, Hours
-from torpor.core.upstream import Upstream
-from torpor.core.volume import Volume
-from torpor.core.waiting_room import WaitingRoom
 from torpor.core.wakefulness import Grounds
 
 
@@ -88,23 +85,20 @@ class App:
     """An app and everything that is waiting for it.  Owned by the fleet."""
 
     __slots__ = (
-        "_knocked",
         "_needs",
-        "_open",
         "_out",
         "_remembered",
         "_rolling",
         "_spared_by",
-        "_volume",
-        "_waiting",
         "closing",
+        "door",
+        "enter",
         "held_by",
         "hours",
         "instances",
         "leaving",
         "patience",
         "spec",
-        "yielding",
     )
 
     def __init__(
@@ -120,10 +114,6 @@ class App:
         self.leaving = False
         """Whether it is configured no more, to be forgotten once nothing of it is alive."""
         self._needs = Needs(standings, room)
-        self.yielding = False
-        """Whether it takes no new requests, because others wait for what it uses."""
-        self._knocked: Caller | None = None
-        """Who wanted its page meanwhile."""
         self.held_by: set[str] = set()
         """Apps that need this one now."""
         self._spared_by: set[str] = set()
@@ -131,9 +121,9 @@ class App:
         self.hours = ANY_HOURS
         """What its schedule says now."""
         self._remembered = Remembered(memory, now)
-        self._open: list[Upstream] = []
-        self._volume = _volume_of(spec)
-        self._waiting = WaitingRoom()
+        self.door = Door(spec)
+        self.enter = self.door.enter
+        """The hot path: the door's own method."""
         self.patience = spec.lifecycle.start_timeout
         """Seconds that it waits for them, at most; None: for ever.  The fleet knows how long they may take."""
         self.closing = False
@@ -177,17 +167,6 @@ class App:
         """How many instances there are to be."""
         return self._remembered.replicas(self.spec)
 
-    # --- the hot path --------------------------------------------------------
-
-    def enter(self) -> Upstream | None:
-        """Claim a lease on the least busy ready instance; None if there is none."""
-        candidates = self._open
-        if not candidates:
-            return None
-        upstream = candidates[0] if len(candidates) == 1 else min(candidates, key=_load)
-        upstream.inflight += 1
-        return upstream
-
     # --- decisions -----------------------------------------------------------
 
     def handle(self, message: AppInput, now: float) -> list[Effect]:
@@ -203,12 +182,12 @@ class App:
             case RequestArrived(ticket=ticket, by=by):
                 self._arrive(ticket, by, now)
             case PageRequested(by=by):
-                if self.yielding:
-                    self._knocked = by
+                if self.door.yielding:
+                    self.door.knocked(by)
                 elif self.refusal(now) is None:
                     self._tell_all(WakeRequested(self.spec.name, by), now)
             case ClientLeft(ticket=ticket):
-                self._waiting.left(ticket)
+                self.door.waiting.left(ticket)
             case Tracked():
                 for instance in self.instances:
                     instance.tracked_at = now
@@ -226,7 +205,7 @@ class App:
                 self._set_want(Want.DOWN)
                 self._out += self._remembered.set_pin(None, "stopped: pinned no more", self.spec)
                 self._rolling.end("it was stopped")
-                self._out += self._waiting.refuse(refusals.DOWN)
+                self._out += self.door.waiting.refuse(refusals.DOWN)
                 self._tell_all(message, now)
             case SleepRequested():
                 self._rolling.end("it was put to sleep")
@@ -259,7 +238,7 @@ class App:
         """Do whatever is due at `now`."""
         self._out = []
         missing = self._needs.missing(self.spec) if self._needs else None
-        late = self._waiting.late(now)
+        late = self.door.waiting.late(now)
         self._out += [RefuseTicket(ticket, refusals.too_late(self, missing, now)) for ticket in late]
         if (over := self._remembered.unpinned_at) is not None and over <= now:
             self._unpin("its pin is over: it may sleep again", now)
@@ -272,7 +251,7 @@ class App:
     def next_deadline(self) -> float | None:
         """When something is due at the earliest; None: only when an input comes."""
         due = [at for instance in self.instances if (at := instance.deadline) is not None]
-        if (first := self._waiting.deadline) is not None:
+        if (first := self.door.waiting.deadline) is not None:
             due.append(first)
         if (over := self._remembered.unpinned_at) is not None:
             due.append(over)
@@ -296,7 +275,7 @@ class App:
         self._out = []
         self.closing = True
         self._rolling.end(refusals.SHUTDOWN.reason.text)
-        self._out += self._waiting.refuse(refusals.SHUTDOWN)
+        self._out += self.door.waiting.refuse(refusals.SHUTDOWN)
         self._out.append(Remember(self.spec.name))
         return self._out
 
@@ -325,10 +304,10 @@ class App:
         self._out += self._remembered.follow(before, spec)
         if spec.schedule is None:
             self.hours = ANY_HOURS
-        self._waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
+        self.door.waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
         self._agree()
         if spec.lifecycle.min_bytes != before.lifecycle.min_bytes:
-            self._weigh()
+            self.door.weigh(spec, self.instances)
         for instance in self.instances:
             self._tell(instance, SettingsChanged(name, spec.lifecycle), now)
         self._resize(self.replicas, now, "the configuration")
@@ -348,7 +327,7 @@ class App:
         self._out = []
         self.leaving = True
         self._rolling.end(refusals.REMOVED.reason.text)
-        self._out += self._waiting.refuse(refusals.REMOVED)
+        self._out += self.door.waiting.refuse(refusals.REMOVED)
         return self._out
 
     @property
@@ -419,27 +398,9 @@ class App:
 
     # --- sharing -------------------------------------------------------------
 
-    def yield_room(self) -> None:
-        """Take no new requests: others wait for what it uses.  Those that come wait their turn."""
-        self.yielding = True
-        for upstream in self._open:
-            upstream.open = False
-        self._open.clear()
-
     def keep_room(self) -> list[Effect]:
-        """Nobody waits for it any more: take requests again."""
-        self._out = []
-        self.yielding, self._knocked = False, None
-        self._open += [
-            one.upstream
-            for one in self.instances
-            if one.phase is Phase.READY and one.upstream is not None and not one.upstream.open
-        ]
-        for upstream in self._open:
-            upstream.open = True
-        if self._open:
-            self._out += self._waiting.grant(self.enter)
-        return self._out
+        """Nobody waits for what it uses any more: take requests again."""
+        return self.door.keep_room(self.instances)
 
     def note_size(self, size: int) -> list[Effect]:
         """It was measured."""
@@ -473,12 +434,7 @@ class App:
     @property
     def in_line(self) -> bool:
         """Whether somebody waits for it, and it for its turn."""
-        return self.waits_for_room or (self.yielding and (bool(self._waiting) or self._knocked is not None))
-
-    @property
-    def open(self) -> bool:
-        """Whether it takes requests now."""
-        return bool(self._open)
+        return self.waits_for_room or self.door.missed
 
     # --- questions -----------------------------------------------------------
 
@@ -528,7 +484,7 @@ class App:
             name=self.spec.name,
             want=self.want,
             phase=self.phase,
-            waiting=len(self._waiting),
+            waiting=len(self.door.waiting),
             eta=self._remembered.wakes.usual(self.instances.slept),
             waking_for=self.instances.waking_for(now),
             instances=tuple(instance.snapshot(now) for instance in self.instances),
@@ -537,7 +493,7 @@ class App:
             priority=self.priority,
             always_on=self.always_on,
             size=self.size,
-            yielding=self.yielding,
+            yielding=self.door.yielding,
             roll_ended=self._rolling.ended,
             pinned=self.pinned,
             pinned_for=self._pinned_for(now),
@@ -554,11 +510,11 @@ class App:
             self._out.append(GrantTicket(ticket, upstream))
         elif (refusal := self.refusal(now)) is not None:
             self._out.append(RefuseTicket(ticket, refusal))
-        elif len(self._waiting) >= lifecycle.max_waiting:
-            self._out.append(RefuseTicket(ticket, refusals.room_full(self, len(self._waiting))))
+        elif len(self.door.waiting) >= lifecycle.max_waiting:
+            self._out.append(RefuseTicket(ticket, refusals.room_full(self, len(self.door.waiting))))
         else:
-            self._waiting.admit(ticket, now + lifecycle.wake_timeout)
-            if not self.yielding:
+            self.door.waiting.admit(ticket, now + lifecycle.wake_timeout)
+            if not self.door.yielding:
                 self._tell_all(WakeRequested(self.spec.name, by), now)
 
     def _pin(self, seconds: float | None, now: float) -> None:
@@ -610,7 +566,7 @@ class App:
         if self.closed is None or self.held_by or (refusal := self.refusal(now)) is None:
             return
         self._rolling.end(refusal.reason.text)
-        self._out += self._waiting.refuse(refusal)
+        self._out += self.door.waiting.refuse(refusal)
         for instance in self.instances:
             if instance.phase not in UNUSED and not instance.leaving:
                 self._tell(instance, SleepRequested(self.spec.name, Tier.STOP, refusal.reason), now)
@@ -644,7 +600,7 @@ class App:
         self._out.append(
             Announce(name, name, "scaled", f"scaled to {replicas}", None, {"replicas": replicas})
         )
-        wanted = self._wanted or bool(self._waiting)
+        wanted = self._wanted or bool(self.door.waiting)
         there = {instance.id.replica: instance for instance in self.instances}
         superfluous = [there[number] for number in there if number >= replicas and not there[number].leaving]
         for instance in superfluous:
@@ -658,7 +614,7 @@ class App:
             instance.want = self.want
             if wanted:
                 self._tell(instance, WakeRequested(name, by), now)
-        if superfluous and self._waiting:
+        if superfluous and self.door.waiting:
             self._tell_all(WakeRequested(name, "whoever waits"), now)
         for instance in superfluous:
             self._tell(instance, StopRequested(name, "one replica too many"), now)
@@ -685,18 +641,16 @@ class App:
             self._out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
         for instance in [i for i in self.instances if i.leaving and not i.alive]:
             self._forget(instance)
-        if self.yielding and not self.instances.alive:
+        if self.door.yielding and not self.instances.alive:
             self._come_again(now)
         return self._out
 
     def _come_again(self, now: float) -> None:
         """It has made room: whoever came for it meanwhile wakes it, when its turn comes."""
-        by = self._knocked or "whoever waits"
-        wanted = bool(self._waiting) or self._knocked is not None
-        self.yielding, self._knocked = False, None
+        by = self.door.yielded()
         if (refusal := self.refusal(now)) is not None:
-            self._out += self._waiting.refuse(refusal)
-        elif wanted:
+            self._out += self.door.waiting.refuse(refusal)
+        elif by is not None:
             self._tell_all(WakeRequested(self.spec.name, by), now)
 
     def _prefer(self, message: PriorityRequested, now: float) -> None:
@@ -729,19 +683,12 @@ class App:
         if message.by_hand and self.spec.lifecycle.respect_manual_stop is ManualStop.ALWAYS:
             self._set_want(Want.DOWN)
             self._out += self._remembered.set_pin(None, "stopped: pinned no more", self.spec)
-            self._out += self._waiting.refuse(refusals.DOWN)
+            self._out += self.door.waiting.refuse(refusals.DOWN)
 
     def _agree(self) -> None:
         """Let each instance know what is wanted."""
         for instance in self.instances:
             instance.want = Want.DOWN if instance.leaving else self.want
-
-    def _weigh(self) -> None:
-        """Weigh by the settings that hold now what passes at the instances that serve."""
-        self._volume = _volume_of(self.spec)
-        for instance in self.instances:
-            if instance.upstream is not None:
-                instance.upstream.volume = self._volume
 
     def _tell_all(self, message: object, now: float) -> None:
         for instance in self.instances.remaining:
@@ -775,29 +722,16 @@ class App:
                     self._remembered.wakes.note(tier, took)
                     self._out.append(Remember(self.spec.name))
                 if upstream is not None:
-                    upstream.volume = self._volume
-                    if self._volume is not None and not self._open:
-                        self._volume.passed = 0
-                    self._open.append(upstream)
-                    self._out += self._waiting.grant(self.enter)
+                    self._out += self.door.lead_to(upstream)
             case CloseGate(upstream=upstream):
-                self._open.remove(upstream)
+                self.door.shut(upstream)
             case RefuseWaiting(refusal=refusal):
                 others = (other for other in self.instances if other is not instance and not other.leaving)
                 if not any(other.demand for other in others):
-                    self._out += self._waiting.refuse(refusal)
+                    self._out += self.door.waiting.refuse(refusal)
             case _:
                 self._out.append(outcome)
 
 
-def _volume_of(spec: AppSpec) -> Volume | None:
-    """What weighs the bytes of such an app; None where every request keeps it awake."""
-    return Volume(spec.lifecycle.min_bytes) if spec.lifecycle.min_bytes else None
-
-
 def _number(instance: Instance) -> int:
     return instance.id.replica
-
-
-def _load(upstream: Upstream) -> tuple[int, float]:
-    return upstream.inflight, upstream.last_active  # equally busy ones take turns

@@ -33,7 +33,7 @@ class Lender:
     def follow(self, apps: Iterable[App], named: Mapping[str, Budget]) -> None:
         """Other apps are there, or other budgets."""
         self._budgets = named
-        self.users = [app for app in apps if app.spec.share.uses or app.yielding]
+        self.users = [app for app in apps if app.spec.share.uses or app.door.yielding]
 
     def forget(self, app: App) -> None:
         """It was removed."""

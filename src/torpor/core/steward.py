@@ -179,7 +179,7 @@ class Steward:
                 if (step := self._let_go(victim, app, now)) is not None:
                     return step
         for other in self._lender.users:
-            if other.yielding and other.spec.name not in wanted and not other.instances.going:
+            if other.door.yielding and other.spec.name not in wanted and not other.instances.going:
                 return other, other.keep_room()
         return None
 
@@ -192,8 +192,8 @@ class Steward:
             why = self._lender.reason(other, waiter)
             data = {"for": waiter.spec.name, "uses": other.taken, "needs": waiter.uses}
             return self._put_to_sleep(victim, why, data, now)
-        if other.open and not victim.welcome:
-            other.yield_room()
+        if other.door.open and not victim.welcome:
+            other.door.yield_room()
             return other, []
         return None
 
