@@ -9,7 +9,17 @@ import pytest
 
 from histories.world import LawBroken, World
 from torpor.core import app as app_module
-from torpor.core import dependencies, machine, moves, outside, pressure, transitions, wakefulness
+from torpor.core import (
+    dependencies,
+    grounds,
+    machine,
+    moves,
+    outside,
+    pressure,
+    scaling,
+    transitions,
+    wakefulness,
+)
 from torpor.core.fleet import Fleet
 from torpor.core.instance import DeadlineReached, Instance
 from torpor.core.lender import Lender
@@ -123,7 +133,7 @@ def _wait_for_an_answer_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def _run_out_of_hours(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(app_module.App, "_keep_closed", lambda _self, _now: None)
+    patch.setattr(grounds, "keep_closed", lambda _app, _now: None)
 
 
 def _give_up_although_held(patch: pytest.MonkeyPatch) -> None:
@@ -137,7 +147,7 @@ def _give_up_although_held(patch: pytest.MonkeyPatch) -> None:
 
 
 def _leave_new_replicas_asleep(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(app_module.App, "_wanted", False)
+    patch.setattr(scaling, "wanted", lambda _app: False)
 
 
 def _sleep_alone(patch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,9 @@
-"""One app: its instances, the requests that wait for it, and the leases on them.
+"""One app: takes each input, has its parts deal with it, and returns what is to be done.
+
+Its parts own what it consists of: `Replicas` its instances, `Door` the requests and the leases
+on them, `Needs` what it waits for, `Remembered` what outlives the daemon.  What it does as its
+operator wishes, on other grounds to be awake, and to have more replicas or fewer stands in
+`wishes`, `grounds` and `scaling`.
 
 Laws of this file:
 
@@ -12,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from torpor.core import dependencies, policy, refusals
+from torpor.core import dependencies, grounds, refusals, scaling, wishes
 from torpor.core.door import Door
 from torpor.core.instance import UNUSED, DeadlineReached, Instance
 from torpor.core.machine import step
@@ -33,22 +38,15 @@ from torpor.core.messages import (
     GroundsChanged,
     InstanceInput,
     PageRequested,
-    PinRequested,
-    PriorityRequested,
-    ProgramChanged,
     RefuseTicket,
     Released,
     Remember,
     RequestArrived,
     RestartRequested,
-    ScaleRequested,
     ScheduleChanged,
     SettingsChanged,
-    SleepRequested,
-    StartRequested,
     StopRequested,
     Tracked,
-    UnpinRequested,
     WakeRequested,
     WatchInstance,
     Wish,
@@ -59,17 +57,13 @@ from torpor.core.model import (
     AppSpec,
     Caller,
     Dependency,
-    InstanceId,
     Loss,
     ManualStop,
     Phase,
-    Pin,
     Refusal,
     Standing,
-    Tier,
     Want,
 )
-from torpor.core.moves import CHANGED
 from torpor.core.needs import Needs
 from torpor.core.objections import objection
 from torpor.core.outcomes import CloseGate, OpenGate, Outcome, RefuseWaiting
@@ -86,9 +80,6 @@ class App:
 
     __slots__ = (
         "_needs",
-        "_out",
-        "_remembered",
-        "_rolling",
         "_spared_by",
         "closing",
         "door",
@@ -97,7 +88,10 @@ class App:
         "hours",
         "instances",
         "leaving",
+        "out",
         "patience",
+        "remembered",
+        "rolling",
         "spec",
     )
 
@@ -120,19 +114,20 @@ class App:
         """Those among them that do not miss it."""
         self.hours = ANY_HOURS
         """What its schedule says now."""
-        self._remembered = Remembered(memory, now)
+        self.remembered = Remembered(memory, now)
         self.door = Door(spec)
         self.enter = self.door.enter
         """The hot path: the door's own method."""
         self.patience = spec.lifecycle.start_timeout
-        """Seconds that it waits for them, at most; None: for ever.  The fleet knows how long they may take."""
+        """Seconds that it waits for what it needs, at most; None: for ever.  The fleet knows how long that may take."""
         self.closing = False
         """Whether the daemon goes down."""
-        self._out: list[Effect] = []
-        self._rolling = Rolling()
+        self.out: list[Effect] = []
+        """What is to be done for the input at hand."""
+        self.rolling = Rolling()
         self.instances = Replicas()
         for number in range(self.replicas):
-            instance = self._add(number, now)
+            instance = scaling.add(self, number, now)
             instance.completed = next(iter(memory.completed[number : number + 1]), None)
             instance.failures = list(*memory.failures[number : number + 1])
         self.instances[0].restarts = memory.restarts
@@ -140,22 +135,22 @@ class App:
     @property
     def want(self) -> Want:
         """What the operator asks for, or else the configuration."""
-        return self._remembered.want(self.spec)
+        return self.remembered.want(self.spec)
 
     @property
     def always_on(self) -> bool:
         """Whether it is to be kept running, as the operator says or else the configuration."""
-        return self._remembered.always_on(self.spec)
+        return self.remembered.always_on(self.spec)
 
     @property
     def priority(self) -> int:
         """The same for its priority."""
-        return self._remembered.priority(self.spec)
+        return self.remembered.priority(self.spec)
 
     @property
     def pinned(self) -> bool:
         """Whether an operator keeps it awake."""
-        return self._remembered.pin is not None
+        return self.remembered.pin is not None
 
     @property
     def closed(self) -> str | None:
@@ -165,7 +160,7 @@ class App:
     @property
     def replicas(self) -> int:
         """How many instances there are to be."""
-        return self._remembered.replicas(self.spec)
+        return self.remembered.replicas(self.spec)
 
     # --- decisions -----------------------------------------------------------
 
@@ -175,9 +170,12 @@ class App:
         A wish that meets an objection changes nothing: whoever asked has been told by then,
         or has lost a race against another wish.
         """
-        self._out = []
-        if isinstance(message, Wish) and objection(self, message, now) is not None:
-            return self._out
+        self.out = []
+        if isinstance(message, Wish):
+            if objection(self, message, now) is not None:
+                return self.out
+            wishes.grant(self, message, now)
+            return self._done(now)
         match message:
             case RequestArrived(ticket=ticket, by=by):
                 self._arrive(ticket, by, now)
@@ -185,67 +183,42 @@ class App:
                 if self.door.yielding:
                     self.door.knocked(by)
                 elif self.refusal(now) is None:
-                    self._tell_all(WakeRequested(self.spec.name, by), now)
+                    self.tell_all(WakeRequested(self.spec.name, by), now)
             case ClientLeft(ticket=ticket):
                 self.door.waiting.left(ticket)
             case Tracked():
                 for instance in self.instances:
                     instance.tracked_at = now
-            case RestartRequested(rolling=True, why=why) if self.instances.ready:
-                self._rolling.begin(self.instances.remaining, why)
-            case StartRequested() | RestartRequested():
-                self._set_want(None)
-                self._tell_all(message, now)
-            case ScaleRequested(replicas=replicas):
-                self._out += self._remembered.scale(replicas, self.spec)
-                self._resize(replicas, now, "the operator")
-            case PriorityRequested():
-                self._prefer(message, now)
-            case StopRequested():
-                self._set_want(Want.DOWN)
-                self._out += self._remembered.set_pin(None, "stopped: pinned no more", self.spec)
-                self._rolling.end("it was stopped")
-                self._out += self.door.waiting.refuse(refusals.DOWN)
-                self._tell_all(message, now)
-            case SleepRequested():
-                self._rolling.end("it was put to sleep")
-                self._tell_all(message, now)
-            case WakeRequested():
-                self._tell_all(message, now)
-            case PinRequested(seconds=seconds):
-                self._pin(seconds, now)
-            case UnpinRequested():
-                self._unpin("unpinned by the operator: it may sleep again", now)
             case ScheduleChanged(hours=hours):
-                self._follow_schedule(hours, now)
+                grounds.follow_schedule(self, hours, now)
         return self._done(now)
 
     def report(self, message: InstanceInput, now: float) -> list[Effect]:
         """Take one report about an instance and return what is to be done."""
-        self._out = []
+        self.out = []
         for instance in self.instances:
             if instance.id == message.id:
                 if isinstance(message, Adopted):
                     instance.generation = message.generation
                 if isinstance(message, Exited) and message.generation == instance.generation:
                     self._mind_stop(message)
-                self._tell(instance, message, now)
+                self.tell(instance, message, now)
                 if isinstance(message, Answered):  # others may have waited for nothing else
-                    self._tell_all(GroundsChanged(self.spec.name), now)
+                    self.tell_all(GroundsChanged(self.spec.name), now)
         return self._done(now)
 
     def deadline_reached(self, now: float) -> list[Effect]:
         """Do whatever is due at `now`."""
-        self._out = []
+        self.out = []
         missing = self._needs.missing(self.spec) if self._needs else None
         late = self.door.waiting.late(now)
-        self._out += [RefuseTicket(ticket, refusals.too_late(self, missing, now)) for ticket in late]
-        if (over := self._remembered.unpinned_at) is not None and over <= now:
-            self._unpin("its pin is over: it may sleep again", now)
+        self.out += [RefuseTicket(ticket, refusals.too_late(self, missing, now)) for ticket in late]
+        if (over := self.remembered.unpinned_at) is not None and over <= now:
+            wishes.unpin(self, "its pin is over: it may sleep again", now)
         for instance in self.instances:
             due = instance.deadline
             if due is not None and due <= now:
-                self._tell(instance, DeadlineReached(), now)
+                self.tell(instance, DeadlineReached(), now)
         return self._done(now)
 
     def next_deadline(self) -> float | None:
@@ -253,41 +226,41 @@ class App:
         due = [at for instance in self.instances if (at := instance.deadline) is not None]
         if (first := self.door.waiting.deadline) is not None:
             due.append(first)
-        if (over := self._remembered.unpinned_at) is not None:
+        if (over := self.remembered.unpinned_at) is not None:
             due.append(over)
         return min(due, default=None)
 
     def boot(self, now: float, by: str = "boot") -> list[Effect]:
         """The daemon has come up, or the app is new: start what is to run, or is in use but for a replica."""
-        self._out = []
+        self.out = []
         serving = any(instance.in_use and instance.endpoint is not None for instance in self.instances)
         for instance in self.instances:
             if (info := instance.completed) is not None and instance.phase is Phase.ASLEEP:
-                self._tell(instance, EndRemembered(instance.id, info), now)
+                self.tell(instance, EndRemembered(instance.id, info), now)
             wanted = self.want is Want.UP or serving or (self.pinned and not instance.ended_for_good)
             if wanted and instance.phase not in UNUSED - {Phase.ASLEEP}:
-                self._tell(instance, WakeRequested(self.spec.name, by), now)
+                self.tell(instance, WakeRequested(self.spec.name, by), now)
         self._note_awaited(now)
-        return self._out
+        return self.out
 
     def close(self) -> list[Effect]:
         """The daemon goes down: refuse whoever waits and whoever comes."""
-        self._out = []
+        self.out = []
         self.closing = True
-        self._rolling.end(refusals.SHUTDOWN.reason.text)
-        self._out += self.door.waiting.refuse(refusals.SHUTDOWN)
-        self._out.append(Remember(self.spec.name))
-        return self._out
+        self.rolling.end(refusals.SHUTDOWN.reason.text)
+        self.out += self.door.waiting.refuse(refusals.SHUTDOWN)
+        self.out.append(Remember(self.spec.name))
+        return self.out
 
     def shut_down(self, now: float) -> list[Effect]:
         """It was removed, or the daemon goes down: stop all instances; what is wanted stays as it is."""
-        self._out = []
+        self.out = []
         why = refusals.SHUTDOWN if self.closing else refusals.REMOVED
         for instance in self.instances:
             instance.want = Want.DOWN
-            self._tell(instance, StopRequested(self.spec.name, why.reason.text), now)
+            self.tell(instance, StopRequested(self.spec.name, why.reason.text), now)
         self._note_awaited(now)
-        return self._out
+        return self.out
 
     # --- the configuration ---------------------------------------------------
 
@@ -297,38 +270,38 @@ class App:
         Nothing of it is started that does not run.  An app that was removed, and is back
         before it was gone, runs again if it is to.
         """
-        self._out = []
+        self.out = []
         name, spec = self.spec.name, self.spec
         back, self.leaving = self.leaving, False
         was_up = not back and self.instances[0].want is Want.UP
-        self._out += self._remembered.follow(before, spec)
+        self.out += self.remembered.follow(before, spec)
         if spec.schedule is None:
             self.hours = ANY_HOURS
         self.door.waiting.shift(spec.lifecycle.wake_timeout - before.lifecycle.wake_timeout)
-        self._agree()
+        self.agree()
         if spec.lifecycle.min_bytes != before.lifecycle.min_bytes:
             self.door.weigh(spec, self.instances)
         for instance in self.instances:
-            self._tell(instance, SettingsChanged(name, spec.lifecycle), now)
-        self._resize(self.replicas, now, "the configuration")
+            self.tell(instance, SettingsChanged(name, spec.lifecycle), now)
+        scaling.resize(self, self.replicas, now, "the configuration")
         if renewed or back:
-            self._renew(now)
+            scaling.renew(self, now)
         for instance in self.instances:
             if instance.started:
-                self._out.append(AdaptInstance(instance.id, instance.generation))
+                self.out.append(AdaptInstance(instance.id, instance.generation))
             if instance.phase is Phase.READY and spec.liveness != before.liveness:
-                self._out.append(WatchInstance(instance.id, instance.generation))
+                self.out.append(WatchInstance(instance.id, instance.generation))
         if self.want is Want.UP and not was_up:
-            self._tell_all(WakeRequested(name, "the configuration"), now)
+            self.tell_all(WakeRequested(name, "the configuration"), now)
         return self._done(now)
 
     def leave(self) -> list[Effect]:
         """It is configured no more: refuse whoever waits and whoever comes.  `shut_down` ends it."""
-        self._out = []
+        self.out = []
         self.leaving = True
-        self._rolling.end(refusals.REMOVED.reason.text)
-        self._out += self.door.waiting.refuse(refusals.REMOVED)
-        return self._out
+        self.rolling.end(refusals.REMOVED.reason.text)
+        self.out += self.door.waiting.refuse(refusals.REMOVED)
+        return self.out
 
     @property
     def over(self) -> bool:
@@ -339,11 +312,11 @@ class App:
 
     def hold(self, by: str, need: Dependency, now: float) -> list[Effect]:
         """Another app needs this one: be awake, and do not sleep meanwhile."""
-        self._out = []
+        self.out = []
         self.note_hold(by, need)
         there = need.condition in self.standing.met
         if not there and self.refusal(now) is None:
-            self._tell_all(WakeRequested(self.spec.name, f"{by}, which needs it"), now)
+            self.tell_all(WakeRequested(self.spec.name, f"{by}, which needs it"), now)
         return self._done(now)
 
     def note_hold(self, by: str, need: Dependency) -> None:
@@ -356,26 +329,26 @@ class App:
 
     def release(self, by: str, now: float) -> list[Effect]:
         """That app needs it no more."""
-        self._out = []
+        self.out = []
         self.held_by.discard(by)
         self._spared_by.discard(by)
         if not self.held_by:
-            self._tell_all(Released(self.spec.name), now)
-            self._reconsider_blocked(now)
-            self._keep_closed(now)
+            self.tell_all(Released(self.spec.name), now)
+            grounds.reconsider_blocked(self, now)
+            grounds.keep_closed(self, now)
         return self._done(now)
 
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
-        self._out = []
+        self.out = []
         self._note_awaited(now)
         missing = self._needs.missing(self.spec)
         if missing is None:
-            self._tell_all(DependenciesMet(self.spec.name), now)
+            self.tell_all(DependenciesMet(self.spec.name), now)
         elif (lost := self.lost) is not None:
-            self._tell_all(DependencyLost(self.spec.name, lost), now)
+            self.tell_all(DependencyLost(self.spec.name, lost), now)
         else:
-            self._tell_all(DependencyAwaited(self.spec.name, missing), now)
+            self.tell_all(DependencyAwaited(self.spec.name, missing), now)
         return self._done(now)
 
     @property
@@ -405,12 +378,12 @@ class App:
     def note_size(self, size: int) -> list[Effect]:
         """It was measured."""
         awake = all(instance.phase is Phase.READY for instance in self.instances)
-        return self._remembered.measured(size, self.spec) if awake else []
+        return self.remembered.measured(size, self.spec) if awake else []
 
     @property
     def size(self) -> int | None:
         """Bytes that it is known to take when it is awake."""
-        return self._remembered.size(self.spec)
+        return self.remembered.size(self.spec)
 
     @property
     def uses(self) -> dict[str, int]:
@@ -463,7 +436,7 @@ class App:
     @property
     def settled(self) -> bool:
         """Whether nothing is under way: every instance is where it stays unless others change."""
-        return not self._rolling and not self.instances.under_way
+        return not self.rolling and not self.instances.under_way
 
     @property
     def phase(self) -> Phase:
@@ -476,7 +449,7 @@ class App:
 
         After an orderly end everything begins anew: what had run to its end runs again.
         """
-        return self._remembered.memory(self.instances, anew=self.closing)
+        return self.remembered.memory(self.instances, anew=self.closing)
 
     def snapshot(self, now: float) -> AppSnapshot:
         """This app at this moment."""
@@ -485,7 +458,7 @@ class App:
             want=self.want,
             phase=self.phase,
             waiting=len(self.door.waiting),
-            eta=self._remembered.wakes.usual(self.instances.slept),
+            eta=self.remembered.wakes.usual(self.instances.slept),
             waking_for=self.instances.waking_for(now),
             instances=tuple(instance.snapshot(now) for instance in self.instances),
             spec=self.spec,
@@ -494,7 +467,7 @@ class App:
             always_on=self.always_on,
             size=self.size,
             yielding=self.door.yielding,
-            roll_ended=self._rolling.ended,
+            roll_ended=self.rolling.ended,
             pinned=self.pinned,
             pinned_for=self._pinned_for(now),
             hours=self._hours_left(now),
@@ -502,236 +475,116 @@ class App:
             gives_up_in=self.instances.speaker.gives_up_in(now),
         )
 
+    # --- what `wishes`, `grounds` and `scaling` change it by -------------------
+
+    @property
+    def grounds(self) -> Grounds:
+        """What keeps it awake beside its requests."""
+        return Grounds(tuple(sorted(self.held_by)), self.remembered.pin, self.hours)
+
+    def agree(self) -> None:
+        """Let each instance know what is wanted."""
+        for instance in self.instances:
+            instance.want = Want.DOWN if instance.leaving else self.want
+
+    def tell_all(self, message: object, now: float) -> None:
+        """Let each replica that remains deal with it."""
+        for instance in self.instances.remaining:
+            self.tell(instance, message, now)
+
+    def tell(self, instance: Instance, message: object, now: float) -> None:
+        """Let one replica deal with it, and take note of what comes of that."""
+        before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
+        instance.grounds = self.grounds
+        instance.held = instance.grounds.hold
+        instance.needs, instance.patience = self._needs.missing(self.spec), self.patience
+        for outcome in step(instance, message, now):
+            self._settle(instance, outcome)
+            if isinstance(outcome, OpenGate):
+                self.out.append(WatchInstance(instance.id, instance.generation))
+                if outcome.upstream is not None:
+                    self._wake_others(instance, now)
+        after = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
+        if after != before:
+            self.out.append(Remember(self.spec.name))
+
     # --- helpers -------------------------------------------------------------
 
     def _arrive(self, ticket: int, by: Caller, now: float) -> None:
         lifecycle = self.spec.lifecycle
         if (upstream := self.enter()) is not None:
-            self._out.append(GrantTicket(ticket, upstream))
+            self.out.append(GrantTicket(ticket, upstream))
         elif (refusal := self.refusal(now)) is not None:
-            self._out.append(RefuseTicket(ticket, refusal))
+            self.out.append(RefuseTicket(ticket, refusal))
         elif len(self.door.waiting) >= lifecycle.max_waiting:
-            self._out.append(RefuseTicket(ticket, refusals.room_full(self, len(self.door.waiting))))
+            self.out.append(RefuseTicket(ticket, refusals.room_full(self, len(self.door.waiting))))
         else:
             self.door.waiting.admit(ticket, now + lifecycle.wake_timeout)
             if not self.door.yielding:
-                self._tell_all(WakeRequested(self.spec.name, by), now)
-
-    def _pin(self, seconds: float | None, now: float) -> None:
-        """Be awake, and stay so."""
-        span = "until it is unpinned" if seconds is None else f"for {policy.span(seconds)}"
-        pin = Pin(None if seconds is None else now + seconds)
-        self._out += self._remembered.set_pin(pin, f"pinned {span}: it stays awake", self.spec)
-        if self.refusal(now) is None:
-            self._tell_all(WakeRequested(self.spec.name, "torpor pin"), now)
-        self._grounds_changed(now)
-
-    def _unpin(self, why: str, now: float) -> None:
-        if self.pinned:
-            self._out += self._remembered.set_pin(None, why, self.spec)
-            self._grounds_changed(now)
+                self.tell_all(WakeRequested(self.spec.name, by), now)
 
     def _pinned_for(self, now: float) -> float | None:
-        over = self._remembered.unpinned_at
+        over = self.remembered.unpinned_at
         return None if over is None else over - now
 
     def _hours_left(self, now: float) -> Hours:
         until = self.hours.until
         return self.hours if until is None else replace(self.hours, until=max(0.0, until - now))
 
-    def _follow_schedule(self, hours: Hours, now: float) -> None:
-        """Something else holds by the clock on the wall: be awake, or asleep, if that says so."""
-        before, self.hours = self.hours, hours
-        begins = hours.warm is not None and before.warm is None
-        opens = hours.closed is None and before.closed is not None and bool(self.held_by)
-        if (begins or opens) and self.refusal(now) is None:
-            by = f"its schedule, kept warm {hours.warm}" if begins else "whoever needs it"
-            self._tell_all(WakeRequested(self.spec.name, by), now)
-        self._grounds_changed(now)
-
-    def _grounds_changed(self, now: float) -> None:
-        """What keeps it awake is another than before."""
-        self._tell_all(GroundsChanged(self.spec.name), now)
-        if not self._grounds.hold:
-            self._reconsider_blocked(now)
-        self._keep_closed(now)
-
-    def _reconsider_blocked(self, now: float) -> None:
-        """Nothing holds it any more: it was blocked for the sake of that, maybe."""
-        if (lost := self.lost) is not None:
-            self._tell_all(DependencyLost(self.spec.name, lost), now)
-
-    def _keep_closed(self, now: float) -> None:
-        """Sleep while its schedule lets it not run, unless others need it."""
-        if self.closed is None or self.held_by or (refusal := self.refusal(now)) is None:
-            return
-        self._rolling.end(refusal.reason.text)
-        self._out += self.door.waiting.refuse(refusal)
-        for instance in self.instances:
-            if instance.phase not in UNUSED and not instance.leaving:
-                self._tell(instance, SleepRequested(self.spec.name, Tier.STOP, refusal.reason), now)
-
-    @property
-    def _grounds(self) -> Grounds:
-        return Grounds(tuple(sorted(self.held_by)), self._remembered.pin, self.hours)
-
-    @property
-    def _wanted(self) -> bool:
-        """Whether a replica that sleeps is to be woken, now that it is one of those that are to be there."""
-        if self.closing or self.leaving or self.want is Want.DOWN:
-            return False
-        needed = bool(self.held_by) and self.holding
-        return self.want is Want.UP or needed or any(i.in_use for i in self.instances.remaining)
-
-    def _add(self, number: int, now: float) -> Instance:
-        instance = Instance(InstanceId(self.spec.name, number), self.spec.lifecycle, now, want=self.want)
-        instance.generation = self._remembered.generation(self.instances)
-        instance.peers = self.instances
-        self.instances.append(instance)
-        self.instances.sort(key=_number)
-        return instance
-
-    def _resize(self, replicas: int, now: float, by: str) -> None:
-        """Have that many instances."""
-        staying = self.instances.remaining
-        if len(staying) == replicas:
-            return
-        name = self.spec.name
-        self._out.append(
-            Announce(name, name, "scaled", f"scaled to {replicas}", None, {"replicas": replicas})
-        )
-        wanted = self._wanted or bool(self.door.waiting)
-        there = {instance.id.replica: instance for instance in self.instances}
-        superfluous = [there[number] for number in there if number >= replicas and not there[number].leaving]
-        for instance in superfluous:
-            instance.leaving = True
-            instance.want = Want.DOWN
-        missing = [number for number in range(replicas) if number not in there]
-        newcomers = [there[number] for number in range(replicas) if number in there and there[number].leaving]
-        newcomers += [self._add(number, now) for number in missing]
-        for instance in newcomers:
-            instance.leaving = False
-            instance.want = self.want
-            if wanted:
-                self._tell(instance, WakeRequested(name, by), now)
-        if superfluous and self.door.waiting:
-            self._tell_all(WakeRequested(name, "whoever waits"), now)
-        for instance in superfluous:
-            self._tell(instance, StopRequested(name, "one replica too many"), now)
-
-    def _renew(self, now: float) -> None:
-        """Start what runs afresh: of several replicas one after the other, so that somebody serves."""
-        staying = self.instances.remaining
-        ready = [instance for instance in staying if instance.phase is Phase.READY]
-        rolling = ready if len(staying) > 1 else []
-        self._rolling.begin(rolling, CHANGED.text)
-        for instance in staying:
-            if instance not in rolling:
-                self._tell(instance, ProgramChanged(self.spec.name), now)
-
     def _done(self, now: float) -> list[Effect]:
         """The input is dealt with: what follows for the replicas among each other."""
         self._note_awaited(now)
 
         def restart(instance: Instance, why: str) -> None:
-            self._tell(instance, RestartRequested(self.spec.name, rolling=True, why=why), now)
+            self.tell(instance, RestartRequested(self.spec.name, rolling=True, why=why), now)
 
-        if (failed := self._rolling.go_on(restart)) is not None:
-            text = f"rolling restart ended: {self._rolling.ended}"
-            self._out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
+        if (failed := self.rolling.go_on(restart)) is not None:
+            text = f"rolling restart ended: {self.rolling.ended}"
+            self.out.append(Announce(self.spec.name, str(failed.id), "roll-ended", text))
         for instance in [i for i in self.instances if i.leaving and not i.alive]:
-            self._forget(instance)
+            scaling.forget(self, instance)
         if self.door.yielding and not self.instances.alive:
             self._come_again(now)
-        return self._out
+        return self.out
 
     def _come_again(self, now: float) -> None:
         """It has made room: whoever came for it meanwhile wakes it, when its turn comes."""
         by = self.door.yielded()
         if (refusal := self.refusal(now)) is not None:
-            self._out += self.door.waiting.refuse(refusal)
+            self.out += self.door.waiting.refuse(refusal)
         elif by is not None:
-            self._tell_all(WakeRequested(self.spec.name, by), now)
-
-    def _prefer(self, message: PriorityRequested, now: float) -> None:
-        """The operator says how much it matters."""
-        name, was_up = self.spec.name, self.want is Want.UP
-        self._out += self._remembered.prefer(message, self.spec)
-        self._agree()
-        if self.want is Want.UP and not was_up:
-            self._tell_all(WakeRequested(name, "the operator, who wants it always on"), now)
-        elif was_up and self.want is not Want.UP:
-            self._tell_all(Released(name), now)  # from now on it may become idle
-            self._reconsider_blocked(now)
+            self.tell_all(WakeRequested(self.spec.name, by), now)
 
     def _note_awaited(self, now: float) -> None:
         """Tell which apps it begins to wait for, and which of them have come."""
-        self._out += self._needs.note(self.spec, now, waits=self.instances.waiting)
-
-    def _forget(self, instance: Instance) -> None:
-        """It has left: what was counted of it counts on."""
-        self._remembered.keep_generation(self.instances)
-        self.instances.remove(instance)
-        self.instances[0].restarts += instance.restarts
-
-    def _set_want(self, want: Want | None) -> None:
-        self._out += self._remembered.set_want(want, self.spec)
-        self._agree()
+        self.out += self._needs.note(self.spec, now, waits=self.instances.waiting)
 
     def _mind_stop(self, message: Exited) -> None:
         """Whoever ended it by hand may have meant it for good."""
         if message.by_hand and self.spec.lifecycle.respect_manual_stop is ManualStop.ALWAYS:
-            self._set_want(Want.DOWN)
-            self._out += self._remembered.set_pin(None, "stopped: pinned no more", self.spec)
-            self._out += self.door.waiting.refuse(refusals.DOWN)
-
-    def _agree(self) -> None:
-        """Let each instance know what is wanted."""
-        for instance in self.instances:
-            instance.want = Want.DOWN if instance.leaving else self.want
-
-    def _tell_all(self, message: object, now: float) -> None:
-        for instance in self.instances.remaining:
-            self._tell(instance, message, now)
-
-    def _tell(self, instance: Instance, message: object, now: float) -> None:
-        before = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
-        instance.grounds = self._grounds
-        instance.held = instance.grounds.hold
-        instance.needs, instance.patience = self._needs.missing(self.spec), self.patience
-        for outcome in step(instance, message, now):
-            self._settle(instance, outcome)
-            if isinstance(outcome, OpenGate):
-                self._out.append(WatchInstance(instance.id, instance.generation))
-                if outcome.upstream is not None:
-                    self._wake_others(instance, now)
-        after = (instance.generation, instance.restarts, instance.completed, tuple(instance.failures))
-        if after != before:
-            self._out.append(Remember(self.spec.name))
+            wishes.set_want(self, Want.DOWN)
+            self.out += self.remembered.set_pin(None, "stopped: pinned no more", self.spec)
+            self.out += self.door.waiting.refuse(refusals.DOWN)
 
     def _wake_others(self, instance: Instance, now: float) -> None:
         """No replica sleeps alone: a wake of one of those that share the requests is a wake of all."""
         for other in self.instances:
             if other is not instance and not other.leaving:
-                self._tell(other, WakeRequested(self.spec.name, f"{instance.id}, which is ready"), now)
+                self.tell(other, WakeRequested(self.spec.name, f"{instance.id}, which is ready"), now)
 
     def _settle(self, instance: Instance, outcome: Outcome) -> None:
         match outcome:
             case OpenGate(upstream=upstream, took=took, tier=tier):
                 if took is not None:
-                    self._remembered.wakes.note(tier, took)
-                    self._out.append(Remember(self.spec.name))
+                    self.remembered.wakes.note(tier, took)
+                    self.out.append(Remember(self.spec.name))
                 if upstream is not None:
-                    self._out += self.door.lead_to(upstream)
+                    self.out += self.door.lead_to(upstream)
             case CloseGate(upstream=upstream):
                 self.door.shut(upstream)
             case RefuseWaiting(refusal=refusal):
                 others = (other for other in self.instances if other is not instance and not other.leaving)
                 if not any(other.demand for other in others):
-                    self._out += self.door.waiting.refuse(refusal)
+                    self.out += self.door.waiting.refuse(refusal)
             case _:
-                self._out.append(outcome)
-
-
-def _number(instance: Instance) -> int:
-    return instance.id.replica
+                self.out.append(outcome)
