@@ -14,7 +14,6 @@ Laws of this file:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
 from torpor.core import dependencies, grounds, refusals, scaling, wishes
@@ -71,7 +70,7 @@ from torpor.core.remembered import Remembered
 from torpor.core.replicas import Replicas
 from torpor.core.rolling import Rolling
 from torpor.core.room import Room
-from torpor.core.schedule import ANY_HOURS, Hours
+from torpor.core.schedule import ANY_HOURS
 from torpor.core.wakefulness import Grounds
 
 
@@ -388,15 +387,12 @@ class App:
     @property
     def uses(self) -> dict[str, int]:
         """How much of which budget it uses up when all of its replicas are awake."""
-        return self._times(len(self.instances))
+        return self.spec.share.times(len(self.instances))
 
     @property
     def taken(self) -> dict[str, int]:
         """How much of which budget it uses up now."""
-        return self._times(sum(instance.alive for instance in self.instances))
-
-    def _times(self, count: int) -> dict[str, int]:
-        return {budget: amount * count for budget, amount in self.spec.share.uses.items()}
+        return self.spec.share.times(sum(instance.alive for instance in self.instances))
 
     @property
     def waits_for_room(self) -> bool:
@@ -453,6 +449,7 @@ class App:
 
     def snapshot(self, now: float) -> AppSnapshot:
         """This app at this moment."""
+        over = self.remembered.unpinned_at
         return AppSnapshot(
             name=self.spec.name,
             want=self.want,
@@ -469,8 +466,8 @@ class App:
             yielding=self.door.yielding,
             roll_ended=self.rolling.ended,
             pinned=self.pinned,
-            pinned_for=self._pinned_for(now),
-            hours=self._hours_left(now),
+            pinned_for=None if over is None else over - now,
+            hours=self.hours.left(now),
             awaited=self._needs.awaited(self.spec, now),
             gives_up_in=self.instances.speaker.gives_up_in(now),
         )
@@ -522,14 +519,6 @@ class App:
             self.door.waiting.admit(ticket, now + lifecycle.wake_timeout)
             if not self.door.yielding:
                 self.tell_all(WakeRequested(self.spec.name, by), now)
-
-    def _pinned_for(self, now: float) -> float | None:
-        over = self.remembered.unpinned_at
-        return None if over is None else over - now
-
-    def _hours_left(self, now: float) -> Hours:
-        until = self.hours.until
-        return self.hours if until is None else replace(self.hours, until=max(0.0, until - now))
 
     def _done(self, now: float) -> list[Effect]:
         """The input is dealt with: what follows for the replicas among each other."""

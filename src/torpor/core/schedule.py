@@ -6,7 +6,7 @@ an app by `ScheduleChanged` which `Hours` hold for it from now on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WEEK = frozenset(range(7))
 MIDNIGHT = 24 * 60
@@ -60,6 +60,10 @@ class Hours:
     """Why it is not to run; None: it may."""
     until: float | None = None
     """When that changes (monotonic); None: it does not."""
+
+    def left(self, now: float) -> Hours:
+        """The same with the seconds until that changes."""
+        return self if self.until is None else replace(self, until=max(0.0, self.until - now))
 
 
 ANY_HOURS = Hours()

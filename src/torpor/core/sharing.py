@@ -74,3 +74,7 @@ class Share:
     """Bytes that it takes when it is awake, all replicas together; None: as has been measured."""
     uses: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     """How much of which budget each of its replicas uses up."""
+
+    def times(self, replicas: int) -> dict[str, int]:
+        """How much of which budget so many replicas use up."""
+        return {budget: amount * replicas for budget, amount in self.uses.items()}
