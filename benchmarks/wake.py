@@ -114,7 +114,7 @@ def _docker(rounds: int) -> int:
 gateway: {{listen: 127.0.0.1:{gateway}}}
 engines: {{docker: {{url: "{engine.url}"}}}}
 apps:
-  sleeper: {{container: sleeper, port: {port}, routes: [sleeper.localhost], idle_timeout: never,
+  sleeper: {{container: sleeper, port: {port}, routes: [sleeper.localhost], idle_timeout: never, sleep: kill,
             on_external_start: ignore, respect_manual_stop: until_wake}}
 """
         daemon = stack.enter_context(running(config))
