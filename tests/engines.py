@@ -321,7 +321,10 @@ def _end_leftovers(folder: Path) -> None:
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError):
             if int(process.name) != os.getpid() and mark in (process / "cmdline").read_bytes():
-                os.kill(int(process.name), signal.SIGKILL)
+                # The program of a container, whose monitor this is.
+                children = (process / "task" / process.name / "children").read_text(encoding="ascii")
+                for pid in (process.name, *children.split()):
+                    os.kill(int(pid), signal.SIGKILL)
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
     for mount in reversed([mount for mount in mounts if mount.startswith(f"{folder}/")]):
         subprocess.run(["umount", "--lazy", mount], stderr=subprocess.DEVNULL, check=False)
