@@ -314,6 +314,11 @@ async def test_its_own_health_check(docker: Engine) -> None:
         await driver.execute(APP, ("touch", "/tmp/well"), 5)
         await listener.until(lambda heard: Notice("app") in heard)
         assert (await once(driver, lambda status: status.health is Health.HEALTHY)).note == ""
+        await driver.pause(APP)
+        assert (await driver.status(APP)).health is not Health.UNHEALTHY
+        await driver.resume(APP)
+        await once(driver, lambda status: status.health is not Health.PENDING)
+        assert (await driver.status(APP)).health is Health.HEALTHY
     finally:
         await listener.close()
         await driver.close()

@@ -14,6 +14,8 @@ from torpor.providers.guests.driver import Health, State
 
 _KEPT = 500
 """Characters of the last output of a health check that are worth telling."""
+_RETRIES = 3
+"""How often a health check may fail in a row that says nothing of that."""
 
 
 class Check(msgspec.Struct, rename="pascal"):
@@ -27,6 +29,7 @@ class HealthSaid(msgspec.Struct, rename="pascal"):
     """What its health check has come to."""
 
     status: str = ""
+    failing_streak: int = 0
     log: list[Check] | None = None
 
 
@@ -66,10 +69,17 @@ class Networking(msgspec.Struct, rename="pascal"):
     networks: dict[str, Attachment] | None = None
 
 
+class HealthCheck(msgspec.Struct, rename="pascal"):
+    """Its own health check."""
+
+    retries: int = 0
+
+
 class Config(msgspec.Struct, rename="pascal"):
     """What it was made with."""
 
     tty: bool = False
+    healthcheck: HealthCheck | None = None
     exposed_ports: dict[str, object] | None = None
 
 
@@ -139,11 +149,18 @@ def seconds_since_end(container: Container) -> float:
 
 
 def health_of(container: Container) -> tuple[Health, str]:
-    """What its own check says, and what that check has written last."""
+    """What its own check says, and what that check has written last.
+
+    Docker calls a paused container `unhealthy`, and one that goes on until its check has run again: of the
+    failures that its check may have there is none then, or not enough of them.
+    """
     said = container.state.health
     if said is None or said.status not in _HEALTH:
         return Health.UNCHECKED, ""
     health = _HEALTH[said.status]
+    check = container.config.healthcheck
+    if health is Health.UNHEALTHY and said.failing_streak < ((check and check.retries) or _RETRIES):
+        return Health.PENDING, ""
     if health is Health.HEALTHY or not said.log:
         return health, ""
     last = said.log[-1]

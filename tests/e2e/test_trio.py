@@ -1,0 +1,266 @@
+"""A page, its API and a PostgreSQL behind that, in containers: they wake, sleep, break and survive as one.
+
+All on one Docker Engine of the tests' own; see `trio.py` for what the containers are.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+import engines
+from e2e import trio as three
+from e2e.apps import app
+from e2e.client import Client
+from e2e.harness import Daemon, Launch, wait_for
+from e2e.test_browser import SLOW, browser, page, shoot
+from e2e.trio import NAMES, Trio
+
+__all__ = ["browser", "page"]
+
+
+def _running(kind: type[engines.Engine]) -> Iterator[engines.Engine]:
+    if (reason := engines.why_not(kind) or three.why_not()) is not None:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
+    try:
+        with engines.running(kind, folder) as engine:
+            where = f"/images/create?fromSrc=-&repo={three.IMAGE}&tag=latest"
+            engine.call("POST", where, three.image(), kind="application/x-tar")
+            yield engine
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def docker() -> Iterator[engines.Engine]:
+    """With the image of the three."""
+    yield from _running(engines.Docker)
+
+
+@pytest.fixture
+def trio(docker: engines.Engine) -> Iterator[Trio]:
+    """Three containers that were made, and do not run.  Asked for before `launch`, so that its daemon ends first."""
+    trio = Trio(docker)
+    trio.make()
+    yield trio
+    trio.clear()
+
+
+def visit(daemon: Daemon) -> int:
+    """Open the page; the number of this visit, by the database."""
+    answer = Client(daemon.port, "web.localhost").request()
+    assert 200 == answer.status, answer.text
+    found = re.search(r"Visit number (\d+)<", answer.text)
+    assert found is not None, answer.text
+    return int(found[1])
+
+
+def query(port: int, sql: str, host: str = "127.0.0.1") -> str:
+    """What psql prints for a statement."""
+    command = ["psql", "-h", host, "-p", str(port), "-U", "postgres", "-qtAc", sql]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.strip()
+
+
+def history(daemon: Daemon, name: str) -> list[tuple[str, str]]:
+    """All that was told of an app: the words of its events, and the text."""
+    facts = daemon.cli("events", "--app", name, "--json").out.splitlines()
+    return [(line, line) for line in facts]
+
+
+def generations(daemon: Daemon) -> dict[str, int]:
+    """How often each was started."""
+    return {name: facts["generation"] for name, facts in daemon.apps().items()}
+
+
+def test_one_request_wakes_all_and_they_sleep_in_reverse(trio: Trio, launch: Launch) -> None:
+    """Each begins when what it needs is healthy, and is asked to end when nobody needs it any more."""
+    daemon = launch(trio.config())
+
+    first = visit(daemon)
+
+    assert first + 1 == visit(daemon)
+    assert trio.began("db") < trio.began("api") < trio.began("web")
+    daemon.wait_for_state("db", "asleep")
+    assert trio.ended("web") < trio.ended("api") < trio.ended("db")
+    assert [0, 0, 0] == [trio.engine.state(name)["ExitCode"] for name in NAMES]
+    assert {name: 1 for name in NAMES} == generations(daemon)
+    assert first + 2 == visit(daemon)
+
+
+def test_psql_wakes_the_database_alone(trio: Trio, launch: Launch) -> None:
+    """It is held until PostgreSQL's own health check has passed; what needs it sleeps on."""
+    daemon = launch(trio.config())
+
+    assert "42" == query(trio.stream, "select 6 * 7")
+
+    assert ["asleep", "asleep"] == [daemon.apps()[name]["state"] for name in ("web", "api")]
+    daemon.wait_for_state("db", "asleep")
+    assert not trio.runs("db")
+
+
+def test_each_is_woken_from_inside_by_the_one_before(trio: Trio, launch: Launch) -> None:
+    """Nothing says who needs whom: the page asks Torpor's gateway for the API, and that asks a stream for the database."""
+    daemon = launch(trio.config(needs=False))
+
+    visit(daemon)
+
+    assert trio.began("web") < trio.began("api") < trio.began("db")
+    for name in NAMES:
+        daemon.wait_for_state(name, "asleep")
+
+
+def test_what_two_need_sleeps_after_the_second(trio: Trio, launch: Launch) -> None:
+    """A process and a container need the database; it sleeps with neither of them alone."""
+    other = app("other", [sys.executable, "-m", "http.server", "$PORT"], depends_on=["db"], idle_timeout="1m")
+    daemon = launch(trio.config(other))
+    assert 200 == Client(daemon.port, "other.localhost").request().status
+    visit(daemon)
+
+    daemon.wait_for_state("api", "asleep")
+    assert ("ready", ["other"]) == ((facts := daemon.apps()["db"])["state"], facts["held_by"])
+    began = trio.began("db")
+    visit(daemon)
+    assert began == trio.began("db")
+    daemon.wait_for_state("api", "asleep")
+    assert 0 == daemon.cli("sleep", "other").code
+    daemon.wait_for_state("db", "asleep")
+
+
+@pytest.mark.parametrize("victim", ["api", "db"])
+def test_who_is_killed_is_back_for_the_next_request(trio: Trio, launch: Launch, victim: str) -> None:
+    """`docker kill` is a crash: no visitor sees it, and no visit is lost or counted twice."""
+    daemon = launch(trio.config(idle="1m"))
+    number = visit(daemon)
+
+    trio.engine.act("kill", victim)
+
+    assert number + 1 == visit(daemon)
+    daemon.wait_for_state(victim, "ready")
+    assert 2 == generations(daemon)[victim]
+    assert number + 2 == visit(daemon)
+
+
+def test_an_engine_that_is_restarted_ends_nobody(trio: Trio, launch: Launch) -> None:
+    """It takes up the live containers, and Torpor the engine: nothing is told, and nothing started."""
+    daemon = launch(trio.config(idle="1m"))
+    number = visit(daemon)
+    began = [trio.began(name) for name in NAMES]
+    told = daemon.cli("events").out
+
+    trio.engine.crash()
+    assert number + 1 == visit(daemon)
+    trio.engine.begin()
+
+    assert number + 2 == visit(daemon)
+    assert {name: 1 for name in NAMES} == generations(daemon)
+    assert began == [trio.began(name) for name in NAMES]
+    assert told == daemon.cli("events").out
+    # It hears again what happens there.
+    trio.engine.act("stop", "web")
+    daemon.wait_for_state("web", "asleep")
+
+
+def test_a_container_that_is_made_anew_is_the_same_app(trio: Trio, launch: Launch) -> None:
+    """As `docker compose up --force-recreate` does to one that is awake, and to one that sleeps."""
+    daemon = launch(trio.config(idle="1m"))
+    number = visit(daemon)
+
+    trio.engine.remove("web")
+    trio.make("web")
+    trio.engine.act("start", "web")
+
+    wait_for("the new one is taken on", lambda: generations(daemon)["web"] == 2)
+    assert number + 1 == visit(daemon)
+    assert 0 == daemon.cli("sleep", "web").code
+    daemon.wait_for_state("web", "asleep")
+    trio.engine.remove("web")
+    trio.make("web")
+    assert number + 2 == visit(daemon)
+    assert {"web": 3, "api": 1, "db": 1} == generations(daemon)
+
+
+def test_the_next_daemon_goes_on_where_one_was_killed(trio: Trio, launch: Launch) -> None:
+    """With the same containers and generations, and without a line of their logs lost or told twice."""
+    daemon = launch(trio.config(idle="1m"))
+    number = visit(daemon)
+    began = [trio.began(name) for name in NAMES]
+    address = trio.engine.call("GET", "/containers/db/json")["NetworkSettings"]["Networks"]["torpor"]["IPAddress"]
+    for mark in range(10):
+        query(5432, f"select 'mark {mark}'", address)
+
+    daemon.kill()
+    for mark in range(10, 20):
+        query(5432, f"select 'mark {mark}'", address)
+    daemon.start()
+
+    for name in NAMES:
+        daemon.wait_for_state(name, "ready")
+    assert number + 1 == visit(daemon)
+    assert began == [trio.began(name) for name in NAMES]
+    assert {name: 1 for name in NAMES} == generations(daemon)
+
+    def marks() -> list[int]:
+        return [int(found) for found in re.findall(r"select 'mark (\d+)'", daemon.cli("logs", "-n", "1000", "db").out)]
+
+    wait_for("all lines are there", lambda: 19 in marks())
+    assert list(range(20)) == marks()
+
+
+@pytest.mark.parametrize(
+    ("say", "state", "runs"), [("adopt", "ready", True), ("stop", "asleep", False), ("ignore", "asleep", True)]
+)
+def test_others_start_it(trio: Trio, launch: Launch, say: str, state: str, runs: bool) -> None:
+    """`docker start` counts as a wake, is undone, or is let alone until somebody knocks."""
+    daemon = launch(trio.config(idle="1m", db={"on_external_start": say}))
+
+    trio.engine.act("start", "db")
+    began = trio.began("db")
+
+    daemon.wait_for_state("db", state)
+    if not runs:
+        wait_for("it is ended again", lambda: not trio.runs("db"))
+    elif state == "asleep":
+        visit(daemon)
+        assert began == trio.began("db")
+    assert runs == trio.runs("db")
+
+
+def test_others_stop_it(trio: Trio, launch: Launch) -> None:
+    """`docker stop` is respected, though the app is always on: until somebody knocks."""
+    daemon = launch(trio.config(idle="1m", web={"always_on": True}))
+    daemon.wait_for_state("web", "ready")
+
+    trio.engine.act("stop", "web")
+
+    assert "others" in str(daemon.wait_for_state("web", "asleep"))
+    assert not trio.runs("web")
+    visit(daemon)
+    assert 2 == generations(daemon)["web"]
+
+
+@pytest.mark.browser
+def test_a_browser_waits_for_all_of_them(trio: Trio, launch: Launch, page: Page) -> None:
+    """It sees the waiting page, on it what is waited for, and then the page: nobody presses anything."""
+    daemon = launch(trio.config(idle="1m"))
+
+    first = page.goto(f"http://web.localhost:{daemon.port}/", wait_until="domcontentloaded")
+
+    assert first is not None
+    assert (503, "waking") == (first.status, first.headers["x-torpor"])
+    expect(page.get_by_text("db").first).to_be_visible()
+    shoot(page, "trio-waiting")
+    expect(page.get_by_role("heading", name=re.compile(r"Visit number \d+"))).to_be_visible(timeout=SLOW)
+    shoot(page, "trio")
