@@ -20,6 +20,7 @@ from torpor.core.model import (
     Phase,
     Reason,
     Route,
+    StreamRoute,
     Tier,
     WakeOn,
     Want,
@@ -148,6 +149,7 @@ def test_every_state_has_its_sentence(
 
 
 HERE = (Route("web.localhost"),)
+THERE = (StreamRoute("127.0.0.1", 5432),)
 DEAF = (Rule("monitors", wakes=False),)
 
 
@@ -155,6 +157,11 @@ DEAF = (Rule("monitors", wakes=False),)
     ("spec", "who"),
     [
         (AppSpec("web"), "no route leads to it; `torpor wake web` wakes it"),
+        (AppSpec("web", streams=THERE), "the next connection wakes it"),
+        (
+            AppSpec("web", routes=HERE, streams=THERE),
+            "the next request wakes it, as does a connection to its streams",
+        ),
         (AppSpec("web", routes=HERE, wake_on=WakeOn.NAVIGATION), "the next page load wakes it"),
         (
             AppSpec("web", routes=HERE, wake_paths=tuple(Glob(f"/{it}") for it in "abcd")),

@@ -218,15 +218,18 @@ def _next(account: Account, shown: InstanceSnapshot, sleeps_at: float | None) ->
 
 def _waker(spec: AppSpec) -> str:
     """What wakes it."""
-    if not spec.routes:
+    if not (spec.routes or spec.streams):
         return f"no route leads to it; `torpor wake {spec.name}` wakes it"
+    if not spec.routes:
+        return "the next connection wakes it"
     who = "the next page load" if spec.wake_on is WakeOn.NAVIGATION else "the next request"
     if spec.wake_paths:
         named = map(str, spec.wake_paths[:_PATHS])
         who += f" to {', '.join(named)}{' …' if len(spec.wake_paths) > _PATHS else ''}"
     rules = chain(spec.rules, *(route.rules for route in spec.routes))
     picky = spec.ignore_bots or any(not rule.wakes for rule in rules)
-    return f"{who} wakes it{', unless it is one that its rules except' if picky else ''}"
+    also = ", as does a connection to its streams" if spec.streams else ""
+    return f"{who} wakes it{', unless it is one that its rules except' if picky else ''}{also}"
 
 
 def _asked_again(account: Account) -> str | None:
