@@ -17,6 +17,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
+from torpor.config.guests import GuestSpec
 from torpor.core.model import (
     DelayProbe,
     Endpoint,
@@ -65,10 +66,10 @@ async def wait_until_ready(
         await attempt.wait_for(probe)
         missing.remove(probe)
         if missing:
-            announce(_words(missing))
+            announce(_words(missing, launch))
 
     if missing:
-        announce(_words(missing))
+        announce(_words(missing, launch))
     try:
         async with asyncio.TaskGroup() as group:
             for probe in readiness.probes:
@@ -219,8 +220,11 @@ async def _connect(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-def _words(probes: list[Probe]) -> str:
-    return "waiting for " + ", ".join(map(_word, probes))
+def _words(probes: list[Probe], launch: Launch) -> str:
+    # A guest notifies nobody; its host says what its own check has come to.
+    word = "its own check" if isinstance(launch.spec.workload, GuestSpec) else None
+    words = (word if word and isinstance(probe, NotifyProbe) else _word(probe) for probe in probes)
+    return "waiting for " + ", ".join(words)
 
 
 def _word(probe: Probe) -> str:
