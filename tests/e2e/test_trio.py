@@ -5,7 +5,6 @@ All on one Docker Engine of the tests' own; see `trio.py` for what the container
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,7 +12,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -74,12 +72,6 @@ def query(port: int, sql: str, host: str = "127.0.0.1") -> str:
     return done.stdout.strip()
 
 
-def history(daemon: Daemon, name: str) -> list[tuple[str, str]]:
-    """All that was told of an app: the words of its events, and the text."""
-    facts = daemon.cli("events", "--app", name, "--json").out.splitlines()
-    return [(line, line) for line in facts]
-
-
 def generations(daemon: Daemon) -> dict[str, int]:
     """How often each was started."""
     return {name: facts["generation"] for name, facts in daemon.apps().items()}
@@ -96,7 +88,7 @@ def test_one_request_wakes_all_and_they_sleep_in_reverse(trio: Trio, launch: Lau
     daemon.wait_for_state("db", "asleep")
     assert trio.ended("web") < trio.ended("api") < trio.ended("db")
     assert [0, 0, 0] == [trio.engine.state(name)["ExitCode"] for name in NAMES]
-    assert {name: 1 for name in NAMES} == generations(daemon)
+    assert dict.fromkeys(NAMES, 1) == generations(daemon)
     assert first + 2 == visit(daemon)
 
 
@@ -165,12 +157,15 @@ def test_an_engine_that_is_restarted_ends_nobody(trio: Trio, launch: Launch) -> 
     trio.engine.begin()
 
     assert number + 2 == visit(daemon)
-    assert {name: 1 for name in NAMES} == generations(daemon)
+    assert dict.fromkeys(NAMES, 1) == generations(daemon)
     assert began == [trio.began(name) for name in NAMES]
-    assert told == daemon.cli("events").out
-    # It hears again what happens there.
+    # It hears again what happens there, and that is all that there was.
     trio.engine.act("stop", "web")
     daemon.wait_for_state("web", "asleep")
+    news = daemon.cli("events").out.removeprefix(told).splitlines()
+    assert ["stopped by others: exited with code 0", "asleep: stopped by others"] == [
+        line.partition("web  ")[2] for line in news
+    ]
 
 
 def test_a_container_that_is_made_anew_is_the_same_app(trio: Trio, launch: Launch) -> None:
@@ -197,7 +192,9 @@ def test_the_next_daemon_goes_on_where_one_was_killed(trio: Trio, launch: Launch
     daemon = launch(trio.config(idle="1m"))
     number = visit(daemon)
     began = [trio.began(name) for name in NAMES]
-    address = trio.engine.call("GET", "/containers/db/json")["NetworkSettings"]["Networks"]["torpor"]["IPAddress"]
+    address = trio.engine.call("GET", "/containers/db/json")["NetworkSettings"]["Networks"]["torpor"][
+        "IPAddress"
+    ]
     for mark in range(10):
         query(5432, f"select 'mark {mark}'", address)
 
@@ -210,17 +207,21 @@ def test_the_next_daemon_goes_on_where_one_was_killed(trio: Trio, launch: Launch
         daemon.wait_for_state(name, "ready")
     assert number + 1 == visit(daemon)
     assert began == [trio.began(name) for name in NAMES]
-    assert {name: 1 for name in NAMES} == generations(daemon)
+    assert dict.fromkeys(NAMES, 1) == generations(daemon)
 
     def marks() -> list[int]:
-        return [int(found) for found in re.findall(r"select 'mark (\d+)'", daemon.cli("logs", "-n", "1000", "db").out)]
+        return [
+            int(found)
+            for found in re.findall(r"select 'mark (\d+)'", daemon.cli("logs", "-n", "1000", "db").out)
+        ]
 
     wait_for("all lines are there", lambda: 19 in marks())
     assert list(range(20)) == marks()
 
 
 @pytest.mark.parametrize(
-    ("say", "state", "runs"), [("adopt", "ready", True), ("stop", "asleep", False), ("ignore", "asleep", True)]
+    ("say", "state", "runs"),
+    [("adopt", "ready", True), ("stop", "asleep", False), ("ignore", "asleep", True)],
 )
 def test_others_start_it(trio: Trio, launch: Launch, say: str, state: str, runs: bool) -> None:
     """`docker start` counts as a wake, is undone, or is let alone until somebody knocks."""
@@ -240,7 +241,7 @@ def test_others_start_it(trio: Trio, launch: Launch, say: str, state: str, runs:
 
 def test_others_stop_it(trio: Trio, launch: Launch) -> None:
     """`docker stop` is respected, though the app is always on: until somebody knocks."""
-    daemon = launch(trio.config(idle="1m", web={"always_on": True}))
+    daemon = launch(trio.config(idle="1m", web={"always_on": True, "idle_timeout": None}))
     daemon.wait_for_state("web", "ready")
 
     trio.engine.act("stop", "web")
@@ -249,6 +250,48 @@ def test_others_stop_it(trio: Trio, launch: Launch) -> None:
     assert not trio.runs("web")
     visit(daemon)
     assert 2 == generations(daemon)["web"]
+
+
+@pytest.mark.parametrize("who", ["Torpor", "others"])
+def test_a_frozen_database_goes_on_where_it_was(trio: Trio, launch: Launch, who: str) -> None:
+    """`docker pause` is a sleep from which a connection wakes; that its health is unknown meanwhile is no crash."""
+    daemon = launch(trio.config(db={"sleep": "pause"} if who == "Torpor" else {"idle_timeout": "1m"}))
+    assert "1" == query(trio.stream, "select 1")
+    began = trio.began("db")
+
+    if who == "others":
+        trio.engine.act("pause", "db")
+
+    daemon.wait_for_state("db", "paused")
+    assert trio.engine.state("db")["Paused"]
+    assert "the next connection wakes it" in daemon.cli("why", "db").out
+    assert "2" == query(trio.stream, "select 2")
+    wait_for("it is checked again", lambda: trio.engine.state("db")["Health"]["Status"] == "healthy")
+    assert (began, 1) == (trio.began("db"), generations(daemon)["db"])
+
+
+def test_it_is_told_in_the_words_of_containers(trio: Trio, launch: Launch) -> None:
+    """In every place where people look, while all runs and after an end."""
+    daemon = launch(trio.config(idle="1m"))
+    visit(daemon)
+
+    status, shown = daemon.cli("status").out, daemon.cli("show", "web").out
+    assert all(
+        re.search(rf"^{name} +ready +\d+ +{trio.ports[name]} ", status, re.MULTILINE) for name in NAMES
+    )
+    assert 'container     {"name": "web", "engine": "docker"}' in shown
+    assert "needs         api (healthy)" in shown
+    assert "waiting for tcp, its own check" in daemon.cli("events").out
+    assert "keeps awake  needed  by api" in daemon.cli("why", "db").out
+    assert "web begins" in daemon.cli("logs", "web").out.splitlines()
+    trio.engine.remove("web")
+    daemon.wait_for_state("web", "asleep")
+    assert (
+        "stopped by others: exited with unknown status (the container is gone)"
+        in daemon.cli("why", "web").out
+    )
+    refused = Client(daemon.port, "web.localhost").request()
+    assert (503, "there is no container web at" in refused.text) == (refused.status, True)
 
 
 @pytest.mark.browser

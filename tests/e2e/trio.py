@@ -86,7 +86,9 @@ class Trio:
         self._alone = isinstance(engine, Docker)
         """Whether each has an address of its own."""
         self.address = _bridge_of(engine) if self._alone else "127.0.0.1"
-        self.ports = {"web": 80, "api": 80, "db": 5432} if self._alone else {name: free_port() for name in NAMES}
+        self.ports = (
+            {"web": 80, "api": 80, "db": 5432} if self._alone else {name: free_port() for name in NAMES}
+        )
 
     def make(self, *names: str, **more: Any) -> None:
         """Make containers, all without a word; none of them runs.  `more`: keys of the API's body."""
@@ -100,12 +102,12 @@ class Trio:
                 body |= {"StopSignal": "SIGINT"}
                 if self._alone:
                     test = ["CMD", "pg_isready", "-q", "-h", "127.0.0.1", "-U", "postgres"]
-                    times = {"Interval": _SECOND // 4, "Timeout": 9 * _SECOND, "StartPeriod": 30 * _SECOND}
+                    times = {"Interval": _SECOND // 4, "Timeout": 3 * _SECOND, "StartPeriod": 30 * _SECOND}
                     body |= {"Healthcheck": {"Test": test, **times}}
             self.engine.create(name, name, str(self.ports[name]), Image=IMAGE, **(body | more))
 
     def config(self, *more: str, idle: str = "1s", needs: bool = True, **settings: dict[str, Any]) -> str:
-        """The configuration.  `needs`: with `depends_on`; `settings`: of apps by name; `more`: further apps."""
+        """The configuration.  `needs`: with `depends_on`; `settings`: of apps by name, None unsays one; `more`: further apps."""
         engine = "docker" if self._alone else "podman"
         apps: dict[str, dict[str, Any]] = {
             "web": {"routes": ["web.localhost"], "depends_on": ["api"]},
@@ -113,7 +115,9 @@ class Trio:
             "db": {"routes": [f"tcp://{address}:{self.stream}" for address in {"127.0.0.1", self.address}]},
         }
         if not self._alone:  # Nobody runs a Podman's health check here.
-            apps["db"]["readiness"] = {"exec": f"pg_isready -q -h 127.0.0.1 -U postgres -p {self.ports['db']}"}
+            apps["db"]["readiness"] = {
+                "exec": f"pg_isready -q -h 127.0.0.1 -U postgres -p {self.ports['db']}"
+            }
         lines = [
             f'gateway: {{listen: [GATEWAY, "{self.address}:{self.door}"]}}',
             f"engines: {{{engine}: {{url: '{self.engine.url}'}}}}",
@@ -123,8 +127,14 @@ class Trio:
             if not needs:
                 known.pop("depends_on", None)
             container = {"name": name, "engine": engine}
-            said = {"container": container, "port": self.ports[name], "idle_timeout": idle, "stop_timeout": "20s"}
-            lines.append(f"  {name}: {json.dumps(said | known | settings.get(name, {}))}")
+            said = {
+                "container": container,
+                "port": self.ports[name],
+                "idle_timeout": idle,
+                "stop_timeout": "20s",
+            }
+            said |= known | settings.get(name, {})
+            lines.append(f"  {name}: {json.dumps({key: it for key, it in said.items() if it is not None})}")
         return "\n".join([*lines, *more]) + "\n"
 
     def runs(self, name: str) -> bool:
@@ -189,7 +199,9 @@ def _output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, target: str = "") -> None:
+def _add(
+    tar: tarfile.TarFile, name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, target: str = ""
+) -> None:
     file = tarfile.TarInfo(name)
     file.type, file.mode, file.size, file.linkname = kind, 0o755, len(data), target
     tar.addfile(file, io.BytesIO(data))
