@@ -5,6 +5,7 @@ All on one Docker Engine of the tests' own; see `trio.py` for what the container
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -18,9 +19,9 @@ from playwright.sync_api import Page, expect
 
 import engines
 from e2e import trio as three
-from e2e.apps import app
+from e2e.apps import E2E, app
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, wait_for
+from e2e.harness import Daemon, Launch, free_port, wait_for
 from e2e.test_browser import SLOW, browser, page, shoot
 from e2e.trio import NAMES, Trio
 
@@ -44,6 +45,12 @@ def _running(kind: type[engines.Engine]) -> Iterator[engines.Engine]:
 def docker() -> Iterator[engines.Engine]:
     """With the image of the three."""
     yield from _running(engines.Docker)
+
+
+@pytest.fixture(scope="module")
+def podman() -> Iterator[engines.Engine]:
+    """With the image of the three."""
+    yield from _running(engines.Podman)
 
 
 @pytest.fixture
@@ -89,7 +96,10 @@ def test_one_request_wakes_all_and_they_sleep_in_reverse(trio: Trio, launch: Lau
     assert trio.ended("web") < trio.ended("api") < trio.ended("db")
     assert [0, 0, 0] == [trio.engine.state(name)["ExitCode"] for name in NAMES]
     assert dict.fromkeys(NAMES, 1) == generations(daemon)
-    assert first + 2 == visit(daemon)
+    answers = Client(daemon.port, "web.localhost").together(10)
+    assert [200] * 10 == [answer.status for answer in answers]
+    assert dict.fromkeys(NAMES, 2) == generations(daemon)
+    assert first + 12 == visit(daemon)
 
 
 def test_psql_wakes_the_database_alone(trio: Trio, launch: Launch) -> None:
@@ -307,3 +317,60 @@ def test_a_browser_waits_for_all_of_them(trio: Trio, launch: Launch, page: Page)
     shoot(page, "trio-waiting")
     expect(page.get_by_role("heading", name=re.compile(r"Visit number \d+"))).to_be_visible(timeout=SLOW)
     shoot(page, "trio")
+
+
+def test_podman_does_the_same(podman: engines.Engine, launch: Launch) -> None:
+    """All on the host's network: they wake, one is killed, and they sleep in reverse."""
+    trio = Trio(podman)
+    trio.make()
+    daemon = launch(trio.config(idle="2s"))
+    number = visit(daemon)
+
+    podman.act("kill", "api")
+
+    assert number + 1 == visit(daemon)
+    daemon.wait_for_state("db", "asleep")
+    assert trio.ended("web") < trio.ended("api") < trio.ended("db")
+    assert {"web": 1, "api": 2, "db": 1} == generations(daemon)
+
+
+def test_apps_of_all_kinds_need_each_other(trio: Trio, launch: Launch, tmp_path: Path) -> None:
+    """A process needs a container, that a machine, and that its host: all wake for one request, and sleep in reverse."""
+    (tmp_path / "index.html").write_text("7")
+    port = free_port()
+    server = f"{sys.executable} -m http.server --bind 127.0.0.1 {port}"
+    host = {"start": "touch on", "stop": "rm on", "status": "test -e on"}
+    machine = {
+        "start": shell(f"test -e on && {{ {server} >log 2>&1 & echo $! >pid.new; mv pid.new pid; }}"),
+        "stop": shell("kill $(cat pid)"),
+        "status": shell("kill -0 $(cat pid)"),
+    }
+    here = {"working_dir": str(tmp_path), "idle_timeout": "1s"}
+    known = {
+        "process": {
+            "command": [sys.executable, "-S", str(E2E / "programs" / "caller.py"), str(trio.door)],
+            "routes": ["process.localhost"],
+            "depends_on": ["web"],
+        },
+        "machine": {"commands": machine, "port": port, "routes": ["api"], "depends_on": ["host"]},
+        "host": {"commands": host},
+    }
+    more = [f"  {name}: {json.dumps(here | keys)}" for name, keys in known.items()]
+    web = {"routes": ["neighbour"], "depends_on": ["machine"]}
+    daemon = launch(trio.config(*more, web=web, api={"routes": ["nobody"], "depends_on": None}))
+
+    answer = Client(daemon.port, "process.localhost").request()
+
+    assert (200, True) == (answer.status, "Visit number 7<" in answer.text)
+    daemon.wait_for_state("host", "asleep")
+    told = [line.split()[2:4] for line in daemon.cli("events").out.splitlines()]
+    chain = ["host", "machine", "web", "process"]
+    assert chain == [name for name, word in told if word == "ready"]
+    assert chain[::-1] == [name for name, word in told if word == "asleep:"]
+    assert not (tmp_path / "on").exists()
+    assert not trio.runs("web")
+
+
+def shell(text: str) -> dict[str, object]:
+    """A command for the shell."""
+    return {"command": text, "shell": True}

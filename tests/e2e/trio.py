@@ -109,17 +109,18 @@ class Trio:
     def config(self, *more: str, idle: str = "1s", needs: bool = True, **settings: dict[str, Any]) -> str:
         """The configuration.  `needs`: with `depends_on`; `settings`: of apps by name, None unsays one; `more`: further apps."""
         engine = "docker" if self._alone else "podman"
+        hosts = sorted({"127.0.0.1", self.address})
         apps: dict[str, dict[str, Any]] = {
             "web": {"routes": ["web.localhost"], "depends_on": ["api"]},
             "api": {"routes": ["api", "api.localhost"], "depends_on": {"db": "healthy"}},
-            "db": {"routes": [f"tcp://{address}:{self.stream}" for address in {"127.0.0.1", self.address}]},
+            "db": {"routes": [f"tcp://{address}:{self.stream}" for address in hosts]},
         }
         if not self._alone:  # Nobody runs a Podman's health check here.
             apps["db"]["readiness"] = {
                 "exec": f"pg_isready -q -h 127.0.0.1 -U postgres -p {self.ports['db']}"
             }
         lines = [
-            f'gateway: {{listen: [GATEWAY, "{self.address}:{self.door}"]}}',
+            f"gateway: {{listen: [GATEWAY, {', '.join(f'{host}:{self.door}' for host in hosts)}]}}",
             f"engines: {{{engine}: {{url: '{self.engine.url}'}}}}",
             "apps:",
         ]
