@@ -112,6 +112,16 @@ async def test_what_happens_while_the_host_is_down_is_told_after_it(
         await asyncio.sleep(0.01)
 
 
+async def test_an_end_that_the_host_has_not_heard_of_is_asked_for_again(subject: FakeWorld) -> None:
+    """It was down: what is to end gets its time to do so, and no kill."""
+    await started(subject)
+    subject.host.lose()
+    with pytest.raises(ProviderFailed):
+        await subject.provider.stop(ID, 1)
+    subject.host.down = False
+    assert ExitInfo(signal=15) == (await subject.facts.exited()).info
+
+
 async def test_a_start_that_hangs_is_given_up(subject: FakeWorld) -> None:
     """The host has begun it and does not say so: what it has begun is ended when that is known."""
     driver(subject).hung.clear()

@@ -41,6 +41,8 @@ class Life:
         """How deep it sleeps, as far as we know; None: it is awake."""
         self.asked = False
         """Whether somebody here wants its end."""
+        self.unheard = False
+        """Whether its host was asked for that in vain."""
         self.ready = asyncio.Event()
         """Set once its host calls it healthy, or has nothing to say of that."""
         self.pid = status.pid

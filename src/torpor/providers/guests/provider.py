@@ -267,7 +267,7 @@ class GuestProvider:
     def _hear(self, notice: Notice) -> None:
         for ward in self._wards.values():
             if notice.name is None or notice.name == ward.present.name:
-                ward.look(by_hand=notice.by_hand)
+                ward.look(by_hand=notice.by_hand, is_back=notice.name is None)
 
     def _ward(self, id: InstanceId, guest: GuestSpec) -> Ward:
         if id not in self._wards:

@@ -60,6 +60,8 @@ class Ward:
         self._wanted = False
         self._gap = SHORTEST_PAUSE
         self._by_hand = False
+        self._is_back = False
+        """Whether the host could not be heard for a while, and can again."""
         self._told_run: str | None = None
         """The run that was told of as started by others."""
         self._looking: asyncio.Task[None] | None = None
@@ -76,9 +78,13 @@ class Ward:
             return self.life.guest
         return self.survivor[0].guest if self.survivor is not None else self.guest
 
-    def look(self, *, by_hand: bool = False) -> None:
-        """There is news: look soon.  `by_hand`: somebody has asked for the end of the run that was there."""
+    def look(self, *, by_hand: bool = False, is_back: bool = False) -> None:
+        """There is news: look soon.
+
+        `by_hand`: somebody has asked for the end of the run that was there; `is_back`: its host is heard again.
+        """
         self._by_hand |= by_hand
+        self._is_back |= is_back
         self._wanted = True
         self._gap = SHORTEST_PAUSE
         self._news.set()
@@ -132,8 +138,7 @@ class Ward:
         life.asked = True
         async with self._turn:
             if self.life is life:
-                await self._driver.stop(life.guest)
-                life.frozen = None
+                await self._ask_to_end(life)
         self.look()
 
     async def kill(self, life: Life) -> None:
@@ -183,6 +188,18 @@ class Ward:
         self.look()
         return life
 
+    async def _ask_to_end(self, life: Life) -> None:
+        life.unheard = True
+        await self._driver.stop(life.guest)
+        life.frozen, life.unheard = None, False
+
+    async def _ask_again(self, life: Life) -> None:
+        """A host that was away when its end was asked for is back: it ends in order, not by the kill that comes."""
+        try:
+            await self._ask_to_end(life)
+        except TorporError as error:
+            logger.debug("%s: %s", self.id, error)
+
     async def _pause(self, life: Life) -> bool:
         """Whether it was there to be paused."""
         async with self._turn:
@@ -225,6 +242,9 @@ class Ward:
                 logger.exception("%s: its status cannot be found out", self.id)
             else:
                 await self._judge(status, by_hand=by_hand)
+                if self._is_back and self.life is not None and self.life.unheard:
+                    await self._ask_again(self.life)
+                self._is_back = False
                 return status.state is not State.CHANGING
             self._by_hand |= by_hand
             return False
