@@ -72,7 +72,8 @@ _FOLDERS = ("bin", "tmp", "etc", "data", "www/cgi-bin", "usr/share/zoneinfo")
 
 def why_not() -> str | None:
     """Why the image cannot be made here; None: it can."""
-    return None if _home_of_postgres() is not None else "postgresql is not installed here"
+    there = _home_of_postgres() is not None and shutil.which("psql") is not None
+    return None if there else "postgresql is not installed here"
 
 
 class Trio:

@@ -182,11 +182,13 @@ async def test_what_is_not_there_cannot_be_started(subject: FakeWorld) -> None:
 
 
 async def test_what_is_taken_away_has_ended(subject: FakeWorld) -> None:
-    """A guest that is deleted while it runs."""
+    """A guest that is deleted while it runs: somebody wanted that, and nothing brings it back."""
     await started(subject)
     del subject.host.guests[str(ID)]
     subject.host.tell(str(ID))
-    assert "gone" in (await subject.facts.exited()).info.note
+    fact = await subject.facts.exited()
+    assert "gone" in fact.info.note
+    assert fact.by_hand
 
 
 async def test_health_that_is_lost(subject: FakeWorld) -> None:

@@ -270,7 +270,8 @@ class Ward:
         self.life = self.gauge = None
         info, by_hand = status.exit, by_hand or status.by_hand
         if status.state is State.MISSING:
-            info = ExitInfo(note=f"the {self._driver.noun} is gone")
+            # Somebody took it away, whatever its host still had to say of that; no attempt brings it back.
+            info, by_hand = ExitInfo(note=f"the {self._driver.noun} is gone"), True
         elif status.run not in {None, life.record.run}:
             info = ExitInfo(note="another run of it has begun")
         # By hand or not, whoever restarts it wants it to run: that is no stop to be respected.
