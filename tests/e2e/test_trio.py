@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,34 +20,21 @@ from e2e.apps import E2E, app
 from e2e.client import Client
 from e2e.harness import Daemon, Launch, free_port, wait_for
 from e2e.test_browser import SLOW, browser, page, shoot
-from e2e.trio import NAMES, Trio
+from e2e.trio import NAMES, Trio, query
 
 __all__ = ["browser", "page"]
-
-
-def _running(kind: type[engines.Engine]) -> Iterator[engines.Engine]:
-    if (reason := engines.why_not(kind) or three.why_not()) is not None:
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
-    try:
-        with engines.running(kind, folder) as engine:
-            where = f"/images/create?fromSrc=-&repo={three.IMAGE}&tag=latest"
-            engine.call("POST", where, three.image(), kind="application/x-tar")
-            yield engine
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
 def docker() -> Iterator[engines.Engine]:
     """With the image of the three."""
-    yield from _running(engines.Docker)
+    yield from three.running(engines.Docker)
 
 
 @pytest.fixture(scope="module")
 def podman() -> Iterator[engines.Engine]:
     """With the image of the three."""
-    yield from _running(engines.Podman)
+    yield from three.running(engines.Podman)
 
 
 @pytest.fixture
@@ -69,14 +53,6 @@ def visit(daemon: Daemon) -> int:
     found = re.search(r"Visit number (\d+)<", answer.text)
     assert found is not None, answer.text
     return int(found[1])
-
-
-def query(port: int, sql: str, host: str = "127.0.0.1") -> str:
-    """What psql prints for a statement."""
-    command = ["psql", "-h", host, "-p", str(port), "-U", "postgres", "-qtAc", sql]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert 0 == done.returncode, done.stderr
-    return done.stdout.strip()
 
 
 def generations(daemon: Daemon) -> dict[str, int]:
@@ -337,12 +313,12 @@ def test_apps_of_all_kinds_need_each_other(trio: Trio, launch: Launch, tmp_path:
     server = f"{sys.executable} -m http.server --bind 127.0.0.1 {port}"
     host = {"start": "touch on", "stop": "rm on", "status": "test -e on"}
     machine = {
-        "start": shell(f"test -e on && {{ {server} >log 2>&1 & echo $! >pid.new; mv pid.new pid; }}"),
-        "stop": shell("kill $(cat pid)"),
-        "status": shell("kill -0 $(cat pid)"),
+        "start": ["sh", "-c", f"test -e on && {{ {server} >log 2>&1 & echo $! >pid.new; mv pid.new pid; }}"],
+        "stop": ["sh", "-c", "kill $(cat pid)"],
+        "status": ["sh", "-c", "kill -0 $(cat pid)"],
     }
-    here = {"working_dir": str(tmp_path), "idle_timeout": "1s"}
-    known = {
+    here: dict[str, object] = {"working_dir": str(tmp_path), "idle_timeout": "1s"}
+    known: dict[str, dict[str, object]] = {
         "process": {
             "command": [sys.executable, "-S", str(E2E / "programs" / "caller.py"), str(trio.door)],
             "routes": ["process.localhost"],
@@ -365,8 +341,3 @@ def test_apps_of_all_kinds_need_each_other(trio: Trio, launch: Launch, tmp_path:
     assert chain[::-1] == [name for name, word in told if word == "asleep:"]
     assert not (tmp_path / "on").exists()
     assert not trio.runs("web")
-
-
-def shell(text: str) -> dict[str, object]:
-    """A command for the shell."""
-    return {"command": text, "shell": True}

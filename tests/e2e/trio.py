@@ -14,10 +14,15 @@ import json
 import shutil
 import subprocess
 import tarfile
+import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import engines
 from e2e.harness import free_port
 from engines import Docker, Engine
 
@@ -74,6 +79,28 @@ def why_not() -> str | None:
     """Why the image cannot be made here; None: it can."""
     there = _home_of_postgres() is not None and shutil.which("psql") is not None
     return None if there else "postgresql is not installed here"
+
+
+def running(kind: type[Engine]) -> Iterator[Engine]:
+    """An engine with the image of the three, until it is asked for another one.  Skips where there is none."""
+    if (reason := engines.why_not(kind) or why_not()) is not None:
+        pytest.skip(reason)
+    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
+    try:
+        with engines.running(kind, folder) as engine:
+            where = f"/images/create?fromSrc=-&repo={IMAGE}&tag=latest"
+            engine.call("POST", where, image(), kind="application/x-tar")
+            yield engine
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def query(port: int, sql: str, host: str = "127.0.0.1") -> str:
+    """What psql prints for a statement."""
+    command = ["psql", "-h", host, "-p", str(port), "-U", "postgres", "-qtAc", sql]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert 0 == done.returncode, done.stderr
+    return done.stdout.strip()
 
 
 class Trio:
