@@ -285,8 +285,10 @@ def running(kind: type[Engine], folder: Path) -> Iterator[Engine]:
         engine.import_image()
         yield engine
     finally:
-        engine.end()
-        _end_leftovers(folder)
+        try:
+            engine.end()
+        finally:
+            _end_leftovers(folder)
 
 
 def _image() -> bytes:

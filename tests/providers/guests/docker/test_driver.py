@@ -299,7 +299,7 @@ async def test_its_own_health_check(docker: Engine) -> None:
         "steady",
         Healthcheck={
             "Test": ["CMD-SHELL", "cat /tmp/well"],
-            "Interval": 200_000_000,
+            "Interval": 400_000_000,
             "Retries": 2,
             "StartPeriod": 0,
         },
