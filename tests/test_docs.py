@@ -23,7 +23,7 @@ from torpor.config.labels.own import OWN
 from torpor.config.labels.reading import DIALECTS
 from torpor.config.load import load
 from torpor.control.render import AppDocument
-from torpor.core.model import Cause, Condition
+from torpor.core.model import Cause, Condition, ManualStop
 from torpor.core.wake_events import Action
 from torpor.gateway import replies
 
@@ -195,7 +195,7 @@ def test_only_real_settings_are_mentioned(path: Path) -> None:
     looks_like_one = re.findall(r"`([a-z]+(?:_[a-z]+)+)(?:: [^`]*)?`", text)
     known = (
         settings()
-        | {*Condition, *Action}
+        | {*Condition, *Action, *ManualStop}
         | {*AppDocument.__struct_fields__}
         | {"sd_notify", "anyio_backend", "next_deadline"}
     )

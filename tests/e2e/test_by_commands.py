@@ -37,7 +37,8 @@ class Place:
         web = {
             "start": shell(f"test -e on && {{ {server} >web.log 2>&1 & echo $! >pid.new; mv pid.new pid; }}"),
             "stop": shell("kill $(cat pid)"),
-            "status": shell("kill -0 $(cat pid) && echo run=$(cat pid)"),
+            # A dead process that nobody collects, whoever took it over, is no server.
+            "status": shell("grep -qs '^State:.[RSD]' /proc/$(cat pid)/status && echo run=$(cat pid)"),
             "interval": "200ms",
         }
         apps: dict[str, dict[str, object]] = {

@@ -19,7 +19,7 @@ from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, Th
 from torpor.core.model import ExitInfo, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import UNASKED
-from torpor.providers.guests.driver import Health, State, Usage
+from torpor.providers.guests.driver import Health, State, Status, Usage
 from torpor.providers.guests.life import guest_of
 from torpor.providers.guests.record import Records
 
@@ -287,8 +287,29 @@ async def test_others_pause_it_before_we_do(subject: FakeWorld) -> None:
     await subject.provider.settled(ID)
     assert subject.facts.all == []
     await subject.resume_by_others()
-    await subject.provider.settled(ID)
+    await subject.facts.first(Thawed)
     assert [Thawed(ID, 1)] == subject.facts.all
+
+
+async def test_a_host_that_tells_late_of_our_own_pauses(
+    subject: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It calls it paused for a moment after we have let it go on: nobody else has paused it."""
+    await subject.provider.start(subject.launch(Behaviour.STEADY))
+    status, late = FakeDriver.status, iter((True, True))
+
+    async def telling_late(self: FakeDriver, guest: GuestSpec) -> Status:
+        found = await status(self, guest)
+        return replace(found, state=State.PAUSED) if next(late, False) else found
+
+    await subject.provider.freeze(ID, 1, Tier.PAUSE)
+    monkeypatch.setattr(FakeDriver, "status", telling_late)
+    await subject.provider.thaw(ID, 1)
+    questions = subject.host.questions
+    while subject.host.questions < questions + 3:
+        await asyncio.sleep(0.01)
+    await subject.provider.settled(ID)
+    assert subject.facts.all == []
 
 
 async def test_a_pause_tells_how_much_it_keeps(subject: FakeWorld) -> None:

@@ -120,11 +120,16 @@ async def test_each_start_is_another_run(driver: SystemdDriver, manager: UserMan
 
 async def test_kill_ends_what_systemd_would_start_again(driver: SystemdDriver, manager: UserManager) -> None:
     """Also while it is asked to end and does not."""
+    deaf = manager.folder / "deaf"
+    deaf.unlink(missing_ok=True)
     await manager.write(
         "it.service",
-        "ExecStart=/bin/sh -c \"trap '' TERM; while :; do sleep 1; done\"\nRestart=always\nTimeoutStopSec=infinity",
+        f"ExecStart=/bin/sh -c \"trap '' TERM; : > {deaf}; while :; do sleep 1; done\"\n"
+        "Restart=always\nTimeoutStopSec=infinity",
     )
     await driver.start(GUEST)
+    while not deaf.exists():
+        await asyncio.sleep(0.01)
     await driver.stop(GUEST)
     assert manager.processes("it.service")
     await driver.kill(GUEST)

@@ -17,6 +17,8 @@ from torpor.providers.guests.driver import Driver, Health, State, Status
 from torpor.providers.guests.record import Record, Records, words_of
 from torpor.providers.guests.scribe import Scribe
 
+_SETTLING = 0.5
+"""Seconds."""
 _LAST_WORDS = 5.0
 """Seconds in which what it wrote last has to be told by its host."""
 
@@ -39,6 +41,8 @@ class Life:
         self.record = record
         self.frozen: Tier | None = Tier.PAUSE if status.state is State.PAUSED else None
         """How deep it sleeps, as far as we know; None: it is awake."""
+        self.settled_at = float("-inf")
+        """Until then its host may still tell of a pause before our last one, or of that resumed since: Docker does."""
         self.asked = False
         """Whether somebody here wants its end."""
         self.unheard = False
@@ -87,6 +91,11 @@ class Life:
         if status.health in {Health.HEALTHY, Health.UNHEALTHY}:
             self._was_healthy = status.health is Health.HEALTHY
         return lost
+
+    def note_own(self, frozen: Tier | None) -> None:
+        """We have paused it, or let it go on."""
+        self.frozen = frozen
+        self.settled_at = asyncio.get_running_loop().time() + _SETTLING
 
     def change(self, **changes: object) -> None:
         """Write down something else of it."""

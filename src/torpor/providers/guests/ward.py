@@ -29,6 +29,8 @@ from torpor.providers.guests.record import Record
 
 logger = logging.getLogger(__name__)
 
+_SECOND_LOOK = 0.1
+"""Seconds until what a host says of a pause is doubted no more, or asked for again."""
 _KILLING = 60.0
 """Seconds in which a guest that nobody wants has to be gone once it was killed."""
 _SHALLOW = "its host can pause it and no more: its memory stays"
@@ -206,14 +208,14 @@ class Ward:
             if self.life is not life:
                 return False
             await self._driver.pause(life.guest)
-            life.frozen = Tier.PAUSE
+            life.note_own(Tier.PAUSE)
             return True
 
     async def _resume(self, life: Life) -> None:
         async with self._turn:
             if self.life is life:
                 await self._driver.resume(life.guest)
-                life.frozen = None
+                life.note_own(None)
         self.look()
 
     async def _keep_looking(self) -> None:
@@ -294,6 +296,10 @@ class Ward:
             self._report(FoundUnhealthy(id, generation, text))
         paused = status.state is State.PAUSED
         if paused is (life.frozen is not None) or life.asked:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() < life.settled_at:
+            loop.call_later(_SECOND_LOOK, self.look)
             return
         life.frozen = Tier.PAUSE if paused else None
         if paused:
