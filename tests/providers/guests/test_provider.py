@@ -19,6 +19,7 @@ from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, Th
 from torpor.core.model import ExitInfo, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import UNASKED
+from torpor.providers.guests import attempt
 from torpor.providers.guests.driver import Health, State, Status, Usage
 from torpor.providers.guests.life import guest_of
 from torpor.providers.guests.record import Records
@@ -135,6 +136,24 @@ async def test_a_start_that_hangs_is_given_up(subject: FakeWorld) -> None:
     await asyncio.wait([start])
     assert start.cancelled()
     assert subject.alive() == 0
+    assert subject.facts.all == []
+
+
+async def test_a_start_that_hangs_for_ever_is_given_up(
+    subject: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host that never says that it has started something keeps nobody from stopping it."""
+    monkeypatch.setattr(attempt, "_PATIENCE", 0.05)
+    driver(subject).hung.clear()
+    start = asyncio.ensure_future(subject.provider.start(subject.launch(Behaviour.STEADY)))
+    while not subject.alive():
+        await asyncio.sleep(0.001)
+    start.cancel()
+    await asyncio.wait([start], timeout=5)
+    assert start.cancelled()
+    assert subject.alive() == 0
+    driver(subject).hung.set()
+    await subject.provider.start(subject.launch(Behaviour.STEADY, generation=2))
     assert subject.facts.all == []
 
 

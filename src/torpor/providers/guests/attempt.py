@@ -2,11 +2,15 @@
 
 An attempt that is given up ends what it has started.  What ran before, because others started
 it, goes on; also where the attempt had let it go on from a pause.
+
+A host may never say that it has started something: a machine that does not boot, a unit that is
+never ready.  So a start that is given up is waited for only for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -22,6 +26,8 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 5.0
 """Seconds between two looks at what is on its way, where no news comes."""
 ALIVE = frozenset({State.RUNNING, State.PAUSED})
 ENDED = frozenset({State.STOPPED, State.MISSING})
+_PATIENCE = 5.0
+"""Seconds that a start gets to come to an end by itself after it was given up."""
 _UNDOING = 60.0
 """Seconds in which what was started is to be ended."""
 
@@ -42,8 +48,8 @@ class Attempt:
         self._guest = guest
         self._listens = listens
         self._wait_for_news = wait_for_news
-        self._begun = False
-        """Whether we have asked for its start."""
+        self._start: asyncio.Task[None] | None = None
+        """Our request for its start, once it was made."""
         self._before: str | None = None
         """The run before that."""
         self._told = False
@@ -58,13 +64,13 @@ class Attempt:
                     pause = min(2 * pause, LONGEST_PAUSE)
             return status
         except BaseException:
-            if self._begun:
-                await to_its_end(self._undo())
+            if self._start is not None:
+                await to_its_end(self._undo(self._start))
             raise
 
     def _is_up(self, status: Status) -> bool:
         if status.state is State.STOPPED:  # it may have ended at once
-            return self._begun and status.run != self._before
+            return self._start is not None and status.run != self._before
         return status.state is State.RUNNING and (status.endpoint is not None or not self._listens)
 
     async def _push(self, status: Status) -> bool:
@@ -78,10 +84,11 @@ class Attempt:
             case State.PAUSED:
                 await self._driver.resume(self._guest)
                 return True
-            case State.STOPPED if not self._begun:
-                self._begun, self._before = True, status.run
+            case State.STOPPED if self._start is None:
+                self._before = status.run
+                self._start = asyncio.get_running_loop().create_task(self._driver.start(self._guest))
                 # A request that is broken off may be carried out all the same, when nobody looks any more.
-                await to_its_end(self._driver.start(self._guest))
+                await asyncio.shield(self._start)
                 return True
             case State.RUNNING if not self._told:
                 self._told = True
@@ -93,7 +100,15 @@ class Attempt:
                 )
         return False
 
-    async def _undo(self) -> None:
+    async def _undo(self, start: asyncio.Task[None]) -> None:
+        if not start.done():
+            with contextlib.suppress(TorporError):  # it may release the start from what that waits for
+                await self._driver.kill(self._guest)
+            await asyncio.wait([start], timeout=_PATIENCE)
+            start.cancel()
+            await asyncio.wait([start])
+        if not start.cancelled():
+            start.exception()  # nobody is there any more to be told
         loop = asyncio.get_running_loop()
         until, pause, problem = loop.time() + _UNDOING, SHORTEST_PAUSE, ""
         while loop.time() < until:
