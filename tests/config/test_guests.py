@@ -190,3 +190,24 @@ def test_a_host_that_cannot_be_reached_so_is_told(home: Path, top: str, said: st
     """Before anything is asked of it."""
     (found,) = problems(home, f"{top}\napps: {{}}\n")
     assert said in found
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("container: c", "container: {name: c, network: n}, port: 80"),
+        ("lxc: 105", "lxc: {id: 105, node: pve1}"),
+        ("unit: nginx", "unit: nginx.service"),
+    ],
+)
+def test_two_apps_cannot_be_the_same_guest(home: Path, one: str, other: str) -> None:
+    """One would end it while the other is in use; it is told where the first one stands."""
+    (found,) = problems(home, f"{PVE}apps:\n  a: {{{one}}}\n  b: {{{other}}}\n")
+    assert "is what the app 'a' is made of already" in found
+    assert "torpor.yaml:3:" in found
+
+
+def test_guests_of_other_hosts_may_have_the_same_name(home: Path) -> None:
+    """Each host gives names of its own."""
+    apps = "{a: {container: c}, b: {container: {name: c, engine: podman}}, c: {unit: c}}"
+    assert 3 == len(settings(home, f"apps: {apps}\n").apps)

@@ -36,6 +36,12 @@ class GuestSpec:
     """What asks it to end; None: its own way."""
     log: LogSpec = field(default_factory=LogSpec)
 
+    @property
+    def identity(self) -> tuple[type, str, str]:
+        """Which one of all guests it is."""
+        # A service may be named without saying that it is one.
+        return type(self), self.host, self.name.removesuffix(".service")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerSpec(GuestSpec):

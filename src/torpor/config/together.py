@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from torpor.config.dependencies import check_dependencies
+from torpor.config.guests import GuestSpec
+from torpor.config.kinds import guest_kind
 from torpor.config.layers import Layers
 from torpor.config.settings import Settings
 from torpor.config.sharing import check_sharing
@@ -19,6 +21,7 @@ def check_together(
     _check_streams(apps, keys, settings)
     _check_ports(apps, keys, settings)
     _check_sockets(apps, keys)
+    _check_guests(apps, keys)
     _check_reboots(apps, keys, settings)
     check_dependencies(apps, keys, refused)
     check_sharing(apps, keys, settings.sharing)
@@ -85,6 +88,20 @@ def _check_sockets(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> N
         if owner != app.name:
             first = _place(keys[owner], "address")
             keys[app.name].report("address", f"is the socket of the app '{owner}' already ({first})")
+
+
+def _check_guests(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:
+    """Of two apps that are made of the same guest, one would end it while the other is in use."""
+    taken: dict[object, str] = {}
+    for app in apps.values():
+        if not isinstance(app.workload, GuestSpec):
+            continue
+        owner = taken.setdefault(app.workload.identity, app.name)
+        if owner != app.name and (key := guest_kind(keys[app.name])) is not None:
+            first = _place(keys[owner], guest_kind(keys[owner]) or key)
+            keys[app.name].report(
+                key, f"{app.workload.name} is what the app '{owner}' is made of already ({first})"
+            )
 
 
 def _check_reboots(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torpor.config.guests import GuestSpec
 from torpor.config.problems import Problem
 from torpor.config.settings import Settings
 from torpor.core.model import AppSpec
@@ -30,12 +31,19 @@ def check_fit(spec: AppSpec, others: Sequence[AppSpec]) -> None:
             raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
         if spec.socket is not None and spec.socket == app.socket:
             raise NotAllowed(f"{spec.socket} is the socket of {app.name}", hint=hint)
+        if _is_same_guest(spec, app):
+            raise NotAllowed(f"{app.name} is made of the same guest", hint=hint)
         for stream in spec.streams:
             if str(stream) in map(str, app.streams):
                 raise NotAllowed(f"{stream} leads to {app.name}", hint=hint)
         for route in spec.routes:
             if any((route.host, route.path) == (one.host, one.path) for one in app.routes):
                 raise NotAllowed(f"{route} leads to {app.name}", hint=hint)
+
+
+def _is_same_guest(one: AppSpec, other: AppSpec) -> bool:
+    guests = [app.workload.identity for app in (one, other) if isinstance(app.workload, GuestSpec)]
+    return len(guests) == 2 and guests[0] == guests[1]
 
 
 def check_users(name: str, now: Settings, *, force: bool) -> list[str]:
