@@ -142,6 +142,10 @@ class FakeDriver:
         self.hung.set()
         self.unaddressed = False
         """It does not know yet where they are reached."""
+        self.unreachable = ""
+        """Why there is no way to any of them."""
+        self.words = ""
+        """What it says of all of them."""
         self.late = 0.0
         """Seconds that it takes to tell what a guest wrote."""
         self.complains = False
@@ -159,12 +163,16 @@ class FakeDriver:
         return Status(
             found.state,
             found.run,
-            None if guest.port is None or self.unaddressed else Endpoint("127.0.0.1", guest.port),
+            None
+            if guest.port is None or self.unaddressed or self.unreachable
+            else Endpoint("127.0.0.1", guest.port),
             4000 + found.number if found.alive else None,
             age=1.0,
             health=found.health,
+            note=self.words,
             exit=found.exit,
             by_hand=found.by_hand,
+            unreachable=self.unreachable,
         )
 
     async def start(self, guest: GuestSpec) -> None:

@@ -15,7 +15,7 @@ from providers.guests.fake import FakeDriver, FakeGuest
 from providers.guests.fake_world import FakeWorld
 from torpor.config.guests import GuestSpec
 from torpor.config.settings import LogSpec, StderrLog
-from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, Thawed
+from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, StatusChanged, Thawed
 from torpor.core.model import ExitInfo, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import UNASKED
@@ -157,6 +157,15 @@ async def test_a_start_that_hangs_for_ever_is_given_up(
     assert subject.facts.all == []
 
 
+async def test_a_guest_to_which_no_way_leads(subject: FakeWorld) -> None:
+    """The start fails at once and says why; what it has begun is ended."""
+    driver(subject).unreachable = "it exposes no port"
+    with pytest.raises(StartFailed, match="no way to it: it exposes no port"):
+        await subject.provider.start(subject.launch(Behaviour.STEADY))
+    assert subject.alive() == 0
+    assert subject.facts.all == []
+
+
 async def test_a_start_waits_for_what_is_changing(subject: FakeWorld) -> None:
     """And starts it once it has stopped."""
     launch = subject.launch(Behaviour.STEADY)
@@ -185,6 +194,7 @@ async def test_a_start_waits_for_an_address(subject: FakeWorld) -> None:
 
 async def test_a_guest_at_a_unix_socket(subject: FakeWorld) -> None:
     """It is reached there whatever its host says, and is handed nothing."""
+    driver(subject).unreachable = "it exposes no port"
     launch = subject.launch(Behaviour.STEADY)
     spec = replace(launch.spec, workload=replace(guest_of(launch.spec), socket="/srv/app.sock"))
     at = (await subject.provider.start(replace(launch, spec=spec))).endpoint
@@ -218,6 +228,38 @@ async def test_health_that_is_lost(subject: FakeWorld) -> None:
         guest(subject).health = health
         await subject.provider.settled(ID)
     assert [FoundUnhealthy(ID, 1, "its health check fails")] * 2 == subject.facts.all
+
+
+async def test_health_that_is_lost_without_ever_having_been_told(subject: FakeWorld) -> None:
+    """A host that checks nothing, but knows of some errors, calls it ill for the first time."""
+    await started(subject)
+    guest(subject).health = Health.UNHEALTHY
+    await subject.provider.settled(ID)
+    assert [FoundUnhealthy(ID, 1, "its health check fails")] == subject.facts.all
+
+
+async def test_health_that_is_lost_between_two_daemons(subject: FakeWorld) -> None:
+    """It was ready, and is not well when it is taken on: that is told once."""
+    launch = subject.launch(Behaviour.NOTIFYING)
+    await subject.provider.start(launch)
+    await subject.provider.wait_for_notify(ID, 1)
+    await subject.close()
+    guest(subject).health = Health.UNHEALTHY
+    await subject.succeed()
+    await subject.provider.survivors()
+    subject.provider.adopt(launch)
+    await subject.provider.settled(ID)
+    await subject.provider.settled(ID)
+    assert [FoundUnhealthy(ID, 1, "its health check fails")] == subject.facts.all
+
+
+async def test_what_its_host_says_of_it_is_told(subject: FakeWorld) -> None:
+    """Each time that it is something else: it is what people see while they wait."""
+    await started(subject)
+    for words in ("", "booting", "booting", ""):
+        driver(subject).words = words
+        await subject.provider.settled(ID)
+    assert [StatusChanged(ID, 1, "booting"), StatusChanged(ID, 1, "")] == subject.facts.all
 
 
 async def test_it_is_not_ready_before_its_host_says_so(subject: FakeWorld) -> None:

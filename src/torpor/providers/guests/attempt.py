@@ -90,6 +90,11 @@ class Attempt:
                 # A request that is broken off may be carried out all the same, when nobody looks any more.
                 await asyncio.shield(self._start)
                 return True
+            case State.RUNNING if status.unreachable:
+                raise StartFailed(
+                    f"{self._guest.name} runs, and there is no way to it: {status.unreachable}",
+                    hint="or say with `address` where it is reached",
+                )
             case State.RUNNING if not self._told:
                 self._told = True
                 logger.warning(

@@ -77,6 +77,8 @@ class Status:
     """How the last run ended; means something while STOPPED."""
     by_hand: bool = False
     """Whether somebody asked for that end, as far as the host can tell."""
+    unreachable: str = ""
+    """Why there is no way to it while it runs, where waiting does not change that."""
 
 
 @dataclass(frozen=True, slots=True)

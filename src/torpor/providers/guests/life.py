@@ -53,7 +53,8 @@ class Life:
         self.running = running_of(self.guest, status)
         self._records = records
         self._capture = capture
-        self._was_healthy = False
+        self._ill = False
+        self._words = ""
         self._bookmark = bookmark_path(records, launch.id)
         self._scribe = Scribe(
             driver,
@@ -65,7 +66,8 @@ class Life:
         )
         if record.ready:
             self.ready.set()
-        self.note_health(status)
+        if status.health is not Health.UNHEALTHY:  # that is told at the first look, not before
+            self.note_health(status)
 
     @property
     def id(self) -> InstanceId:
@@ -87,15 +89,21 @@ class Life:
         if status.health in {Health.UNCHECKED, Health.HEALTHY} and not self.ready.is_set():
             self.ready.set()
             self.change(ready=True)
-        lost = self._was_healthy and status.health is Health.UNHEALTHY
-        if status.health in {Health.HEALTHY, Health.UNHEALTHY}:
-            self._was_healthy = status.health is Health.HEALTHY
+        ill = status.health is Health.UNHEALTHY
+        lost = ill and not self._ill and self.ready.is_set()
+        if status.health is not Health.PENDING:
+            self._ill = ill
         return lost
 
     def note_own(self, frozen: Tier | None) -> None:
         """We have paused it, or let it go on."""
         self.frozen = frozen
         self.settled_at = asyncio.get_running_loop().time() + _SETTLING
+
+    def note_words(self, status: Status) -> bool:
+        """Take what its host says of it for people; whether that is something else than before."""
+        before, self._words = self._words, status.note
+        return before != status.note
 
     def change(self, **changes: object) -> None:
         """Write down something else of it."""

@@ -80,7 +80,8 @@ class GuestProvider:
         """See `Provider.start`."""
         guest = guest_of(launch.spec)
         ward = self._ward(launch.id, guest)
-        life = await ward.start(guest, self._birth(launch), listens=launch.spec.listens)
+        needs_address = launch.spec.listens and guest.socket is None
+        life = await ward.start(guest, self._birth(launch), listens=needs_address)
         ward.guest = guest
         return life.running
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from torpor.config.guests import GuestSpec
-from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, Thawed
+from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, StatusChanged, Thawed
 from torpor.core.model import ExitInfo, InstanceId, Tier
 from torpor.errors import ProviderFailed, StartFailed, TorporError
 from torpor.providers.base import Frozen, Report
@@ -294,6 +294,8 @@ class Ward:
         if life.note_health(status) and not life.asked:
             text = f"its health check fails: {status.note}" if status.note else "its health check fails"
             self._report(FoundUnhealthy(id, generation, text))
+        elif life.note_words(status):
+            self._report(StatusChanged(id, generation, status.note))
         paused = status.state is State.PAUSED
         if paused is (life.frozen is not None) or life.asked:
             return

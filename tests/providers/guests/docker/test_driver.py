@@ -561,7 +561,7 @@ async def test_no_way_leads_there(docker: Engine) -> None:
         ):
             status = await driver.status(ContainerSpec(name="app", host="docker", **more))
             assert status.endpoint is None
-            assert words in status.note
+            assert words in status.unreachable
         told = await driver.status(ContainerSpec(name="app", host="docker", address="there", port=80))
         assert told.endpoint == Endpoint("there", 80)
     finally:

@@ -76,8 +76,7 @@ class DockerDriver:
     async def status(self, guest: GuestSpec) -> Status:
         """What it is now.  Raises `ProviderFailed`.
 
-        Where it runs and there is no way to it, the note says why.  It is CHANGING as long as it is open
-        who has asked for its end, too.
+        It is CHANGING as long as it is open who has asked for its end, too.
         """
         if (container := await self._inspect(guest)) is None:
             return Status(State.MISSING)
@@ -91,13 +90,13 @@ class DockerDriver:
             )
         machine = place_of(self._host).machine
         health, note = health_of(container)
-        endpoint = None
+        endpoint, unreachable = None, ""
         try:
             endpoint = endpoint_of(_spec(guest), container, await self._net_of(container), machine)
         except Unreachable as reason:
-            note = str(reason)
-        pid = container.state.pid if machine is None else 0
-        return Status(state, run, endpoint, pid or None, age_of(container), health, note)
+            unreachable = str(reason)
+        pid = (container.state.pid if machine is None else 0) or None
+        return Status(state, run, endpoint, pid, age_of(container), health, note, unreachable=unreachable)
 
     async def start(self, guest: GuestSpec) -> None:
         """Start what is STOPPED.  Raises `StartFailed`."""
