@@ -19,7 +19,7 @@ from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, St
 from torpor.core.model import ExitInfo, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.base import UNASKED
-from torpor.providers.guests import attempt
+from torpor.providers.guests import attempt, scribe
 from torpor.providers.guests.driver import Health, State, Status, Usage
 from torpor.providers.guests.life import guest_of
 from torpor.providers.guests.record import Records
@@ -218,6 +218,23 @@ async def test_what_is_taken_away_has_ended(subject: FakeWorld) -> None:
     fact = await subject.facts.exited()
     assert "gone" in fact.info.note
     assert fact.by_hand
+
+
+async def test_the_last_words_of_who_ends_while_its_host_is_down(
+    subject: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in the log before its end is told, however long the host was away."""
+    for name in ("_SHORTEST_PAUSE", "_LONGEST_PAUSE"):
+        monkeypatch.setattr(scribe, name, 60.0)
+    await started(subject)
+    await wait_for_line(subject, "up")
+    subject.host.lose()
+    await asyncio.sleep(0.05)
+    subject.host.write(guest(subject), "last words")
+    await subject.crash()
+    subject.host.down = False
+    await subject.facts.exited()
+    assert "last words" in subject.provider.output(ID).tail(10)
 
 
 async def test_health_that_is_lost(subject: FakeWorld) -> None:

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 
@@ -24,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a host that broke off is asked again."""
+_LAST_PAUSE = 0.1
+"""Seconds between two attempts to hear the last words of a run that is over."""
 
 
 class Scribe:
@@ -39,6 +42,8 @@ class Scribe:
         self._path = path
         self._mark = read_bookmark(path, run)
         self._surplus = {} if stamped else self._copied_since()
+        self._over = asyncio.Event()
+        """Set once the run is over: nothing is worth waiting for any more."""
         self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
@@ -47,6 +52,7 @@ class Scribe:
 
     async def finish(self, limit: float) -> None:
         """The run is over: return when all of it was copied, or after `limit` seconds."""
+        self._over.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=limit)
             await self.close()
@@ -72,8 +78,15 @@ class Scribe:
             except Exception:
                 # Whatever a host may say: its guest goes on, only unheard.
                 logger.exception("the output of %s cannot be copied", self._guest.name)
-            await asyncio.sleep(pause)
+            await self._pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not long where the host has just told that the run is over: so it answers again."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+                await asyncio.sleep(_LAST_PAUSE)
 
     def _copy(self, piece: Piece) -> None:
         data = piece.data
