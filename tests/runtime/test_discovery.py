@@ -300,3 +300,18 @@ async def test_an_engine_that_is_not_to_be_looked_at_any_more_loses_its_apps(tmp
 
         await found.until()
         await found.setup.house.until(lambda: found.engine.closed)
+
+
+async def test_a_defect_in_reading_labels_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told, and containers are apps again once they can be read."""
+    async with discovering(tmp_path, made("web")) as found:
+        await found.until("web")
+        with monkeypatch.context() as patch:
+            patch.setattr(discovery, "read_labels", lambda _: 1 / 0)
+            found.engine.have(made("web"), made("more"))
+            await found.setup.house.until(lambda: "ZeroDivisionError" in caplog.text)
+            assert sorted(found.setup.apps) == ["app", "web"]
+
+        await found.until("more", "web")

@@ -121,7 +121,7 @@ def _read(settings: Settings | None, containers: list[Container]) -> Found:
     return [
         (
             reading,
-            [str(one) for one in (*reading.remarks, *left.get(reading.container.name, ())) if one.wrong],
+            [str(one) for one in (*reading.remarks, *left.get(reading.container.title, ())) if one.wrong],
         )
         for reading in readings
     ]
@@ -130,8 +130,7 @@ def _read(settings: Settings | None, containers: list[Container]) -> Found:
 def _lines(reading: Reading, left: list[str], *, colour: bool) -> list[str]:
     container = reading.container
     by = ", ".join(f"labels of {dialect}" for dialect in reading.dialects) or "needed by others"
-    where = "" if container.engine == "docker" else f" of {container.engine}"
-    head = f"{container.name}{where} ({by})"
+    head = f"{container.title} ({by})"
     if left:
         lines = [paint(f"# {printable(head)}: no app", "red", on=colour)]
         lines += [paint(f"#   {printable(why)}", "red", on=colour) for why in left]

@@ -78,7 +78,7 @@ def _explain_keys(kind: declared.StructType, value: Any, path: KeyPath, report: 
         guess = SYNONYMS.get(key.lower())
         if guess not in fields:
             guess = near_miss(key, fields)
-        report((*path, key), f"unknown key '{_shown(key)}'", guess, True)
+        report((*path, key), f"unknown key '{legible(key)}'", guess, True)
     for name, field in fields.items():
         if field.required and name not in value:
             report(path, f"'{name}' is missing", None, True)
@@ -98,7 +98,7 @@ def _complaint(kind: declared.Type, value: Any) -> str | None:
         members = _members(kind.cls)
         if isinstance(value, str) and value in members:
             return None
-        shown = f"'{_shown(value)}'" if isinstance(value, str) else _article(value)
+        shown = f"'{legible(value)}'" if isinstance(value, str) else _article(value)
         return f"{shown} is not one of {', '.join(members)}"
     if isinstance(kind, declared.UnionType) or not _fits(kind, value):
         return _wrong_type(kind, value)
@@ -122,8 +122,8 @@ def _unfit_text(kind: declared.StrType, value: str) -> str | None:
         return f"is longer than {kind.max_length} characters"
     if kind.pattern is not None and re.search(kind.pattern, value) is None:
         if kind.pattern == "^/":
-            return f"'{_shown(value)}' is not a path; it must begin with '/'"
-        return f"'{_shown(value)}' does not match {kind.pattern}"
+            return f"'{legible(value)}' is not a path; it must begin with '/'"
+        return f"'{legible(value)}' does not match {kind.pattern}"
     return None
 
 
@@ -189,7 +189,7 @@ def _article(value: object) -> str:
         case int() | float():
             return "a number"
         case str():
-            return f"the text '{_shown(value)}'"
+            return f"the text '{legible(value)}'"
         case list():
             return "a list"
         case _:
@@ -207,7 +207,7 @@ def _unwrap(kind: declared.Type) -> declared.Type:
     return kind
 
 
-def _shown(text: str) -> str:
-    """Foreign text, short and printable."""
-    text = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+def legible(text: str, most: int = _SHOWN) -> str:
+    """Foreign text, printable and of `most` characters, if they are plain ones."""
+    text = text if len(text) <= most else text[: most - 1] + "…"
     return text if text.isprintable() else text.encode("unicode_escape").decode()

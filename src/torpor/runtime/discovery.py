@@ -95,7 +95,7 @@ class Discovery:
         """Tell what became of no label, and why some containers are no apps beside the others; each reason once."""
         for reading in readings:
             for remark in reading.remarks:
-                self._tell(reading.container.name, remark)
+                self._tell(reading.container.title, remark)
         self.tell_left_out(left)
 
     def tell_left_out(self, left: Mapping[str, Sequence[Remark]]) -> None:
@@ -109,18 +109,19 @@ class Discovery:
         due: float | None = None
         while True:
             await self._wait(due)
-            readings = await self.readings()
-            self.tell(readings, {})
-            if readings == taken and not due:
-                continue
-            due = clock.now() + AGAIN
             try:
+                readings = await self.readings()
+                self.tell(readings, {})
+                if readings == taken and not due:
+                    continue
+                due = clock.now() + AGAIN
                 if await take(readings):
                     due = None
                 taken = readings
             except TorporError as error:
                 self._tell("", Remark("", f"apps of containers are not taken on: {error.message}"))
             except Exception:
+                due = clock.now() + AGAIN
                 log.exception("apps of containers are not taken on")
 
     async def _wait(self, due: float | None) -> None:

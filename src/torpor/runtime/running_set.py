@@ -249,8 +249,12 @@ class RunningSet:
             kept = [app for app in self.settings.apps if app.name not in before]
             found = {app.name: app for app in joined.apps if joined.origins[app.name].container is not None}
             apps, unfit = fitting(kept, found, held, self._objection)
-            containers = {reading.name: reading.container.name for reading in readings}
-            left |= {containers[name]: (Remark("", why, wrong=True),) for name, why in unfit.items()}
+            # Of two containers for one name it is the one that could be loaded.
+            by_title = sorted(
+                (one.container.title not in left, one.container.title, one.name) for one in readings
+            )
+            titles = {name: title for _, title, name in by_title}
+            left |= {titles[name]: (Remark("", why, wrong=True),) for name, why in unfit.items()}
             origins = {app.name: self.settings.origins[app.name] for app in kept}
             origins |= {
                 name: self.settings.origins[name] if name in held else joined.origins[name] for name in apps

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from torpor.config.labels.container import MAX_CONTAINERS, MAX_LABELS, MAX_VALUE, Container
+from torpor.config.labels.container import MAX_CONTAINERS, MAX_LABEL, MAX_LABELS, MAX_VALUE, Container
+from torpor.config.labels.draft import MAX_TEXT
+from torpor.config.labels.joining import join
 from torpor.config.labels.reading import Reading, read_labels
 
 COMPOSE = "com.docker.compose"
@@ -432,6 +435,48 @@ def test_labels_without_end_are_refused() -> None:
     (told,) = remarks(**{"torpor.enable": "true"}, **{f"torpor.x{n}": "1" for n in range(MAX_LABELS)})
 
     assert told.startswith(f"has more than {MAX_LABELS} labels")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"torpor.enable": "true", "torpor." + ".".join("a" * 3000): "1"},
+        {"proxy.web.port": "²"},
+        {"proxy.web.port": "9" * 6000},
+        {"proxy.web.port": "any:80"},
+        {"proxy.web.scheme": "tcp"},
+        {"sablier.enable": "true", "traefik.http.services.web.loadbalancer.server.port": "²"},
+        {"lazytainer.group": "g", "lazytainer.group.g.ports": "²"},
+        {"lazytainer.group": "g", "lazytainer.group.g.inactiveTimeout": "²"},
+        {"torpor.enable": "true", "torpor.idle_timeout": "1m", "torpor.x\x1b[31m\n": "\x1b"},
+    ],
+)
+def test_no_label_is_too_odd_to_be_read(labels: dict[str, str], tmp_path: Path) -> None:
+    """The one container is no app, in a short printable sentence; all others are."""
+    source = tmp_path / "torpor.yaml"
+    source.write_text("apps: {}\n")
+    readings = read_labels([Container(name="odd", labels=labels), container("web", **IDLE)])
+    joined, left = join(source, (), readings)
+
+    assert [app.name for app in joined.apps] == ["web"]
+    told = [*left.get("odd", ()), *(each for reading in readings for each in reading.remarks if each.wrong)]
+    assert told
+    for each in map(str, told):
+        assert each.isprintable()
+        assert len(each) <= MAX_LABEL + MAX_TEXT + 2
+        assert "int()" not in each
+
+
+def test_containers_of_one_name_in_two_engines_are_told_apart(tmp_path: Path) -> None:
+    """The one is an app, and it is said of the other why it is none."""
+    source = tmp_path / "torpor.yaml"
+    source.write_text("apps: {}\n")
+    labels = {"torpor.enable": "true"}
+    engines = [[Container(name="web", engine=engine, labels=labels)] for engine in ("docker", "podman")]
+    joined, left = join(source, (), [reading for each in engines for reading in read_labels(each)])
+
+    assert [app.name for app in joined.apps] == ["web"]
+    assert list(left) == ["web of podman"]
 
 
 def test_containers_without_end_are_not_all_looked_at() -> None:

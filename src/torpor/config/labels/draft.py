@@ -9,7 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torpor.config.labels.container import Container
+from torpor.config.explain import legible
+from torpor.config.labels.container import MAX_LABEL, Container
+
+MAX_TEXT = 300
+"""Most characters of a remark: labels are written by whoever made the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +94,11 @@ class Draft:
 
     def tell(self, label: str, text: str) -> None:
         """The label becomes nothing, and that is why."""
-        self.remarks.append(Remark(label, text))
+        self.remarks.append(Remark(legible(label, MAX_LABEL), legible(text, MAX_TEXT)))
 
     def refuse(self, label: str, text: str) -> None:
         """The label is a mistake: there is no app."""
-        self.remarks.append(Remark(label, text, wrong=True))
+        self.remarks.append(Remark(legible(label, MAX_LABEL), legible(text, MAX_TEXT), wrong=True))
 
     @property
     def wrong(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from torpor.config.labels.compose import parse_needs
 from torpor.config.labels.draft import Draft
 from torpor.config.labels.table import Dialect, Entry, Label, Take
-from torpor.config.labels.words import go_duration, go_seconds, items, truth
+from torpor.config.labels.words import go_duration, go_seconds, items, port_number, truth
 
 IDLE = "proxy.idle_timeout"
 RELEASED = "1m"
@@ -146,10 +146,13 @@ def _routes(draft: Draft, alias: str, fields: dict[str, Label]) -> list[str]:
         label = fields["healthcheck.path"]
         draft.put("readiness", {"http": label.value, "codes": ["200-499"]}, label.name)
     if scheme in _STREAMS or listen:
-        if not (listen or port).isdigit():
-            draft.refuse(fields["scheme"].name, f"which port is to be listened on for {alias} stands nowhere")
+        try:
+            number = port_number(listen or port)
+        except ValueError:
+            label = fields.get("port") or fields["scheme"]
+            draft.refuse(label.name, f"which port is to be listened on for {alias} stands nowhere")
             return []
-        return [f"{scheme if scheme in _STREAMS else 'tcp'}://0.0.0.0:{listen or port}"]
+        return [f"{scheme if scheme in _STREAMS else 'tcp'}://0.0.0.0:{number}"]
     if scheme not in {"http", "h2c"}:
         draft.tell(fields["scheme"].name, "Torpor speaks plain HTTP with apps; it asks for http:// here")
     # GoDoxy matches an alias without a dot with that name below any domain.
@@ -157,14 +160,16 @@ def _routes(draft: Draft, alias: str, fields: dict[str, Label]) -> list[str]:
 
 
 def _port(draft: Draft, label: Label, text: str) -> None:
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        draft.refuse(label.name, f"'{label.value}' is no port")
+    try:
+        port = port_number(text)
+    except ValueError as error:
+        draft.refuse(label.name, str(error))
         return
     before: Any = draft.settings.get("port")
-    if isinstance(before, int) and before != int(text):
+    if isinstance(before, int) and before != port:
         draft.tell(label.name, f"an app has one port, and that is {before}")
     else:
-        draft.put("port", int(text), label.name)
+        draft.put("port", port, label.name)
 
 
 GODOXY = Dialect(

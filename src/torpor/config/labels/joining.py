@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
-from torpor.config.labels.draft import Remark
+from torpor.config.explain import legible
+from torpor.config.labels.container import MAX_LABEL
+from torpor.config.labels.draft import MAX_TEXT, Remark
 from torpor.config.labels.reading import Reading
 from torpor.config.load import load
 from torpor.config.origin import Origin
@@ -27,7 +29,7 @@ def join(
     *,
     base: Mapping[Path, bytes] = MappingProxyType({}),
 ) -> tuple[Settings, dict[str, tuple[Remark, ...]]]:
-    """The configuration with the apps of containers; and by the container's name why some are left out.
+    """The configuration with the apps of containers; and by the container's title why some are left out.
 
     What a file says wins: a container whose app has the name, or a route, of another one is left out.
     `base`: contents that stand in for those of files.  Raises `ConfigInvalid` for problems of the files themselves.
@@ -49,7 +51,7 @@ def join(
             for file in broken:
                 reading = by_file.pop(file)
                 own = [_remark(reading, one) for one in problems if os.path.realpath(one.file) == file]
-                left[reading.container.name] = tuple(own)
+                left[reading.container.title] = tuple(own)
         else:
             origins = {
                 name: _named(origin, by_file[origin.file]) if origin.file in by_file else origin
@@ -117,7 +119,9 @@ def _remark(reading: Reading, problem: Problem) -> Remark:
         meant = f"{label.rpartition('.')[0]}.{meant}"
     guess = f" (did you mean '{meant}'?)" if meant else ""
     named = f"{setting}: " if setting and not label else ""
-    return Remark(label, f"{named}{problem.message}{guess}", wrong=True)
+    return Remark(
+        legible(label, MAX_LABEL), legible(f"{named}{problem.message}{guess}", MAX_TEXT), wrong=True
+    )
 
 
 def _named(origin: Origin, reading: Reading) -> Origin:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from torpor.config.labels.container import Container
 from torpor.config.labels.draft import Draft, Groups
 from torpor.config.labels.table import Dialect, Entry, Label, nothing
-from torpor.config.labels.words import items, truth
+from torpor.config.labels.words import items, port_number, truth
 
 MEMBER = "lazytainer.group"
 _TIMEOUT, _METHOD = 30, "stop"
 _TIERS = ("stop", "pause")
+_SECONDS = re.compile(r"0*[1-9][0-9]{0,8}")
 _PACKETS = "packets are not counted: whoever connects wakes the app; `torpor.min_bytes` lets little traffic not count"
 
 
@@ -33,7 +35,7 @@ def _member(draft: Draft, label: Label) -> None:
     group = known[label.value]
     draft.put("member_of", [label.value.lower()], label.name)
     seconds = group.get("inactiveTimeout", str(_TIMEOUT))
-    if not seconds.isdigit() or int(seconds) == 0:
+    if not _SECONDS.fullmatch(seconds):
         raise ValueError(f"inactiveTimeout of the group is '{seconds}', which is no number of seconds")
     draft.put("idle_timeout", f"{seconds}s", label.name)
     method = group.get("sleepMethod", _METHOD)
@@ -48,12 +50,13 @@ def _member(draft: Draft, label: Label) -> None:
 
 
 def _ports(draft: Draft, label: Label, ports: list[str]) -> None:
-    for port in ports:
-        if not port.isdigit() or not 1 <= int(port) <= 65535:
-            raise ValueError(f"ports of the group names '{port}', which is no port")
-    if len(ports) == 1:
-        draft.put("port", int(ports[0]), label.name)
-        draft.put("routes", [f"tcp://0.0.0.0:{ports[0]}"], label.name)
+    try:
+        numbers = [port_number(port) for port in ports]
+    except ValueError as error:
+        raise ValueError(f"ports of the group: {error}") from None
+    if len(numbers) == 1:
+        draft.put("port", numbers[0], label.name)
+        draft.put("routes", [f"tcp://0.0.0.0:{numbers[0]}"], label.name)
     else:
         text = f"the group has {len(ports)} ports; `torpor.port` and `torpor.routes` say which is this container's"
         draft.tell(label.name, text)

@@ -7,7 +7,7 @@ import re
 from torpor.config.apps import NAME
 from torpor.config.labels.draft import Draft
 from torpor.config.labels.table import Dialect, Entry, Label, nothing
-from torpor.config.labels.words import go_duration, items
+from torpor.config.labels.words import go_duration, items, port_number
 
 SESSION = "5m"
 """The `idle_timeout`: Sablier's default; the real one stands with the reverse proxy, in no label."""
@@ -53,9 +53,7 @@ def _traefik_rule(draft: Draft, label: Label) -> None:
 
 
 def _traefik_port(draft: Draft, label: Label) -> None:
-    if not label.value.isdigit():
-        raise ValueError(f"'{label.value}' is no port")
-    draft.put("port", int(label.value), label.name)
+    draft.put("port", port_number(label.value), label.name)
 
 
 def _caddy(draft: Draft, label: Label) -> None:

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from torpor.config.labels.container import MAX_LABELS, MAX_VALUE
+from torpor.config.labels.container import MAX_LABEL, MAX_LABELS, MAX_VALUE
 from torpor.config.labels.draft import Draft
 
 _CLOSE = 0.85
@@ -96,6 +96,9 @@ class Dialect:
         return any(label == prefix.rstrip(".") or label.startswith(prefix) for prefix in self.prefixes)
 
     def _take(self, draft: Draft, name: str, value: str) -> None:
+        if len(name) > MAX_LABEL:
+            draft.refuse(name, f"is a label of more than {MAX_LABEL} characters")
+            return
         if len(value) > MAX_VALUE:
             draft.refuse(name, f"is longer than {MAX_VALUE} characters")
             return

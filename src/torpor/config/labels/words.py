@@ -1,4 +1,4 @@
-"""How values are written in labels: truth, durations of Go, lists."""
+"""How values are written in labels: truth, ports, durations of Go, lists."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torpor.config.units import duration_text
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "no", "off", ""})
+_PORT = re.compile(r"[0-9]{1,5}")
 _STEP = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h|d|w|M)")
 _SECONDS = {
     "ns": 1e-9,
@@ -36,6 +37,13 @@ def truth(text: str) -> bool:
 def items(text: str) -> list[str]:
     """The parts between commas, without blanks and empty ones."""
     return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def port_number(text: str) -> int:
+    """A TCP or UDP port.  Raises `ValueError`."""
+    if not _PORT.fullmatch(text) or not 1 <= int(text) <= 65535:
+        raise ValueError(f"'{text}' is no port")
+    return int(text)
 
 
 def go_seconds(text: str) -> float:
