@@ -177,6 +177,9 @@ def test_hosts_are_read_with_their_files(home: Path) -> None:
         ("engines: {docker: {url: 'unix:///x', tls: {}}}", "is for TCP; a unix socket needs none"),
         ("engines: {docker: {url: 'tcp://x:1', tls: {ca: nowhere.pem}}}", "cannot be read"),
         ("proxmox: {pve: {url: 'http://x:8006', token: 'a@b!c=d'}}", "is not https://HOST:PORT"),
+        ("proxmox: {pve: {url: 'https://[::1', token: 'a@b!c=d'}}", "is not https://HOST:PORT"),
+        ("proxmox: {pve: {url: 'https://x:99999', token: 'a@b!c=d'}}", "is not https://HOST:PORT"),
+        ("proxmox: {pve: {url: 'https://me:pass@x', token: 'a@b!c=d'}}", "is not https://HOST:PORT"),
         ("proxmox: {pve: {url: 'https://x:8006'}}", "needs one of `token` and `token_file`"),
         ("proxmox: {pve: {url: 'https://x:8006', token: secret}}", "holds no API token"),
         (

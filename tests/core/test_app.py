@@ -537,6 +537,15 @@ def test_what_outlived_the_daemon_goes_on() -> None:
     assert 100.0 == story.app.snapshot(story.now).instances[0].uptime
 
 
+def test_what_is_no_process_goes_on_without_a_number() -> None:
+    """A container may outlive the daemon, too, and has none that is known here."""
+    story = Story()
+
+    story.tell(Adopted(ID, 4, Endpoint("10.0.0.2", 80), None, age=100.0))
+
+    assert "it goes on" in [event.text for event in story.all(Announce)]
+
+
 def test_what_outlived_the_daemon_but_is_to_be_down_is_stopped() -> None:
     """The operator's last word holds over the daemon's death."""
     story = Story(memory=AppMemory(want=Want.DOWN))

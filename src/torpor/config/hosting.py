@@ -80,8 +80,7 @@ class _Hosting:
     def _proxmox(self, name: str, keys: declared.Proxmox) -> ProxmoxHost:
         urls = (keys.url,) if isinstance(keys.url, str) else tuple(keys.url)
         for url in urls:
-            parts = urlsplit(url)
-            if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
+            if not _is_address(url, "https"):
                 self._report(
                     f"'{url}' is not https://HOST:PORT, e.g. https://pve1.lan:8006", "proxmox", name, "url"
                 )
@@ -109,11 +108,10 @@ class _Hosting:
         else:
             key = "token_file"
             file = self._file(keys.token_file, "proxmox", name, key)
-            token = (
-                "" if file is None else file.read_bytes()[:_LARGEST_TOKEN].decode(errors="replace").strip()
-            )
-            if file is None or unreadable(str(file)) is not None:
+            if file is None:
                 return ""
+            with file.open("rb") as content:
+                token = content.read(_LARGEST_TOKEN).decode(errors="replace").strip()
         if not _TOKEN.fullmatch(token):
             self._report("holds no API token, which is USER@REALM!NAME=SECRET", "proxmox", name, key)
         return token
@@ -138,14 +136,17 @@ def _usual(name: str, environ: Mapping[str, str]) -> str:
 
 
 def _engine_complaint(url: str) -> str | None:
-    try:
-        parts = urlsplit(url)
-        named = parts.hostname is not None and parts.port is not None
-    except ValueError:
-        named = False
-        parts = urlsplit("")
-    if parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/"):
-        return None
-    if parts.scheme == "tcp" and named and not parts.path.strip("/"):
+    if url.startswith("unix:///") or _is_address(url, "tcp", needs_port=True):
         return None
     return f"'{url}' is neither unix:///PATH nor tcp://HOST:PORT"
+
+
+def _is_address(url: str, scheme: str, *, needs_port: bool = False) -> bool:
+    """Whether it names a host, perhaps a port, and nothing else."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    more = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    return parts.scheme == scheme and bool(parts.hostname) and not more and not (needs_port and port is None)

@@ -116,7 +116,8 @@ def adopt(it: Instance, message: Adopted) -> None:
     it.completed = None
     it.ending = Ending.ASKED
     it.was_stable = message.age >= it.lifecycle.stable_after
-    it.say("adopted", f"process {message.pid} goes on", pid=message.pid)
+    who = "it" if message.pid is None else f"process {message.pid}"
+    it.say("adopted", f"{who} goes on", pid=message.pid)
     if it.want is Want.DOWN:
         it.reason = Reason(Cause.DOWN, "stopped by the operator")
         transitions.stop(it)
