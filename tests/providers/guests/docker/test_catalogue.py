@@ -12,6 +12,7 @@ from engines import Engine
 from torpor.config.hosts import EngineHost
 from torpor.errors import ProviderFailed
 from torpor.providers.guests.docker.catalogue import EngineCatalogue
+from torpor.providers.guests.docker.place import place_of
 
 pytestmark = pytest.mark.anyio
 
@@ -61,3 +62,10 @@ async def test_an_engine_that_is_not_there_is_told(tmp_path: Path) -> None:
     finally:
         await catalogue.close()
     assert refused.value.hint is not None
+
+
+@pytest.mark.parametrize("url", ["tcp://[::1", "tcp://here:99999", "ssh://me@here", "here", ""])
+def test_what_is_no_address_is_said_so(url: str) -> None:
+    """`DOCKER_HOST` is checked by nobody else."""
+    with pytest.raises(ProviderFailed, match="no address of a container engine"):
+        place_of(EngineHost(url))

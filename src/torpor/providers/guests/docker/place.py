@@ -31,7 +31,11 @@ class Place:
 
 def place_of(host: EngineHost) -> Place:
     """Take the address of an engine apart.  Raises `ProviderFailed`."""
-    url = urlsplit(host.url)
+    try:
+        url = urlsplit(host.url)
+        port = url.port
+    except ValueError:  # half a bracket, or no such port, in DOCKER_HOST
+        url, port = urlsplit(""), None
     if url.scheme == "unix" and url.path:
         # The name is told to the engine and means nothing.
         return Place("http://engine", url.netloc + url.path, None)
@@ -42,7 +46,7 @@ def place_of(host: EngineHost) -> Place:
         )
     scheme = "https" if url.scheme == "https" or host.tls is not None else "http"
     name = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-    return Place(f"{scheme}://{name}:{url.port or _PORTS[scheme]}", None, url.hostname)
+    return Place(f"{scheme}://{name}:{port or _PORTS[scheme]}", None, url.hostname)
 
 
 def connector_to(host: EngineHost, place: Place) -> aiohttp.BaseConnector:
