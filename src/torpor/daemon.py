@@ -13,9 +13,10 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -23,7 +24,7 @@ from typing import TextIO
 from torpor import __version__, notify
 from torpor.config.additions import Additions, in_use, load_all
 from torpor.config.find import find_config
-from torpor.config.labels.joining import join
+from torpor.config.labels.joining import join, seated, with_unfit
 from torpor.config.labels.reading import Reading
 from torpor.config.paths import log_path, socket_path, state_dir
 from torpor.config.settings import Settings
@@ -62,6 +63,7 @@ from torpor.errors import TorporError, UnknownApp
 from torpor.front import Front, url, urls
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
+from torpor.gateway.streams import taken
 from torpor.providers.base import Fact, Survivor
 from torpor.providers.guests.catalogue import open_catalogue
 from torpor.providers.process import files
@@ -180,7 +182,8 @@ class Daemon:
             stack.push_async_callback(self._state.close)
             discovery = Discovery(open_catalogue)
             stack.push_async_callback(discovery.close)
-            readings = await self._discover(discovery)
+            handed = inherited()
+            readings, all_fit = await self._discover(discovery, handed)
             fleet = Fleet(self._settings.apps, memory, clock.now(), self._settings.sharing)
             self._state.watch(lambda name: fleet.apps[name].memory if name in fleet.apps else None)
             await self._providers.open()
@@ -199,7 +202,7 @@ class Daemon:
             survivors = await self._find_survivors(fleet)
             self._seam = LocalSeam(self._engine, self._journal, self._providers.of)
             gateway = Gateway(self._settings.gateway, self._seam)
-            await gateway.open(inherited())
+            await gateway.open(handed)
             stack.push_async_callback(gateway.close, CUT)
 
             desk = Desk(self._engine, self._journal, self._providers.of, self.end, self._memory.facts)
@@ -248,7 +251,7 @@ class Daemon:
             adopted, refused = self._adopt(survivors)
             self._engine.open(self._perform, adopted, (self._memory.open, calendar.look))
             follow(self._settings)
-            discovery.begin(self._set.take_on, readings)
+            discovery.begin(self._set.take_on, readings if all_fit else ())
             await self._discard(refused)
             if self._stand_in is not None:
                 self._stand_in.begin()
@@ -263,16 +266,23 @@ class Daemon:
                     self._exit_code = self._stand_in.code
         return self._exit_code
 
-    async def _discover(self, discovery: Discovery) -> list[Reading]:
-        """Take the apps of containers into the settings, so that those that run are taken on like all others."""
+    async def _discover(
+        self, discovery: Discovery, handed: Sequence[socket.socket]
+    ) -> tuple[list[Reading], bool]:
+        """Take the apps of containers into the settings, so that those that run are taken on like all others.
+
+        False: some cannot be, but maybe later; a label of a container keeps no daemon from coming up.
+        """
         discovery.follow(self._settings.hosts.engines)
         await discovery.look(FIRST_LOOK)
         readings = await discovery.readings()
         if readings:
             files = in_use(self._settings)
-            self._settings, left = await asyncio.to_thread(join, self._settings.source, files, readings)
-            discovery.tell(readings, left)
-        return readings
+            joined, left = await asyncio.to_thread(join, self._settings.source, files, readings)
+            self._settings, unfit = seated(joined, lambda app, _: taken(app, handed))
+            discovery.tell(readings, with_unfit(left, unfit, readings))
+            return readings, not unfit
+        return readings, True
 
     @contextlib.contextmanager
     def _supervised(self) -> Iterator[None]:

@@ -315,3 +315,33 @@ async def test_a_defect_in_reading_labels_ends_nothing(
             assert sorted(found.setup.apps) == ["app", "web"]
 
         await found.until("more", "web")
+
+
+async def test_a_container_whose_address_is_taken_keeps_nobody_from_applying(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left out and told, whatever else an edit says, and tried again when there may be room."""
+    async with discovering(tmp_path) as found:
+        found.setup.gateway.taken = True
+        found.engine.have(made("greedy", routes="tcp://127.0.0.1:5432"), made("web"))
+        await found.until("web")
+        found.setup.file.write_text(TEXT + "  new: {command: sleep 3}\n")
+
+        await found.setup.set.apply()
+
+        await found.until("new", "web")
+        assert "container greedy: cannot listen" in caplog.text
+        found.setup.gateway.taken = False
+        await found.until("greedy", "new", "web")
+
+
+async def test_what_an_edit_leaves_out_is_tried_again(tmp_path: Path) -> None:
+    """Though its container says nothing else than before."""
+    async with discovering(tmp_path, made("web", routes="tcp://127.0.0.1:5432")) as found:
+        await found.until("web")
+        found.setup.gateway.taken = True
+        await found.setup.set.apply()
+        await found.until()
+
+        found.setup.gateway.taken = False
+        await found.until("web")

@@ -13,11 +13,13 @@ from torpor.config.settings import Limits, Listen
 from torpor.core.model import AppSpec, Knock, Scheme, StreamRoute
 from torpor.core.rules import Network
 from torpor.core.upstream import Upstream
+from torpor.errors import ListenFailed
 from torpor.gateway.acceptor import Acceptor
 from torpor.gateway.ending import reset
 from torpor.gateway.greeting import Greeting, refuse_name
 from torpor.gateway.headers import within
 from torpor.gateway.letterbox import Letterbox
+from torpor.gateway.listener import bind
 from torpor.gateway.listeners import NONE_SPARE, Address, Listeners, Prepared, Spare, place_of
 from torpor.gateway.pipes import Pipes
 from torpor.gateway.place import Lead, Place
@@ -184,6 +186,21 @@ class Streams:
 
 def _listen(route: StreamRoute) -> Listen:
     return Listen(route.host, route.port, udp=route.scheme is Scheme.UDP)
+
+
+def taken(app: AppSpec, inherited: Sequence[socket.socket]) -> str | None:
+    """Why the app's streams cannot be listened for just now, in words; None: they can.
+
+    For the daemon's start, before anything listens; `inherited` are sockets that it has already.
+    """
+    ours = {place_of(sock) for sock in inherited}
+    try:
+        for listen in _addresses([app]):
+            if (listen.host, listen.port, listen.udp) not in ours:
+                bind(listen).close()
+    except ListenFailed as failed:
+        return failed.message
+    return None
 
 
 def _addresses(apps: Iterable[AppSpec]) -> list[Listen]:

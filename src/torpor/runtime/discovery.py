@@ -50,6 +50,7 @@ class Discovery:
         self._shelves: dict[str, Shelf] = {}
         self._told: set[tuple[str, Remark]] = set()
         self._news = asyncio.Event()
+        self._again = False
         self._task: asyncio.Task[None] | None = None
 
     def follow(self, engines: Mapping[str, EngineHost]) -> None:
@@ -98,8 +99,11 @@ class Discovery:
                 self._tell(reading.container.title, remark)
         self.tell_left_out(left)
 
-    def tell_left_out(self, left: Mapping[str, Sequence[Remark]]) -> None:
-        """The latter alone."""
+    def tell_left_out(self, left: Mapping[str, Sequence[Remark]], *, again: bool = False) -> None:
+        """The latter alone.  `again`: hand on anew what is seen, for somebody else could not take it."""
+        if again:
+            self._again = True
+            self._news.set()
         for container, remarks in left.items():
             for remark in remarks:
                 self._tell(container, remark)
@@ -112,8 +116,9 @@ class Discovery:
             try:
                 readings = await self.readings()
                 self.tell(readings, {})
-                if readings == taken and not due:
+                if readings == taken and not due and not self._again:
                     continue
+                self._again = False
                 due = clock.now() + AGAIN
                 if await take(readings):
                     due = None

@@ -26,7 +26,7 @@ from torpor.config.additions import Additions, in_use
 from torpor.config.apps import NAME
 from torpor.config.changes import Changes, Takes, differences
 from torpor.config.labels.draft import Remark
-from torpor.config.labels.joining import fitting, join, unchanged
+from torpor.config.labels.joining import fitting, join, seated, unchanged, with_unfit
 from torpor.config.labels.reading import Reading
 from torpor.config.load import load
 from torpor.config.origin import Origin
@@ -80,6 +80,14 @@ class Watch(Protocol):
         ...
 
 
+class LeftOut(Protocol):
+    """Called with the containers whose labels make no app beside the others, and why."""
+
+    def __call__(self, left: Mapping[str, Sequence[Remark]], *, again: bool) -> None:
+        """`again`: it is to be tried again whether they can be apps."""
+        ...
+
+
 class RunningSet:
     """See `runtime.keeper.Keeper` for the promises."""
 
@@ -103,8 +111,7 @@ class RunningSet:
         """What holds now."""
         self.changed: Callable[[Settings], None] = lambda _: None
         """Called with the settings that hold from now on."""
-        self.left_out: Callable[[Mapping[str, Sequence[Remark]]], None] = lambda _: None
-        """Called with the containers whose labels make no app beside the others, and why."""
+        self.left_out: LeftOut = lambda _left, *, again: None  # noqa: ARG005  # which is its name for callers
         self._additions = additions
         self._engine = engine
         self._desk = desk
@@ -133,13 +140,15 @@ class RunningSet:
             new = await self._load()
             check_meant(new, self.settings)
             left: Mapping[str, Sequence[Remark]] = {}
+            unfit: Mapping[str, str] = {}
             if self._readings:
                 new, left = await asyncio.to_thread(join, new.source, self._additions.files(), self._readings)
+                new, unfit = seated(new, self._objection)
             changes = await asyncio.to_thread(differences, self.settings, new)
             if not dry_run:
                 await self._take(new, changes)
                 self.forget_spare()
-                self.left_out(left)
+                self.left_out(with_unfit(left, unfit, self._readings), again=bool(unfit))
             return changes
 
     def forget_spare(self) -> None:
@@ -249,12 +258,6 @@ class RunningSet:
             kept = [app for app in self.settings.apps if app.name not in before]
             found = {app.name: app for app in joined.apps if joined.origins[app.name].container is not None}
             apps, unfit = fitting(kept, found, held, self._objection)
-            # Of two containers for one name it is the one that could be loaded.
-            by_title = sorted(
-                (one.container.title not in left, one.container.title, one.name) for one in readings
-            )
-            titles = {name: title for _, title, name in by_title}
-            left |= {titles[name]: (Remark("", why, wrong=True),) for name, why in unfit.items()}
             origins = {app.name: self.settings.origins[app.name] for app in kept}
             origins |= {
                 name: self.settings.origins[name] if name in held else joined.origins[name] for name in apps
@@ -262,7 +265,7 @@ class RunningSet:
             opened = self._front.prepare_apps([*kept, *apps.values()])
             self._readings = tuple(readings)
             await self._hold([*kept, *apps.values()], origins, opened)
-            self.left_out(left)
+            self.left_out(with_unfit(left, unfit, readings), again=False)
             return not unfit
 
     # --- inside ----------------------------------------------------------------
@@ -276,7 +279,7 @@ class RunningSet:
             check_fit(spec, others)
             self._provider(spec).check(spec)
             if spec.streams:
-                self._front.abandon(self._front.prepare_apps([*others, spec]))
+                self._front.abandon(self._front.prepare_apps([spec]))
         except TorporError as error:
             return error.message
         return None

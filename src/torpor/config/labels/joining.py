@@ -66,6 +66,27 @@ def unchanged(before: Sequence[Reading], after: Sequence[Reading]) -> set[str]:
     return {one.name for one in after if not one.wrong and texts.get(one.name) == one.text}
 
 
+def seated(
+    settings: Settings, objection: Callable[[AppSpec, Sequence[AppSpec]], str | None]
+) -> tuple[Settings, dict[str, str]]:
+    """The settings without those apps of containers that cannot be beside the others; and why they cannot."""
+    found = {app.name: app for app in settings.apps if settings.origins[app.name].container is not None}
+    kept = [app for app in settings.apps if app.name not in found]
+    apps, unfit = fitting(kept, found, {}, objection)
+    origins = {name: origin for name, origin in settings.origins.items() if name not in unfit}
+    return replace(settings, apps=(*kept, *apps.values()), origins=MappingProxyType(origins)), unfit
+
+
+def with_unfit(
+    left: Mapping[str, Sequence[Remark]], unfit: Mapping[str, str], readings: Sequence[Reading]
+) -> dict[str, Sequence[Remark]]:
+    """Why containers are left out, by their titles; `unfit` says it by the names of apps."""
+    # Of two containers for one name it is the one that could be loaded.
+    by_title = sorted((one.container.title not in left, one.container.title, one.name) for one in readings)
+    titles = {name: title for _, title, name in by_title}
+    return {**left, **{titles[name]: (Remark("", why, wrong=True),) for name, why in unfit.items()}}
+
+
 def fitting(
     kept: Sequence[AppSpec],
     found: Mapping[str, AppSpec],
