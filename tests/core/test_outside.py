@@ -13,6 +13,7 @@ from torpor.core.messages import (
     FoundRunning,
     FreezeInstance,
     Froze,
+    ScheduleChanged,
     StartInstance,
     StopRequested,
     Thawed,
@@ -31,6 +32,7 @@ from torpor.core.model import (
     Tier,
     Want,
 )
+from torpor.core.schedule import Hours
 
 FOUND = FoundRunning(ID, "somebody has started it")
 
@@ -90,6 +92,19 @@ def test_what_is_to_be_down_is_not_taken_on() -> None:
     story.tell(StopRequested("app"), FOUND)
     assert (Phase.ASLEEP, "unasked") == (story.phase(), kinds(story)[-1])
     assert not story.all(EndUnasked)
+
+
+def test_nothing_is_taken_on_out_of_its_hours() -> None:
+    """What others start then is told of; what they let go on is frozen again."""
+    story = Story(Lifecycle(idle_timeout=60.0, tier=Tier.PAUSE)).awake()
+    story.wait(60.0)
+    story.tell(Froze(ID, story.generation, Tier.PAUSE, 1 << 20, 1 << 20))
+    story.tell(ScheduleChanged("app", Hours(closed="it runs only 08:00-18:00")))
+    story.exit(0)
+    story.tell(FOUND)
+    assert (Phase.ASLEEP, "unasked") == (story.phase(), kinds(story)[-1])
+    story.tell(ScheduleChanged("app", Hours()), FOUND)
+    assert Phase.STARTING is story.phase()
 
 
 def test_a_host_that_restarts_it_by_itself_ends_the_pause() -> None:

@@ -28,6 +28,8 @@ def found_running(it: Instance, message: FoundRunning) -> None:
         it.say("unasked", f"{message.text}: left alone, as `on_external_start` says")
     elif it.want is Want.DOWN:
         it.say("unasked", f"{message.text}, and is to be down; `torpor start` takes it on")
+    elif (closed := it.grounds.closed) is not None:
+        it.say("unasked", f"{message.text}, and {closed}; `torpor pin` takes it on")
     else:
         it.woken_by = OTHERS
         it.say("waking", f"{message.text}: taking it on", by=OTHERS)
@@ -54,8 +56,11 @@ def thawed_outside(it: Instance, _message: Thawed) -> None:
     if it.demand:
         return  # it is to go on as soon as what it needs is there
     busy = it.upstream is not None and it.upstream.inflight > 0
-    if it.lifecycle.on_external_start is OnExternalStart.STOP and not busy:
-        it.say("unasked", "others let it go on: freezing it again, as `on_external_start` says")
+    closed = it.grounds.closed
+    if (closed is not None or it.lifecycle.on_external_start is OnExternalStart.STOP) and not busy:
+        it.say(
+            "unasked", f"others let it go on: freezing it again, {closed or 'as `on_external_start` says'}"
+        )
         transitions.freeze(it)
         return
     it.demand = True

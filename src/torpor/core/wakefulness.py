@@ -56,6 +56,11 @@ class Grounds:
         """Whether there is anything."""
         return bool(self.needed_by) or self.pin is not None or self.hours.warm is not None
 
+    @property
+    def closed(self) -> str | None:
+        """Why it is not to run now, whoever starts it; None: it may."""
+        return None if self.needed_by or self.pin is not None else self.hours.closed
+
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:

@@ -286,6 +286,7 @@ async def test_what_it_uses(engine: Engine, driver: DockerDriver) -> None:
     usage = await driver.usage(APP)
     assert usage is not None
     assert 0 < usage.rss < 100_000_000
+    assert usage.cpu is not None
     assert 0 <= usage.cpu < 60
     engine.remove("app")
     assert await driver.usage(APP) is None
