@@ -574,8 +574,6 @@ def start_late(it: Instance, _message: DeadlineReached) -> None:
     """Not ready in time: what the configuration says, as a rule a failed attempt."""
     assert it.lifecycle.start_timeout is not None
     text = f"not ready within {policy.span(it.lifecycle.start_timeout)}"
-    if it.status:
-        text = f"{text}; last it said: {it.status}"
     then = it.lifecycle.on_start_timeout
     if then is OnStartTimeout.ACCEPT and it.started:
         it.say("accepted", f"{text}, taken for ready")
