@@ -279,6 +279,10 @@ def test_a_start_that_takes_too_long_is_ended() -> None:
 
     assert [KillInstance(ID, 1)] * 2 == story.all(KillInstance)
 
+    story.effects.clear()
+    story.wait(600.0)
+    assert 12 <= len(story.all(KillInstance)) <= 16, "ever more seldom, and at least once a minute"
+
 
 def test_a_request_waits_no_longer_than_wake_timeout() -> None:
     """It is refused with the truth; the start goes on for the next one."""

@@ -522,6 +522,7 @@ class App:
 
     def _done(self, now: float) -> list[Effect]:
         """The input is dealt with: what follows for the replicas among each other."""
+        self._note_awaited(now)  # before what follows, which may begin another attempt
 
         def restart(instance: Instance, why: str) -> None:
             self.tell(instance, RestartRequested(self.spec.name, rolling=True, why=why), now)
@@ -533,7 +534,7 @@ class App:
             scaling.forget(self, instance)
         if self.door.yielding and not self.instances.alive:
             self._come_again(now)
-        self._note_awaited(now)  # last: a rolling restart begins to wait, too
+        self._note_awaited(now)  # and after it: a rolling restart begins to wait, too
         return self.out
 
     def _come_again(self, now: float) -> None:

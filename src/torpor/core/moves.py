@@ -509,7 +509,9 @@ def start_over(it: Instance, _message: RestartRequested) -> None:
 
 def kill(it: Instance, _message: DeadlineReached) -> None:
     """It outlived its stop signal: end it by force, and again until it is gone."""
-    it.deadline = it.now + transitions.KILL_AGAIN
+    # Ever more seldom: its host may be away, and nobody wants to read of it every two seconds.
+    spent = it.now - it.phase_since - it.lifecycle.stop_timeout
+    it.deadline = it.now + min(max(transitions.KILL_AGAIN, spent), transitions.LONGEST_PAUSE)
     it.say("killing", "did not end in time, killing it")
     it.out.append(KillInstance(it.id, it.generation))
 

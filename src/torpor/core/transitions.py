@@ -30,7 +30,9 @@ from torpor.core.upstream import Upstream
 from torpor.core.wakefulness import Inquiry
 
 KILL_AGAIN = 2.0
-"""Seconds between two attempts to end by force what survived the first."""
+"""Seconds until the second attempt to end by force what survived the first."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two such attempts at most; the pause grows with the time spent on them."""
 
 
 def start(it: Instance) -> None:
