@@ -536,6 +536,16 @@ class TestRecords:
         subject.follow()
         await subject.facts.first(FoundRunning)
 
+    async def test_one_that_cannot_be_read(
+        self, subject: FakeWorld, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It is left alone: the trouble may be a moment's."""
+        folder = subject.folder / "state/guests"
+        (folder / "app.json").mkdir(parents=True)
+        assert [] == Records(folder).read_all()
+        assert "cannot read" in caplog.text
+        assert (folder / "app.json").exists()
+
     async def test_one_that_cannot_be_written(
         self, subject: FakeWorld, caplog: pytest.LogCaptureFixture
     ) -> None:

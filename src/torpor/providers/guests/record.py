@@ -131,9 +131,12 @@ class Records:
             if record.version != _VERSION:
                 raise ValueError(f"its version is {record.version}, not {_VERSION}")
             _ = record.guest
-        except FileNotFoundError:
+        except OSError as error:
+            # It may be read another time, by the daemon after this one.
+            if not isinstance(error, FileNotFoundError):
+                logger.warning("cannot read %s: %s", path, error.strerror)
             return None
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             # Nothing is lost: what runs is found as running by the app that it belongs to.
             logger.warning("cannot understand %s: %s; it is removed", path, error)
             with contextlib.suppress(OSError):

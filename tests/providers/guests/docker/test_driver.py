@@ -285,6 +285,7 @@ async def test_what_it_uses(engine: Engine, driver: DockerDriver) -> None:
     await driver.start(APP)
     usage = await driver.usage(APP)
     assert usage is not None
+    assert usage.cpu is not None
     assert 0 < usage.rss < 100_000_000
     assert usage.cpu is not None
     assert 0 <= usage.cpu < 60

@@ -124,6 +124,8 @@ class Endings:
             yield from self._take_more(id, action)
         if action in {"start", "destroy", "remove"}:
             self._by_hand.pop(id, None)
+            # An end that nobody heard of: the next one is not the one that Torpor asked for.
+            self._ours.discard(name)
         if action == "rename":
             # Podman does not say what it was called before.
             yield Notice(event.actor.attributes.get("oldName", "").removeprefix("/") or None)

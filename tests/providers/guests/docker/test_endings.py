@@ -1,0 +1,47 @@
+"""Who has asked for the end of a container, by what an engine tells; without an engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from torpor.providers.guests.docker.events import Actor, Endings, Event
+
+
+@pytest.fixture
+def endings() -> Endings:
+    """Of a Docker Engine that is listened to."""
+    endings = Endings()
+    endings.begin(is_podman=False)
+    return endings
+
+
+def told(endings: Endings, *actions: str) -> None:
+    """The engine tells these of the container `app`."""
+    for action in actions:
+        list(endings.take(Event(action, Actor("1", {"name": "app"})), 0.0))
+
+
+def test_a_stop_by_others_is_one_by_hand(endings: Endings) -> None:
+    """Docker says so after the end."""
+    told(endings, "start", "kill", "die")
+    assert endings.was_by_hand("1", "app") is None
+    told(endings, "stop")
+    assert endings.was_by_hand("1", "app") is True
+
+
+def test_an_end_that_torpor_asked_for_is_not(endings: Endings) -> None:
+    """Nor is it left open."""
+    told(endings, "start")
+    endings.expect("app")
+    told(endings, "kill", "die", "stop")
+    assert endings.was_by_hand("1", "app") is False
+
+
+def test_an_end_that_nobody_heard_of_does_not_hide_the_next_one(endings: Endings) -> None:
+    """Torpor asked for it, and the engine was not listened to when it came."""
+    told(endings, "start")
+    endings.expect("app")
+    endings.end()
+    endings.begin(is_podman=False)
+    told(endings, "start", "kill", "die", "stop")
+    assert endings.was_by_hand("1", "app") is True
