@@ -168,7 +168,7 @@ class ProxmoxDriver:
         )
 
     async def usage(self, guest: GuestSpec) -> Usage | None:
-        """As `Driver`.  The API tells shares of the CPU at a moment, no sum: `cpu` is 0."""
+        """As `Driver`.  The API tells shares of the CPU at a moment, no sum: `cpu` is None."""
         look = await self._machines.look(_machine(guest))
         return Usage(rss=look.memory, cpu=None) if look is not None and look.alive else None
 
