@@ -390,6 +390,18 @@ async def test_a_host_that_tells_late_of_our_own_pauses(
     assert subject.facts.all == []
 
 
+async def test_what_others_have_paused_is_left_alone(subject: FakeWorld) -> None:
+    """It was never ours: it sleeps until somebody knocks, or they let it go on."""
+    subject.launch(Behaviour.STEADY)
+    await subject.start_by_others()
+    await subject.pause_by_others()
+    subject.follow()
+    await subject.provider.settled(ID)
+    assert subject.facts.all == []
+    await subject.resume_by_others()
+    await subject.facts.first(FoundRunning)
+
+
 async def test_a_pause_tells_how_much_it_keeps(subject: FakeWorld) -> None:
     """By others, and by us: its memory stays where it is."""
     await started(subject)

@@ -262,8 +262,8 @@ class Ward:
             await self._end(life, status, by_hand=by_hand)
         if status.state not in ALIVE:
             self._told_run = None
-        elif self.followed and self.survivor is None:
-            self._tell_of(status)
+        elif self.followed and self.survivor is None and status.state is State.RUNNING:
+            self._tell_of(status)  # what others have paused sleeps, as they wished; a start lets it go on
 
     async def _end(self, life: Life, status: Status, *, by_hand: bool) -> None:
         if self.gauge is not None:
