@@ -17,6 +17,7 @@ import shutil
 import signal
 import subprocess
 import tarfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,7 +187,7 @@ class Docker(Engine):
             *("--tlscert", f"{here}/cert.pem", "--tlskey", f"{here}/key.pem"),
             *(
                 "--default-address-pool",
-                f"base=10.{100 + os.getpid() % 100}.0.0/16,size=24",
+                f"base=10.{100 + self._number % 100}.0.0/16,size=24",
                 "--live-restore",
             ),
         ]
@@ -241,7 +242,12 @@ class Docker(Engine):
 
     @property
     def _bridge(self) -> str:
-        return f"torpor{os.getpid()}"[:15]
+        return f"tp{self._number:x}"
+
+    @property
+    def _number(self) -> int:
+        """Its own, also beside others of the same process."""
+        return zlib.crc32(os.fsencode(self.folder))
 
 
 class Podman(Engine):

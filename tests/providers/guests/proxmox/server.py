@@ -69,6 +69,8 @@ class Server:
         await down.wait()
         for runner in runners:
             await runner.cleanup()
+        # Those whose client went in the middle of a handshake close in the loop's next turns.
+        await asyncio.sleep(0.1)
         for guest in self.cluster.guests.values():
             guest.end()
 
