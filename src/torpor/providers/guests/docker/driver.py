@@ -44,6 +44,10 @@ _SETTLE = 0.05
 """Seconds in which an engine that refuses a stop says so."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 """Seconds before more output is asked for where it came to an end and the container did not."""
+_UNPAUSES = 10
+"""How often what is paused is let go on before that is given up."""
+_LATE_NEWS = 0.05
+"""Seconds until such news have come, as a rule."""
 _SETTLED = 1.0
 """Seconds after an end in which it may still be told who has asked for it."""
 _SIGNAL_OF_STOP = (1, 42)
@@ -156,12 +160,18 @@ class DockerDriver:
 
     async def resume(self, guest: GuestSpec) -> None:
         """Let it go on.  Raises `ProviderFailed`."""
-        try:
-            await self._api.post(container_path(guest.name, "unpause"), limit=_CHANGE)
-        except Refused as refused:
-            container = await self._inspect(guest)
-            if container is not None and state_of(container) is State.PAUSED:
-                raise ProviderFailed(f"{self._about(guest)} cannot go on: {refused.words}") from refused
+        for last in (*[False] * _UNPAUSES, True):
+            try:
+                await self._api.post(container_path(guest.name, "unpause"), limit=_CHANGE)
+                return
+            except Refused as refused:
+                # Docker hears of each pause twice: what it is told late made it take this one for over.
+                await asyncio.sleep(_LATE_NEWS)
+                container = await self._inspect(guest)
+                if container is None or state_of(container) is not State.PAUSED:
+                    return
+                if last:
+                    raise ProviderFailed(f"{self._about(guest)} cannot go on: {refused.words}") from refused
 
     async def signal(self, guest: GuestSpec, number: int) -> None:
         """Send its main process a signal.  Raises `ProviderFailed`."""
