@@ -48,15 +48,11 @@ class Kind:
 
 
 _FOR_ALL = frozenset({"member_of", "log"})
-_OF_PROCESSES = {
-    *Program.__struct_fields__,
-    *Privileges.__struct_fields__,
-    "watchdog",
-    "on_watchdog",
-    "notify",
-    "replicas",
-    "activation",
-} - {*Guests.__struct_fields__} | {*Program.__struct_fields__} - _FOR_ALL
+_OF_PROCESSES = (
+    {*Program.__struct_fields__} - _FOR_ALL
+    | {*Privileges.__struct_fields__} - {*Guests.__struct_fields__}
+    | {"watchdog", "on_watchdog", "notify", "replicas", "activation"}
+)
 """Keys that say how a process is started, and mean nothing for what others made."""
 _OF_GUESTS = ("on_external_start", "respect_manual_stop")
 
