@@ -118,12 +118,8 @@ class DockerDriver:
 
     async def stop(self, guest: GuestSpec) -> None:
         """Ask it to end; returns when the engine was asked.  Raises `ProviderFailed`."""
-        container = await self._inspect(guest)
-        if container is None or state_of(container) is State.STOPPED:
+        if not await self._about_to_end(guest):
             return
-        self._endings.expect(guest.name)
-        if state_of(container) is State.PAUSED:
-            await self.resume(guest)
         number = guest.stop_signal
         if number is not None and self._api.version < _SIGNAL_OF_STOP:
             await self._send(guest, number)
@@ -137,13 +133,8 @@ class DockerDriver:
 
     async def kill(self, guest: GuestSpec) -> None:
         """End it by force, paused or not.  Raises `ProviderFailed`."""
-        container = await self._inspect(guest)
-        if container is None or state_of(container) is State.STOPPED:
-            return
-        self._endings.expect(guest.name)
-        if state_of(container) is State.PAUSED:
-            await self.resume(guest)
-        await self._send(guest, signal.SIGKILL)
+        if await self._about_to_end(guest):
+            await self._send(guest, signal.SIGKILL)
 
     async def pause(self, guest: GuestSpec) -> None:
         """Freeze it.  Raises `NotAllowed` where it cannot be, and `ProviderFailed`."""
@@ -261,6 +252,16 @@ class DockerDriver:
         if not stop.cancelled() and (error := stop.exception()) is not None:
             # Mostly because it went away meanwhile, or was ended and started again by others.
             log.info("a stop came to nothing: %s", error)
+
+    async def _about_to_end(self, guest: GuestSpec) -> bool:
+        """Have its end expected as ours, and let it go on for that; False: it is not alive."""
+        container = await self._inspect(guest)
+        if container is None or state_of(container) is State.STOPPED:
+            return False
+        self._endings.expect(guest.name)
+        if state_of(container) is State.PAUSED:
+            await self.resume(guest)
+        return True
 
     async def _send(self, guest: GuestSpec, number: int) -> None:
         await self._end(guest, "kill", {"signal": number}, _CHANGE)
