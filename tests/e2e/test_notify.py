@@ -122,16 +122,14 @@ def test_a_reload_is_awaited(launch: Launch, home: Path) -> None:
 import os, signal, sys
 from torpor import notify
 
-def reload(*_):
+signal.pthread_sigmask(signal.SIG_BLOCK, {{signal.SIGHUP}})
+notify.ready()
+while True:
+    signal.sigwait({{signal.SIGHUP}})
     notify.reloading()
     if os.path.exists("{home}/broken"):
         sys.exit(1)
     notify.ready("reloaded")
-
-signal.signal(signal.SIGHUP, reload)
-notify.ready()
-while True:
-    signal.pause()
 """
     daemon = launch(
         config(
