@@ -43,6 +43,7 @@ from torpor.core.messages import (
     Effect,
     EndUnasked,
     Forget,
+    ForgetInstance,
     FreezeInstance,
     GrantTicket,
     Input,
@@ -405,6 +406,7 @@ class Daemon:
                 | EndUnasked()
                 | DropStored()
                 | CloseSocket()
+                | ForgetInstance()
             ):
                 self._actions.perform(effect)
             case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
@@ -414,7 +416,6 @@ class Daemon:
             case Remember(app=app):
                 self._state.remember(app)
             case Forget(app=app):
-                self._actions.perform(effect)
                 self._seam.forget(app)
                 self._journal.forget(app)
                 self._state.remember(app)

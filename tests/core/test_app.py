@@ -18,6 +18,7 @@ from torpor.core.messages import (
     DropUpstream,
     EndAnnounced,
     Exited,
+    ForgetInstance,
     FoundUnhealthy,
     Gone,
     InstanceInput,
@@ -747,10 +748,12 @@ def test_scaling_down_drains_and_forgets_the_last_ones() -> None:
 
     story.tell(ScaleRequested("app", 1))
     assert [StopInstance(second.id, 1)] == story.all(StopInstance)
+    assert [] == story.all(ForgetInstance)
     story.tell(Exited(second.id, 1, ExitInfo(signal=15)))
 
     assert [first] == story.app.instances
     assert Phase.READY is first.phase
+    assert [ForgetInstance(second.id)] == story.all(ForgetInstance)
 
 
 def test_scaling_up_again_keeps_who_was_to_leave() -> None:

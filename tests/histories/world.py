@@ -35,6 +35,7 @@ from torpor.core.messages import (
     EndUnasked,
     Exited,
     Forget,
+    ForgetInstance,
     FoundRunning,
     FoundUnhealthy,
     FreezeFailed,
@@ -661,9 +662,12 @@ class World:
                 case AdaptInstance(id=id, generation=generation):
                     body = self.bodies.get(id)
                     law(body is None or body.generation == generation, "another generation is to be adapted")
-                case Forget(app=name, instances=ids):
+                case ForgetInstance(id=id):
+                    law(id not in self.bodies, f"{id} is forgotten while it lives")
+                case Forget(app=name):
                     law(name not in self.fleet.apps, f"{name} is to be forgotten, and still there")
-                    law(not self.bodies.keys() & set(ids), f"{name} is forgotten while it lives")
+                    alive = [str(id) for id in self.bodies if id.app == name]
+                    law(not alive, f"{name} is forgotten while {alive} live")
                     law(
                         not any(name == other for other, _ in self.open_tickets.values()),
                         f"{name} had waiters",

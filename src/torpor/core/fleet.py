@@ -25,6 +25,7 @@ from torpor.core.messages import (
     Applied,
     Effect,
     Forget,
+    ForgetInstance,
     Input,
     MemoryMeasured,
     RefuseTicket,
@@ -242,10 +243,10 @@ class Fleet:
         del self.apps[name], self._standings[name], self._dependents[name]
         self.steward.forget(app)
         self._queued.pop(name, None)
-        instances = tuple(instance.id for instance in app.instances)
         for needed in app.spec.depends_on:
             self._dependents[needed.app].remove(app)
-        return [Announce(name, name, "removed", "removed"), Forget(name, instances)]
+        instances = [ForgetInstance(instance.id) for instance in app.instances]
+        return [Announce(name, name, "removed", "removed"), *instances, Forget(name)]
 
     def _after(self, app: App, effects: list[Effect], now: float) -> list[Effect]:
         """Follow the consequences of a change in `app` until nothing changes any more."""

@@ -678,11 +678,17 @@ class MeasureMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetInstance:
+    """It is none of its app's any more, and nothing of it is alive: let go of all that is kept for it."""
+
+    id: InstanceId
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
-    """The app was removed and nothing of it is alive: let go of all that is kept for it."""
+    """The app was removed, and its instances are forgotten: let go of all that is kept for it."""
 
     app: str
-    instances: tuple[InstanceId, ...]
 
 
 Effect = (
@@ -706,5 +712,6 @@ Effect = (
     | Announce
     | Remember
     | MeasureMemory
+    | ForgetInstance
     | Forget
 )

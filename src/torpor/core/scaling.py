@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from torpor.core.instance import Instance
-from torpor.core.messages import Announce, ProgramChanged, StopRequested, WakeRequested
+from torpor.core.messages import Announce, ForgetInstance, ProgramChanged, StopRequested, WakeRequested
 from torpor.core.model import InstanceId, Phase, Want
 from torpor.core.moves import CHANGED
 
@@ -63,6 +63,7 @@ def forget(app: App, instance: Instance) -> None:
     app.remembered.keep_generation(app.instances)
     app.instances.remove(instance)
     app.instances[0].restarts += instance.restarts
+    app.out.append(ForgetInstance(instance.id))
 
 
 def wanted(app: App) -> bool:

@@ -161,7 +161,7 @@ class Capture:
 
     def streams(self) -> Mapping[str, CaptureStream]:
         """See `Output.streams`."""
-        return {name: CaptureStream(channel) for name, channel in self._present().items()}
+        return {name: CaptureStream(self, channel) for name, channel in self._present().items()}
 
     def _forward(self, spec: LogSpec | None) -> None:
         """Pass lines on from now on, as the settings say."""
@@ -185,7 +185,8 @@ class Capture:
 class CaptureStream:
     """One of its streams.  Implements `Stream`."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, capture: Capture, channel: Channel) -> None:
+        self._capture = capture  # lives on while this does: see `Outputs`
         self._channel = channel
 
     def recent(self, lines: int, *, previous: bool = False) -> list[tuple[float | None, str]]:

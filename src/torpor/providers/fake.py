@@ -143,7 +143,7 @@ class FakeProvider:
         self.adapted: list[tuple[InstanceId, int]] = []
         """Every instance that went on by other settings."""
         self.forgotten: list[InstanceId] = []
-        """Every instance whose app was removed."""
+        """Every instance that is none of its app's any more."""
         self.dropped: list[InstanceId] = []
         """Every instance that is to stay down."""
         self.probe_answer = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from torpor.core.model import InstanceId
 from torpor.errors import ProviderFailed
@@ -21,6 +22,8 @@ class Outputs:
         self._pipes = state / "run"
         self._logs = state / "logs"
         self._captures: dict[InstanceId, Capture] = {}
+        self._followed: WeakValueDictionary[InstanceId, Capture] = WeakValueDictionary()
+        """Those of forgotten instances that somebody still reads: a replica may come again."""
         self._folder = Folder(self._logs)
         self._compressor = Compressor()
 
@@ -32,7 +35,7 @@ class Outputs:
     def of(self, id: InstanceId) -> Capture:
         """The log of an instance."""
         if id not in self._captures:
-            self._captures[id] = Capture(
+            self._captures[id] = self._followed.pop(id, None) or Capture(
                 self._pipes,
                 self._logs,
                 id,
@@ -44,7 +47,8 @@ class Outputs:
 
     def forget(self, id: InstanceId) -> None:
         """Let go of what is held for an instance of which nothing is alive; its files stay."""
-        self._captures.pop(id, None)
+        if (capture := self._captures.pop(id, None)) is not None:
+            self._followed[id] = capture
         for stream in ("out", "err"):
             with contextlib.suppress(OSError):
                 (self._pipes / f"{file_name(id)}.{stream}").unlink()

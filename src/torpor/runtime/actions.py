@@ -24,7 +24,7 @@ from torpor.core.messages import (
     DropStored,
     EndUnasked,
     Exited,
-    Forget,
+    ForgetInstance,
     FoundUnhealthy,
     FreezeFailed,
     FreezeInstance,
@@ -64,7 +64,7 @@ InstanceEffect = (
     | EndUnasked
     | DropStored
     | CloseSocket
-    | Forget
+    | ForgetInstance
 )
 
 
@@ -102,8 +102,8 @@ class Actions:
 
     def perform(self, effect: InstanceEffect) -> None:
         """Begin to carry it out."""
-        if isinstance(effect, Forget):
-            self._forget(effect)
+        if isinstance(effect, ForgetInstance):
+            self._forget(effect.id)
             return
         if isinstance(effect, DropStored):
             self._drop_stored(effect.id)
@@ -256,15 +256,14 @@ class Actions:
         if (launched := self._launched.get(id)) is not None:
             launched.provider.drop_stored(id)
 
-    def _forget(self, effect: Forget) -> None:
-        for id in effect.instances:
-            self._end_probe(id)
-            self._starts.pop(id, None)
-            self._freezes.pop(id, None)
-            self._sockets.close(id)
-            self._ports.forget(id)
-            if (launched := self._launched.pop(id, None)) is not None:
-                launched.provider.forget(id)
+    def _forget(self, id: InstanceId) -> None:
+        self._end_probe(id)
+        self._starts.pop(id, None)
+        self._freezes.pop(id, None)
+        self._sockets.close(id)
+        self._ports.forget(id)
+        if (launched := self._launched.pop(id, None)) is not None:
+            launched.provider.forget(id)
 
     def _watch(self, id: InstanceId) -> None:
         # An app that was taken for ready although its probes never held is not to be asked for ever.
@@ -304,8 +303,8 @@ class Actions:
     async def _freeze(
         self, id: InstanceId, generation: int, tier: Tier, earlier: asyncio.Task[None] | None
     ) -> None:
+        provider = self._launched[id].provider  # before it can be forgotten
         await _give_up(earlier)
-        provider = self._launched[id].provider
         try:
             frozen = await provider.freeze(id, generation, tier)
         except TorporError as error:
@@ -317,8 +316,8 @@ class Actions:
             self._post(Froze(id, generation, frozen.tier, frozen.before, frozen.after, frozen.note))
 
     async def _thaw(self, id: InstanceId, generation: int) -> None:
+        provider = self._launched[id].provider  # before it can be forgotten
         await _give_up(self._freezes.pop(id, None))
-        provider = self._launched[id].provider
         try:
             await provider.thaw(id, generation)
         except TorporError as error:

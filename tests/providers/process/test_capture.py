@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import select
@@ -11,6 +12,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import weakref
 from pathlib import Path
 
 import pytest
@@ -320,3 +322,22 @@ async def test_a_stream_that_is_merged_again(subject: World) -> None:
     await run_to_end(subject, "echo three; echo four >&2", 2)
     assert {"stdout"} == set(subject.provider.output(ID).streams())
     assert ["three", "four"] == subject.provider.output(ID).tail(9)
+
+
+async def test_whoever_follows_a_replica_that_leaves_hears_it_when_it_comes_again(subject: World) -> None:
+    """An instance that is forgotten while its output is followed goes on in it; of one that nobody follows nothing is kept."""
+    heard: list[str] = []
+    stream = subject.provider.output(ID).streams()["stdout"]
+    end = stream.subscribe(heard.append)
+    await run_to_end(subject, "echo first")
+    subject.provider.forget(ID)
+
+    await run_to_end(subject, "echo again", 2)
+
+    assert ["first", "again"] == heard
+    end()
+    subject.provider.forget(ID)
+    followed = weakref.ref(stream._capture)
+    del stream
+    gc.collect()
+    assert followed() is None
