@@ -1,8 +1,6 @@
 """The control socket: the operator's API on a unix socket that only its owner may open.
 
-uvicorn parses and frames; of uvicorn's server only its protocol class is used, because
-the server's own loop wakes ten times a second, installs signal handlers and polls
-while it ends.  A lock beside the socket tells a live daemon from a dead one's leftovers.
+A lock beside the socket tells a live daemon from a dead one's leftovers.
 """
 
 from __future__ import annotations
@@ -15,11 +13,8 @@ import socket
 import stat
 from pathlib import Path
 
-from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
-
 from torpor.control.api import Api, DaemonInfo
+from torpor.control.connection import Connection
 from torpor.control.gate import Ask
 from torpor.errors import StateUnusable
 from torpor.runtime.keeper import Keeper
@@ -29,8 +24,6 @@ __all__ = ["ControlServer", "DaemonInfo"]
 
 MAX_CONNECTIONS = 256
 """Open connections; more are answered 503."""
-KEEP_ALIVE = 30
-"""Seconds that an idle connection is kept."""
 CLOSE_LIMIT = 2.0
 """Seconds that answers under way may take when the server closes."""
 
@@ -50,7 +43,7 @@ class ControlServer:
         self._api = Api(operator, info, keeper, ask)
         self._path = Path(socket_path)
         self._pid = info.pid
-        self._state = ServerState()
+        self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._lock = -1
 
@@ -59,24 +52,10 @@ class ControlServer:
 
         Raises `StateUnusable` where the socket cannot be made, or another daemon lives on it.
         """
-        config = Config(
-            self._api.application(),
-            http=HttpToolsProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=KEEP_ALIVE,
-        )
-        config.load()
+        app = self._api.application()
         listener = self._bind()
         self._server = await asyncio.get_running_loop().create_unix_server(
-            lambda: HttpToolsProtocol(config, self._state, {}), sock=listener
+            lambda: Connection(app, self._connections, MAX_CONNECTIONS), sock=listener
         )
 
     def inform(self, info: DaemonInfo) -> None:
@@ -93,15 +72,16 @@ class ControlServer:
             return
         self._server.close()
         self._api.close()
-        for connection in list(self._state.connections):
-            connection.shutdown()
-        if tasks := list(self._state.tasks):
+        connections = list(self._connections)
+        for connection in connections:
+            connection.shut_down()
+        if tasks := [one.task for one in connections if one.task is not None]:
             _, late = await asyncio.wait(tasks, timeout=CLOSE_LIMIT)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for connection in list(self._state.connections):
-            connection.transport.close()
+        for connection in list(self._connections):
+            connection.abandon()
         await self._server.wait_closed()
         self._server = None
         self._path.unlink(missing_ok=True)
