@@ -19,13 +19,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from torpor import __version__, notify
 from torpor.config.additions import Additions, in_use, load_all
 from torpor.config.find import find_config
 from torpor.config.labels.joining import join, seated, with_unfit
-from torpor.config.labels.reading import Reading
 from torpor.config.paths import log_path, socket_path, state_dir
 from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
@@ -88,6 +87,9 @@ from torpor.runtime.running_set import RunningSet
 from torpor.runtime.standin import HANDED_ON, StandIn
 from torpor.runtime.state import StateFile
 from torpor.runtime.touches import Touches
+
+if TYPE_CHECKING:
+    from torpor.config.labels.reading import Reading
 
 log = logging.getLogger(__name__)
 

@@ -19,12 +19,13 @@ from torpor.errors import StartFailed
 from torpor.providers.base import Launch
 from torpor.providers.guests import drivers
 from torpor.providers.guests.driver import Driver
-from torpor.providers.guests.drivers import Means
+from torpor.providers.guests.means import Means
 from torpor.providers.providers import Providers
 
 pytestmark = pytest.mark.anyio
 
 ID = InstanceId("app")
+NEW_DRIVER = drivers.new_driver
 HOSTS = Hosts(engines=MappingProxyType({"docker": EngineHost("unix:///nowhere")}))
 
 
@@ -59,7 +60,7 @@ async def house(
 ) -> AsyncIterator[House]:
     """Opened."""
     house = House(tmp_path)
-    monkeypatch.setattr("torpor.providers.providers.new_driver", house.driver)
+    monkeypatch.setattr(drivers, "new_driver", house.driver)
     await house.providers.open()
     yield house
     await house.providers.close()
@@ -129,7 +130,7 @@ async def test_a_host_that_cannot_be_spoken_to(
     house: House, monkeypatch: pytest.MonkeyPatch, guest: GuestSpec, said: str
 ) -> None:
     """A start says why; nothing else is disturbed."""
-    monkeypatch.setattr("torpor.providers.providers.new_driver", drivers.new_driver)
+    monkeypatch.setattr(drivers, "new_driver", NEW_DRIVER)
     row = replace(drivers._KINDS[UnitSpec], module="no_such_library")
     monkeypatch.setattr(drivers, "_KINDS", {**drivers._KINDS, UnitSpec: row})
     app = an_app(guest)

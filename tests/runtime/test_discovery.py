@@ -13,6 +13,7 @@ import pytest
 
 from runtime.test_running_set import TEXT, Setup, running
 from torpor.config.hosts import EngineHost
+from torpor.config.labels import reading
 from torpor.config.labels.container import Container
 from torpor.config.labels.reading import read_labels
 from torpor.errors import ConfigInvalid, NameTaken, NotAllowed, ProviderFailed
@@ -309,7 +310,7 @@ async def test_a_defect_in_reading_labels_ends_nothing(
     async with discovering(tmp_path, made("web")) as found:
         await found.until("web")
         with monkeypatch.context() as patch:
-            patch.setattr(discovery, "read_labels", lambda _: 1 / 0)
+            patch.setattr(reading, "read_labels", lambda _: 1 / 0)
             found.engine.have(made("web"), made("more"))
             await found.setup.house.until(lambda: "ZeroDivisionError" in caplog.text)
             assert sorted(found.setup.apps) == ["app", "web"]

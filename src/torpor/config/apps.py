@@ -25,7 +25,6 @@ from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import STREAMS, parse_path, parse_route, parse_stream
 from torpor.config.rules import build_rules, build_wake_paths
-from torpor.config.schedule import build_schedule
 from torpor.config.settings import ProcessSpec
 from torpor.config.sharing import build_share
 from torpor.core.model import (
@@ -37,6 +36,7 @@ from torpor.core.model import (
     StreamRoute,
     WakeOn,
 )
+from torpor.core.schedule import Schedule
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 MAX_ROUTES = 1000
@@ -84,7 +84,7 @@ def build_app(keys: Layers) -> AppSpec:
         replicas=replicas,
         depends_on=build_dependencies(keys),
         groups=_groups(keys),
-        schedule=build_schedule(keys),
+        schedule=_schedule(keys),
         share=build_share(keys),
         workload=workload,
         guest=kind is not None,
@@ -194,6 +194,14 @@ def _loading_page(keys: Layers) -> LoadingPage:
         template=text,
         show_logs=given(value.show_logs, default.show_logs),
     )
+
+
+def _schedule(keys: Layers) -> Schedule | None:
+    if keys.get("schedule", None) is None:
+        return None
+    from torpor.config.schedule import build_schedule  # noqa: PLC0415  # with time zones and cron behind it
+
+    return build_schedule(keys)
 
 
 def _stream_max_age(keys: Layers) -> float | None:

@@ -1,7 +1,7 @@
 """All providers of a daemon: the one of processes, and one for each host of guests that an app needs.
 
 They share one store of logs and one of records.  A host is spoken to from the first time that
-an app is its own.
+an app is its own; until then nothing of guests is even loaded.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torpor.config.guests import GuestSpec
 from torpor.config.hosts import Hosts
 from torpor.core.model import AppSpec, InstanceId
 from torpor.providers.base import Provider, Report, Survivor
-from torpor.providers.guests.drivers import Means, new_driver, what_it_is
-from torpor.providers.guests.provider import GuestProvider
+from torpor.providers.guests.means import Means
 from torpor.providers.guests.record import Records
 from torpor.providers.outputs import Outputs
 from torpor.providers.process.provider import ProcessProvider
+
+if TYPE_CHECKING:
+    from torpor.providers.guests.provider import GuestProvider
 
 logger = logging.getLogger(__name__)
 
@@ -98,18 +101,27 @@ class Providers:
 
     def _at(self, place: Place) -> GuestProvider:
         if place not in self._guests:
+            from torpor.providers.guests.drivers import new_driver  # noqa: PLC0415  # many have no guests
+            from torpor.providers.guests.provider import GuestProvider  # noqa: PLC0415
+
             kind, name = place
             driver = new_driver(kind, name, self._means)
             key = f"{kind.__name__}:{name}"
             provider = GuestProvider(driver, key, self._report, self.outputs, self._records)
             provider.open()
-            self._guests[place] = provider, what_it_is(kind, name, self._means)
+            self._guests[place] = provider, self._what_it_is(place)
         return self._guests[place][0]
+
+    def _what_it_is(self, place: Place) -> object:
+        """What the driver of that host is to be made of."""
+        from torpor.providers.guests.drivers import what_it_is  # noqa: PLC0415  # see above
+
+        return what_it_is(*place, self._means)
 
     def _renew(self, place: Place) -> None:
         """Speak to its host by the settings that hold now, where they have changed."""
         provider, made_of = self._guests[place]
-        if made_of == what_it_is(*place, self._means):
+        if made_of == self._what_it_is(place):
             return
         if not provider.idle:
             logger.warning(

@@ -14,14 +14,17 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from torpor.config.hosts import EngineHost
 from torpor.config.labels.container import Container
 from torpor.config.labels.draft import Remark
-from torpor.config.labels.reading import Reading, read_labels
 from torpor.errors import TorporError
 from torpor.providers.guests.catalogue import Catalogue
 from torpor.runtime import clock
+
+if TYPE_CHECKING:
+    from torpor.config.labels.reading import Reading
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ MAX_TOLD = 10_000
 
 Open = Callable[[str, EngineHost], Catalogue]
 """The catalogue of an engine, by the engine's name in the configuration and what is said there of it."""
-Take = Callable[[Sequence[Reading]], Awaitable[bool]]
+Take = Callable[[Sequence["Reading"]], Awaitable[bool]]
 """Lets the containers be apps; False: some cannot be, but maybe later.  Raises `TorporError`; then all is as before."""
 
 
@@ -77,6 +80,10 @@ class Discovery:
 
     async def readings(self) -> list[Reading]:
         """What the labels of all containers come to, as they were seen last."""
+        if not self._shelves:
+            return []
+        from torpor.config.labels.reading import read_labels  # noqa: PLC0415  # with the words of all programs
+
         shelves = [self._shelves[name].containers() for name in sorted(self._shelves)]
         # Off the loop: a thousand containers take more than half a second.
         return await asyncio.to_thread(lambda: [one for each in shelves for one in read_labels(each)])

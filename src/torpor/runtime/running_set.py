@@ -20,14 +20,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from torpor.config.additions import Additions, in_use
 from torpor.config.apps import NAME
 from torpor.config.changes import Changes, Takes, differences
 from torpor.config.labels.draft import Remark
 from torpor.config.labels.joining import fitting, join, seated, unchanged, with_unfit
-from torpor.config.labels.reading import Reading
 from torpor.config.load import load
 from torpor.config.origin import Origin
 from torpor.config.saving import addition_text, in_words, save_into, take_out
@@ -50,6 +49,9 @@ from torpor.runtime.engine import Engine
 from torpor.runtime.fit import check_fit, check_meant, check_users
 from torpor.runtime.journal import Journal
 from torpor.runtime.keeper import Saved
+
+if TYPE_CHECKING:
+    from torpor.config.labels.reading import Reading
 
 
 class Front(Protocol):

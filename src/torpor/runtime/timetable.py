@@ -7,15 +7,16 @@ bounds come an hour later; of the hour that comes twice, a window has both.
 
 from __future__ import annotations
 
-import zoneinfo
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-
-from cronsim import CronSim
+from typing import TYPE_CHECKING
 
 from torpor.core.schedule import Schedule, Window
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _WEEK = 7 * 86400.0 + 7200.0
 """Seconds after which all repeats itself, with what summer time may add."""
@@ -120,11 +121,17 @@ def _moment(day: date, minutes: int, zone: str | None) -> float:
 
 
 def _next_moment(text: str, after: float, zone: str | None) -> float | None:
+    from cronsim import CronSim  # noqa: PLC0415  # most daemons have no such app
+
     moments: Iterator[datetime] = CronSim(text, datetime.fromtimestamp(after, _zone(zone)))
     return next((moment.timestamp() for moment in moments), None)
 
 
 @lru_cache(maxsize=64)
-def _zone(name: str | None) -> zoneinfo.ZoneInfo | None:
+def _zone(name: str | None) -> ZoneInfo | None:
     """The zone of that name; None: datetime then takes the machine's own."""
-    return None if name is None else zoneinfo.ZoneInfo(name)
+    if name is None:
+        return None
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  # most daemons have no such app
+
+    return ZoneInfo(name)

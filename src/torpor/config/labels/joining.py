@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from torpor.config.explain import legible
 from torpor.config.labels.container import MAX_LABEL
 from torpor.config.labels.draft import MAX_TEXT, Remark
-from torpor.config.labels.reading import Reading
 from torpor.config.load import load
 from torpor.config.origin import Origin
 from torpor.config.problems import Problem
@@ -19,6 +19,9 @@ from torpor.config.settings import Settings
 from torpor.core.graph import cycles, levels
 from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid
+
+if TYPE_CHECKING:
+    from torpor.config.labels.reading import Reading
 
 
 def join(

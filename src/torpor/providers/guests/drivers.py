@@ -12,21 +12,9 @@ from importlib import import_module
 from typing import Any
 
 from torpor.config.guests import CommandsSpec, ContainerSpec, GuestSpec, MachineSpec, UnitSpec
-from torpor.config.hosts import Hosts
 from torpor.providers.guests.absent import AbsentDriver
 from torpor.providers.guests.driver import Driver
-from torpor.providers.process.nursery import Run
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What drivers are made of."""
-
-    hosts: Hosts
-    run: Run
-    """Runs a command as a child of the daemon."""
-    environment: Mapping[str, str]
-    """What every command gets (see `base_environment`)."""
+from torpor.providers.guests.means import Means
 
 
 @dataclass(frozen=True, slots=True)
