@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from torpor.control import connection
 from torpor.control.connection import MAX_HEAD, Connection
-from torpor.control.exchange import HIGH_WATER
+from torpor.control.exchange import HIGH_WATER, Exchange
 
 pytestmark = pytest.mark.anyio
 
@@ -240,3 +241,17 @@ async def test_a_connection_that_is_to_end_finishes_its_answer(tmp_path: Path) -
         go.set()
 
         assert chunks(b"/a") == (await asking).partition(b"\r\n\r\n")[2]
+
+
+async def test_nothing_of_a_connection_waits_for_the_collector(tmp_path: Path) -> None:
+    """A daemon that is asked every second would gather thousands of them."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with served(tmp_path, echo) as there:
+            await there.ask(GET % b"a" + LAST)
+            async with asyncio.timeout(20):
+                while any(isinstance(one, Connection | Exchange) for one in gc.get_objects()):
+                    await asyncio.sleep(0)
+    finally:
+        gc.enable()

@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         self._wake_up()
         self._writable.set()
         self._waiting.clear()
+        del self._parser  # which refers to us: nothing is to wait for the collector
         for exchange in (self._current, self._incoming):
             if exchange is not None:
                 exchange.leave()
