@@ -29,42 +29,14 @@ from torpor.config.paths import log_path, socket_path, state_dir
 from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
-from torpor.core.graph import levels
-from torpor.core.messages import (
-    AdaptInstance,
-    Adopted,
-    Announce,
-    AskWhetherIdle,
-    CloseSocket,
-    CloseUpgraded,
-    DropStored,
-    DropUpstream,
-    Effect,
-    EndUnasked,
-    Forget,
-    ForgetInstance,
-    FreezeInstance,
-    GrantTicket,
-    Input,
-    KillInstance,
-    MeasureMemory,
-    ProbeInstance,
-    Reboot,
-    RefuseTicket,
-    Remember,
-    ShutdownRequested,
-    StartInstance,
-    StopInstance,
-    ThawInstance,
-    WatchInstance,
-)
+from torpor.core.messages import Input, ShutdownRequested
 from torpor.core.model import Event, InstanceId
-from torpor.errors import TorporError, UnknownApp
+from torpor.errors import UnknownApp
 from torpor.front import Front, url, urls
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.listener import inherited
 from torpor.gateway.streams import taken
-from torpor.providers.base import Fact, Survivor
+from torpor.providers.base import Fact
 from torpor.providers.guests.catalogue import open_catalogue
 from torpor.providers.process import files
 from torpor.providers.process.procfs import read_boot
@@ -76,13 +48,14 @@ from torpor.runtime.calendar import Calendar
 from torpor.runtime.console import Console
 from torpor.runtime.desk import Desk
 from torpor.runtime.discovery import Discovery
+from torpor.runtime.dispatch import Dispatch
 from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.hang_up import HangUp
+from torpor.runtime.inheritance import Inheritance
 from torpor.runtime.journal import Journal
 from torpor.runtime.memory import MemoryWatch
 from torpor.runtime.ownlog import bounded
-from torpor.runtime.reboot import Rebooter
 from torpor.runtime.running_set import RunningSet
 from torpor.runtime.standin import HANDED_ON, StandIn
 from torpor.runtime.state import StateFile
@@ -160,7 +133,6 @@ class Daemon:
         self._state = StateFile(state, read_boot())
         self._journal = Journal()
         self._started = time.time()
-        self._rebooter = Rebooter()
         self._asked_to_end = 0
         self._keep_apps = False
         self._ending = asyncio.Event()
@@ -202,7 +174,8 @@ class Daemon:
                 self._stand_in = StandIn(self._exit_with, self._engine, self._providers.of)
             self._memory = MemoryWatch(self._engine, self._providers.of, lambda: self._set.settings.sharing)
             stack.callback(self._memory.close)
-            survivors = await self._find_survivors(fleet)
+            inheritance = Inheritance(self._providers)
+            await inheritance.find(fleet)
             self._seam = LocalSeam(self._engine, self._journal, self._providers.of)
             gateway = Gateway(self._settings.gateway, self._seam)
             await gateway.open(handed)
@@ -226,6 +199,14 @@ class Daemon:
                 alone=None if self._alone is None else self._alone.name,
             )
             self._set.forget_spare()
+            dispatch = Dispatch(
+                actions=self._actions,
+                seam=self._seam,
+                journal=self._journal,
+                state=self._state,
+                memory=self._memory,
+                settings=lambda: self._set.settings,
+            )
             self._hang_up = HangUp(self._set, self._tell_supervisor)
             control = ControlServer(
                 desk, self._control, self._info(gateway), self._set, gateway.doorman.answer
@@ -251,11 +232,11 @@ class Daemon:
             if (alone := self._alone) is not None:
                 self._providers.process.output(InstanceId(alone.name)).mirror(alone.out, alone.err)
             # No await between the two: an end that comes now is told to an engine that knows of it.
-            adopted, refused = self._adopt(survivors)
-            self._engine.open(self._perform, adopted, (self._memory.open, calendar.look))
+            adopted = inheritance.take_on(self._actions.adopt)
+            self._engine.open(dispatch.perform, adopted, (self._memory.open, calendar.look))
             follow(self._settings)
             discovery.begin(self._set.take_on, readings if all_fit else ())
-            await self._discard(refused)
+            await inheritance.end_the_rest()
             if self._stand_in is not None:
                 self._stand_in.begin()
                 self._look_for_the_end()
@@ -328,39 +309,6 @@ class Daemon:
             self._stand_in = None
             self.end()
 
-    async def _find_survivors(self, fleet: Fleet) -> list[Survivor]:
-        """What an earlier daemon left alive, once that which is not configured any more has been ended."""
-        wanted: list[Survivor] = []
-        unwanted: list[Survivor] = []
-        for survivor in await self._providers.survivors():
-            app = fleet.apps.get(survivor.id.app)
-            known = app is not None and any(survivor.id == instance.id for instance in app.instances)
-            if not known:
-                log.warning("%s runs, but is not configured any more: ending it", survivor.id)
-            (wanted if known else unwanted).append(survivor)
-        await self._discard(unwanted)
-        # Who is needed is taken on before who needs it, or it would be started beside itself.
-        graph = {name: [needed.app for needed in app.spec.depends_on] for name, app in fleet.apps.items()}
-        depth = {name: number for number, level in enumerate(levels(graph)) for name in level}
-        return sorted(wanted, key=lambda survivor: depth[survivor.id.app])
-
-    def _adopt(self, survivors: list[Survivor]) -> tuple[list[Adopted], list[Survivor]]:
-        """Take them on; the second list holds those for which that is not possible."""
-        adopted, refused = [], []
-        for survivor in survivors:
-            try:
-                adopted.append(self._actions.adopt(survivor))
-            except TorporError as error:
-                log.error("%s: %s; ending it", survivor.id, error)
-                refused.append(survivor)
-        return adopted, refused
-
-    async def _discard(self, survivors: list[Survivor]) -> None:
-        ends = (self._providers.discard(survivor) for survivor in survivors)
-        for error in await asyncio.gather(*ends, return_exceptions=True):
-            if error is not None:
-                log.error("%s", error)
-
     async def _stop_apps(self, gateway: Gateway) -> None:
         if self._alone is None or self._engine.fleet.alive:
             self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
@@ -392,39 +340,6 @@ class Daemon:
 
     def _report(self, message: Fact) -> None:
         self._actions.report(message)
-
-    def _perform(self, effect: Effect) -> None:
-        match effect:
-            case (
-                StartInstance()
-                | ProbeInstance()
-                | WatchInstance()
-                | AdaptInstance()
-                | AskWhetherIdle()
-                | FreezeInstance()
-                | ThawInstance()
-                | StopInstance()
-                | KillInstance()
-                | EndUnasked()
-                | DropStored()
-                | CloseSocket()
-                | ForgetInstance()
-            ):
-                self._actions.perform(effect)
-            case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
-                self._seam.perform(effect)
-            case Announce():
-                self._journal.announce(effect)
-            case Remember(app=app):
-                self._state.remember(app)
-            case Forget(app=app):
-                self._seam.forget(app)
-                self._journal.forget(app)
-                self._state.remember(app)
-            case MeasureMemory():
-                self._memory.measure()
-            case Reboot(app=app, text=text):
-                self._rebooter.reboot(self._set.settings, app, text)
 
     def _take_signals(self, stack: contextlib.ExitStack) -> None:
         """Hear signals until `stack` is closed."""

@@ -13,6 +13,7 @@ from torpor.core.messages import (
     CloseUpgraded,
     DropUpstream,
     Effect,
+    Forget,
     GrantTicket,
     MeasureMemory,
     Reboot,
@@ -116,6 +117,8 @@ class House:
                 self.asked_to_measure += 1
             case Reboot():
                 self.reboots += 1
+            case Forget():
+                self.journal.forget(effect.app)
             case _:
                 self.actions.perform(effect)
 
