@@ -10,6 +10,7 @@ import pytest
 
 from runtime.house import APP, ID, House, house
 from torpor.core.model import Backoff, ExitInfo, InstanceId, Lifecycle, Phase, StartLimit
+from torpor.providers.fake import Plan
 from torpor.runtime import journal
 from torpor.runtime.operator import Verb
 
@@ -45,6 +46,20 @@ async def test_replicas_that_have_left_are_forgotten_and_no_others() -> None:
 
         assert {InstanceId("app", number) for number in (1, 2, 3)} == set(home.provider.forgotten)
         assert Phase.READY is home.phase()
+
+
+async def test_a_replica_that_never_came_to_life_is_forgotten_too() -> None:
+    """A start that fails has left a log all the same."""
+    async with house() as home:
+        await home.awake()
+        home.provider.plans["app"] = Plan(refuse="no")
+        home.desk.scale("app", 2)
+        await home.until(lambda: len(home.engine.fleet.apps["app"].instances) == 2)
+        await home.until(lambda: home.engine.fleet.apps["app"].instances[1].phase is Phase.BACKOFF)
+
+        await _scale(home, 1)
+
+        assert [InstanceId("app", 1)] == home.provider.forgotten
 
 
 async def _live(home: House, replicas: int) -> None:

@@ -98,6 +98,8 @@ class Actions:
         self._freezes: dict[InstanceId, asyncio.Task[None]] = {}
         self._questions: dict[InstanceId, asyncio.Task[None]] = {}
         self._launched: dict[InstanceId, _Launched] = {}
+        self._keepers: dict[InstanceId, Provider] = {}
+        """Whoever keeps something for it: a start that has failed has a log, too."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, effect: InstanceEffect) -> None:
@@ -145,6 +147,7 @@ class Actions:
         spec = self._specs(id.app)
         launch = Launch(id, survivor.generation, spec, survivor.port)
         provider = self._provider(spec)
+        self._keepers[id] = provider
         changed = provider.adopt(launch)
         if survivor.port is not None:
             self._ports.keep(id, survivor.port)
@@ -186,7 +189,7 @@ class Actions:
         spec = self._specs(id.app)
         try:
             launch = self._launch(id, generation, spec)
-            provider = self._provider(spec)
+            self._keepers[id] = provider = self._provider(spec)
             running = await provider.start(launch)
         except TorporError as error:
             if not isinstance(error, StartFailed):
@@ -262,8 +265,9 @@ class Actions:
         self._freezes.pop(id, None)
         self._sockets.close(id)
         self._ports.forget(id)
-        if (launched := self._launched.pop(id, None)) is not None:
-            launched.provider.forget(id)
+        self._launched.pop(id, None)
+        if (keeper := self._keepers.pop(id, None)) is not None:
+            keeper.forget(id)
 
     def _watch(self, id: InstanceId) -> None:
         # An app that was taken for ready although its probes never held is not to be asked for ever.
