@@ -35,7 +35,7 @@ class Outputs:
     def of(self, id: InstanceId) -> Capture:
         """The log of an instance."""
         if id not in self._captures:
-            self._captures[id] = self._followed.pop(id, None) or Capture(
+            self._captures[id] = self._followed.get(id) or Capture(
                 self._pipes,
                 self._logs,
                 id,
