@@ -255,3 +255,28 @@ async def test_nothing_of_a_connection_waits_for_the_collector(tmp_path: Path) -
                     await asyncio.sleep(0)
     finally:
         gc.enable()
+
+
+async def test_a_client_that_leaves_before_the_application_is_done(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has its answer; what the application does after that troubles nobody."""
+    done = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await echo(scope, receive, send)
+        while there.present:
+            await asyncio.sleep(0)
+        done.set()
+
+    async with served(tmp_path, app) as there:
+        reader, writer = await asyncio.open_unix_connection(there.path)
+        writer.write(GET % b"a")
+        await reader.readuntil(b"0\r\n\r\n")
+        (one,) = there.present
+        writer.close()
+
+        await asyncio.wait_for(done.wait(), 20)
+        while one.task is not None:
+            await asyncio.sleep(0)
+    assert not caplog.records
