@@ -302,7 +302,7 @@ async def test_our_own_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
         async def dial(upstream: Upstream) -> None:
             raise OSError(errno.EMFILE, "too many open files")
 
-        monkeypatch.setattr(setup.gateway.pool, "dial", dial)
+        monkeypatch.setattr(setup.gateway.pools.main, "dial", dial)
         head, _ = await setup.ask(GET)
         assert head.startswith(b"HTTP/1.1 500 ")
         assert 0 == setup.gate.refused_connections
@@ -423,7 +423,7 @@ async def test_deadly_request(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(answer) as setup:
         setup.gate.awake()
 
-        dial = setup.gateway.pool.dial
+        dial = setup.gateway.pools.main.dial
 
         async def dead_after_one(upstream: Upstream) -> BackendConnection:
             if heads and upstream.generation == 1:
@@ -434,7 +434,7 @@ async def test_deadly_request(monkeypatch: pytest.MonkeyPatch) -> None:
             setup.gate.generation += 1
             asyncio.get_running_loop().call_soon(setup.gate.awake)
 
-        monkeypatch.setattr(setup.gateway.pool, "dial", dead_after_one)
+        monkeypatch.setattr(setup.gateway.pools.main, "dial", dead_after_one)
         setup.gate.on_wait = start_the_next
         client = await setup.client()
         head, _ = await client.ask(GET)

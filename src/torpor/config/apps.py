@@ -20,7 +20,7 @@ from torpor.config.guests import GuestSpec
 from torpor.config.kinds import build_guest, guest_kind, refuse_guest_keys
 from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
-from torpor.config.listening import build_activation, build_socket
+from torpor.config.listening import build_activation, build_socket, further_port
 from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import STREAMS, parse_path, parse_route, parse_stream
@@ -46,7 +46,9 @@ def build_app(keys: Layers) -> AppSpec:
     """The app.  What is wrong goes to the problems; the result then holds defaults in its place."""
     _check_name(keys)
     routes, streams = _routes(keys)
-    connects = bool(routes) or any(stream.scheme is not Scheme.UDP for stream in streams)
+    connects = any(route.app_port is None for route in routes) or any(
+        stream.app_port is None and stream.scheme is not Scheme.UDP for stream in streams
+    )
     port = keys.get("port", None)
     kind = guest_kind(keys)
     replicas = 1 if kind is not None else _replicas(keys, port)
@@ -154,7 +156,7 @@ def _route(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...
         keys.report("routes", "there is no path to strip", *inner, "strip_prefix")
     _refuse(keys, item, ("accept_proxy", "send_proxy"), "is for tcp:// and tls:// only", inner)
     rules = () if item.rules is UNSET else build_rules(keys, item.rules, "routes", *inner, "rules")
-    return Route(route.host, path, strip, rules)
+    return Route(route.host, path, strip, rules, further_port(keys, item.port, *inner))
 
 
 def _stream(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...]) -> StreamRoute | None:
@@ -165,7 +167,8 @@ def _stream(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ..
     if stream is not None and stream.scheme is Scheme.UDP:
         _refuse(keys, item, ("accept_proxy", "send_proxy"), "is for tcp:// and tls:// only", inner)
     send = given(item.send_proxy, None)
-    return stream and replace(stream, accept_proxy=item.accept_proxy is True, send_proxy=send)
+    port = further_port(keys, item.port, *inner)
+    return stream and replace(stream, accept_proxy=item.accept_proxy is True, send_proxy=send, app_port=port)
 
 
 def _refuse(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from msgspec import UNSET, UnsetType
+
 from torpor.config.layers import Layers
 from torpor.core.model import Scheme, StreamRoute
 
@@ -35,6 +37,26 @@ def build_socket(keys: Layers, streams: tuple[StreamRoute, ...], replicas: int) 
         keys.report("address", complaint)
         return None
     return path
+
+
+def further_port(keys: Layers, port: int | UnsetType, *inner: str | int) -> int | None:
+    """The port of the app to which a route leads by its own word; None: to the main one."""
+    if port is UNSET or port == keys.get("port", None):
+        return None
+    address, replicas = keys.get("address", None), keys.get("replicas", 1)
+    complaint = None
+    if address is not None and address.startswith(UNIX):
+        complaint = (
+            f"the app listens at {address}, which has no ports; let it listen at a port, or leave this out"
+        )
+    elif keys.get("activation", False):
+        complaint = "with `activation` the app is handed the one socket that all of its routes lead to"
+    elif replicas > 1:
+        complaint = f"{replicas} replicas cannot share one port; let this route lead to $PORT as well"
+    if complaint is not None:
+        keys.report("routes", complaint, *inner, "port")
+        return None
+    return port
 
 
 def build_activation(keys: Layers, *, connects: bool) -> bool:

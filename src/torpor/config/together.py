@@ -69,14 +69,19 @@ def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settin
     streams = {stream.port for app in apps.values() for stream in app.streams}
     listening = {port for _, port in addresses} | streams
     for app in apps.values():
-        if app.port is None:
-            continue
-        if app.port in listening:
-            keys[app.name].report("port", f"{app.port} is where the gateway listens")
-        owner = taken.setdefault(app.port, app.name)
-        if owner != app.name:
-            first = _place(keys[owner], "port")
-            keys[app.name].report("port", f"{app.port} is the port of the app '{owner}' already ({first})")
+        for port, key in _fixed_ports(app).items():
+            if port in listening:
+                keys[app.name].report(key, f"{port} is where the gateway listens")
+            owner = taken.setdefault(port, app.name)
+            if owner != app.name:
+                first = _place(keys[owner], _fixed_ports(apps[owner])[port])
+                keys[app.name].report(key, f"{port} is the port of the app '{owner}' already ({first})")
+
+
+def _fixed_ports(app: AppSpec) -> dict[int, str]:
+    """The ports of this machine that it is to have, and which key says so.  A guest has a machine of its own."""
+    further = {} if app.guest else dict.fromkeys(app.further_ports, "routes")
+    return further if app.port is None else {**further, app.port: "port"}
 
 
 def _check_sockets(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:

@@ -194,16 +194,40 @@ class Endpoint:
     port: int
     path: str | None = None
     """Of the Unix socket; then there is neither host nor port."""
+    ways: Ways | None = None
+    """How its further ports are reached; None: at the same host, under their own numbers."""
 
     @classmethod
     def at(cls, path: str) -> Endpoint:
         """That of a Unix socket."""
         return cls("", 0, path)
 
+    def of_port(self, port: int, *, datagrams: bool = False) -> Endpoint | None:
+        """Where a further port of the instance is reached; None: there is no way to it."""
+        if self.ways is not None:
+            return self.ways.to(port, datagrams=datagrams)
+        return None if self.path is not None else Endpoint(self.host, port)
+
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How each port of an instance is reached that has a network of its own."""
+
+    host: str | None
+    """Where those are that are not published; None: nowhere."""
+    published: tuple[tuple[str, Endpoint], ...] = ()
+    """Ports by number and protocol (`22/tcp`), and where each is reached."""
+
+    def to(self, port: int, *, datagrams: bool) -> Endpoint | None:
+        """Where that port is reached; None: there is no way to it."""
+        wanted = f"{port}/{'udp' if datagrams else 'tcp'}"
+        direct = None if self.host is None else Endpoint(self.host, port)
+        return next((endpoint for name, endpoint in self.published if name == wanted), direct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,6 +497,8 @@ class Route:
     strip_prefix: bool = False
     rules: tuple[Rule, ...] = ()
     """What requests on this route mean for the app; asked before the app's own."""
+    app_port: int | None = None
+    """The port of the app that it leads to; None: the app's main one."""
 
     def __str__(self) -> str:
         host = "default" if self.host is None else self.host
@@ -516,6 +542,8 @@ class StreamRoute:
     """Whether proxies that are trusted, and nobody else, connect there, and say for whom."""
     send_proxy: ProxyVersion | None = None
     """How the app is told who connects; None: not at all."""
+    app_port: int | None = None
+    """The port of the app that it leads to; None: the app's main one."""
 
     def __str__(self) -> str:
         address = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -587,6 +615,16 @@ class AppSpec:
     """What the instances are made of; only the provider looks inside."""
     guest: bool = False
     """Whether others made it, and its one instance lives where they act on it, too."""
+
+    @property
+    def further_ports(self) -> Mapping[int, tuple[Route | StreamRoute, ...]]:
+        """The ports beside its main one that routes lead to, and which routes."""
+        found: dict[int, tuple[Route | StreamRoute, ...]] = {}
+        routes: tuple[Route | StreamRoute, ...] = (*self.routes, *self.streams)
+        for route in routes:
+            if route.app_port is not None:
+                found[route.app_port] = (*found.get(route.app_port, ()), route)
+        return found
 
     @property
     def listens(self) -> bool:

@@ -19,10 +19,12 @@ from torpor.errors import UnknownApp
 from torpor.gateway.classify import is_navigation
 from torpor.gateway.fields import Malformed
 from torpor.gateway.question import asked_about
+from torpor.gateway.reach import no_way
 from torpor.gateway.replies import RETRY_ASLEEP, Reply, problem
 from torpor.gateway.request import RequestHead
 from torpor.gateway.turned_away import own_answer
 from torpor.gateway.waiting.room import WaitingRoom
+from torpor.runtime.dial import NoWay, way_to
 from torpor.runtime.seam import Gate, Refused, Seam
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Doorman:
         """
         try:
             visit = asked_about(question)
-            gate, admission = self._meant(visit) if app is None else self._named(app)
+            gate, admission, port = self._meant(visit) if app is None else self._named(app)
         except Malformed as malformed:
             return problem(question, malformed.cause, malformed.text)
         except UnknownApp as unknown:
@@ -63,17 +65,20 @@ class Doorman:
                 upstream = await gate.wait(visit.knock(decision.rule))
             except Refused as refused:
                 return self._waiting.refused(gate, visit, refused.refusal)
-        address = str(upstream.endpoint)
         if decision.counts:
             gate.leave(upstream)
         else:
             gate.discount(upstream)
             gate.leave_discounted(upstream)
+        try:
+            address = way_to(upstream.endpoint, port)
+        except NoWay as nowhere:
+            return self._waiting.refused(gate, visit, no_way(gate.spec.name, nowhere))
         headers = (
             ("X-Torpor", "ready"),
             ("Cache-Control", "no-store"),
             ("X-Torpor-App", gate.spec.name),
-            ("X-Torpor-Upstream", address),
+            ("X-Torpor-Upstream", str(address)),
         )
         return Reply(204, headers, b"")
 
@@ -83,12 +88,12 @@ class Doorman:
         reply = await self.ask(question, app)
         return reply.status, reply.headers, reply.body
 
-    def _named(self, app: str) -> tuple[Gate, Admission]:
-        """By its name an app has no route, and so only rules of its own.  Raises `UnknownApp`."""
+    def _named(self, app: str) -> tuple[Gate, Admission, int | None]:
+        """By its name an app has no route, and so its main port and only rules of its own.  Raises `UnknownApp`."""
         gate = self._seam.gate(app)
-        return gate, Admission(gate.spec, Route(None))
+        return gate, Admission(gate.spec, Route(None)), None
 
-    def _meant(self, visit: RequestHead) -> tuple[Gate, Admission]:
+    def _meant(self, visit: RequestHead) -> tuple[Gate, Admission, int | None]:
         """Raises `Malformed` where no route fits."""
         try:
             door = self._routed(visit.host, visit.path.encode("latin-1"))
@@ -96,7 +101,7 @@ class Doorman:
             raise Malformed("bad-request", "The path has dot segments.") from None
         if door is None:
             raise Malformed("unknown-host", f"No app is routed at {visit.path} of the host {visit.host}.")
-        return door.gate, door.admission
+        return door.gate, door.admission, door.pool.port
 
     def _asleep(self, gate: Gate, visit: RequestHead, decision: Decision) -> Reply | None:
         """What to say at once to the visitor of an app that is not ready; None: hold the question."""

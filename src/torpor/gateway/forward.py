@@ -116,7 +116,8 @@ class Exchange:
         """The attempts so far, if it did not simply go well."""
         self._host: bytes | None = None
         self._routes: HostRoutes[Door] | None = None
-        self._idle = gateway.pool.idle
+        self._idle = gateway.pools.main.idle
+        """The idle connections that its door's pool has."""
         # What the last plain request's host came to; a client hardly ever changes it.
         self._plain_host: bytes | None = None
         self._enter: Callable[[], Upstream | None] | None = None
@@ -184,6 +185,7 @@ class Exchange:
             self._enter = None
         else:
             self._door = door
+            self._idle = door.pool.idle
             self._enter = self._enter_asking if door.admission.discounts else door.gate.enter
             self._leave = door.gate.leave
             self.counts = True
@@ -217,6 +219,7 @@ class Exchange:
                 self._refuse(problem.cause, problem.text)
                 return
         self._door = door
+        self._idle = door.pool.idle
         self._leave = door.gate.leave
         self.counts = True
         self._plain_host = None  # the door may be another than that of plain requests
@@ -228,7 +231,7 @@ class Exchange:
             self._asleep(door)
             return
         self._hold(upstream)
-        backend = self._gateway.pool.take(upstream)
+        backend = door.pool.take(upstream)
         if backend is None:
             self._task = self._gateway.loop.create_task(self._reach(upstream))
         else:
@@ -249,7 +252,10 @@ class Exchange:
             suffix = client.forwarding.suffix(request.host)
         if not request.host:
             # Only HTTP/1.0 may do without, and we speak 1.1 to the app.
-            suffix = b"Host: %b\r\n%b" % (host_of(backend.upstream.endpoint).encode(), suffix)
+            suffix = b"Host: %b\r\n%b" % (
+                host_of(self._door.pool.endpoint(backend.upstream)).encode(),
+                suffix,
+            )
         backend.send(self, request.head + suffix)
         if self.body is not None:
             client.pump_body()
@@ -394,7 +400,7 @@ class Exchange:
 
     def _attempts(self) -> Reach:
         if self._reaching is None:
-            self._reaching = Reach(self._door.gate, self._gateway.pool)
+            self._reaching = Reach(self._door.gate, self._door.pool)
         return self._reaching
 
     def _head(self) -> RequestHead:
@@ -420,7 +426,7 @@ class Exchange:
         if idle is not None and upstream.open and len(idle) < IDLE_PER_UPSTREAM:
             idle.append(backend)
         else:
-            self._gateway.pool.put(backend)
+            self._door.pool.put(backend)
         client.served += 1
         client.phase = AWAITING
 

@@ -24,7 +24,7 @@ from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import parse_networks
 from torpor.gateway.http import LINGER, ClientConnection
 from torpor.gateway.listeners import NONE_SPARE, Listeners, Prepared, Spare
-from torpor.gateway.pool import Pool
+from torpor.gateway.pool import Pool, Pools
 from torpor.gateway.question import Question
 from torpor.gateway.streams import Streams
 from torpor.gateway.waiting.room import WaitingRoom
@@ -40,12 +40,14 @@ _REFUSALS_AT_ONCE = 256
 class Door:
     """What a route leads to."""
 
-    __slots__ = ("admission", "app", "gate")
+    __slots__ = ("admission", "app", "gate", "pool")
 
-    def __init__(self, app: str, gate: Gate, admission: Admission) -> None:
+    def __init__(self, app: str, gate: Gate, admission: Admission, pool: Pool) -> None:
+        """`pool`: the connections to the port of the app that it leads to."""
         self.app = app
         self.gate = gate
         self.admission = admission
+        self.pool = pool
 
 
 class Gateway:
@@ -59,7 +61,7 @@ class Gateway:
         self.waiting = WaitingRoom(seam)
         self.doorman = Doorman(seam, self.waiting, self._routed)
         self.trusted = parse_networks(spec.trusted_proxies)
-        self.pool = Pool(spec.limits.headers_size)
+        self.pools = Pools(spec.limits.headers_size)
         self.table: RoutingTable[Door] = RoutingTable([])
         self.tunnels: set[Tunnel] = set()
         self.streams = Streams(seam, self._check_emptied)
@@ -115,7 +117,7 @@ class Gateway:
         self.spec = spec
         self.trusted = parse_networks(spec.trusted_proxies)
         self.harmless_size = _harmless_size(spec.limits)
-        self.pool.head_limit = spec.limits.headers_size
+        self.pools.limit_heads(spec.limits.headers_size)
         self._interval = _sweep_interval(spec.limits)
         self.streams.limits = spec.limits
         self.streams.trusted = self.trusted
@@ -140,7 +142,7 @@ class Gateway:
             for connection in list(self._connections):
                 connection.abort()
         self.streams.abort()
-        self.pool.close()
+        self.pools.close()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -153,7 +155,9 @@ class Gateway:
         routes = []
         for app in self._seam.specs():
             gate = self._seam.gate(app.name)
-            routes += [(route, Door(app.name, gate, Admission(app, route))) for route in app.routes]
+            for route in app.routes:
+                door = Door(app.name, gate, Admission(app, route), self.pools.to(route.app_port))
+                routes.append((route, door))
         self.table = RoutingTable(routes)
         self.streams.reroute()
         for connection in self._connections:
@@ -169,7 +173,7 @@ class Gateway:
 
     def drop_upstream(self, upstream: Upstream) -> None:
         """Close pooled connections to `upstream`."""
-        self.pool.drop(upstream)
+        self.pools.drop(upstream)
         self.streams.drop(upstream)
 
     # --- for connections -------------------------------------------------------------------
@@ -227,9 +231,9 @@ class Gateway:
             connection.sweep(now)
         if now - self._pool_swept >= POOL_SWEEP:
             self._pool_swept = now
-            self.pool.sweep()
+            self.pools.sweep()
         self._timer = None
-        if self._connections or len(self.pool):
+        if self._connections or len(self.pools):
             self._wind()
 
 

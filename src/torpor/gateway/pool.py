@@ -9,10 +9,12 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
+from torpor.core.model import Endpoint
 from torpor.core.upstream import Upstream
 from torpor.gateway.backend import BackendConnection
-from torpor.runtime.dial import connect
+from torpor.runtime.dial import connect, way_to
 
 IDLE_PER_UPSTREAM = 512
 """Idle connections kept per upstream; one more is closed."""
@@ -21,12 +23,14 @@ CONNECT_TIMEOUT = 5.0
 
 
 class Pool:
-    """The idle connections of all upstreams."""
+    """The idle connections of all upstreams to one port of theirs."""
 
-    def __init__(self, head_limit: int) -> None:
+    def __init__(self, head_limit: int, port: int | None = None) -> None:
+        """`port`: which one; None: the main one of each."""
         self.idle: dict[Upstream, list[BackendConnection]] = {}
         """By upstream, the last used at the end.  The hot path of `Exchange` takes and puts here itself."""
         self.head_limit = head_limit
+        self.port = port
 
     def __len__(self) -> int:
         return sum(map(len, self.idle.values()))
@@ -41,10 +45,14 @@ class Pool:
                 return backend
         return None
 
+    def endpoint(self, upstream: Upstream) -> Endpoint:
+        """Where connections to it lead.  Raises `NoWay`."""
+        return way_to(upstream.endpoint, self.port)
+
     async def dial(self, upstream: Upstream) -> BackendConnection:
-        """Open a new connection.  Raises OSError (TimeoutError included)."""
+        """Open a new connection.  Raises OSError (TimeoutError and `NoWay` included)."""
         loop = asyncio.get_running_loop()
-        endpoint = upstream.endpoint
+        endpoint = self.endpoint(upstream)
 
         def connection() -> BackendConnection:
             return BackendConnection(self, upstream, self.head_limit)
@@ -99,3 +107,46 @@ class Pool:
                 idle[:] = kept
             else:
                 del self.idle[upstream]
+
+
+class Pools:
+    """A pool for each port that routes lead to: what hosts share an app's port share its connections."""
+
+    def __init__(self, head_limit: int) -> None:
+        self.main = Pool(head_limit)
+        """For the main port of each app."""
+        self._by_port: dict[int | None, Pool] = {None: self.main}
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(self._by_port.values())
+
+    def __len__(self) -> int:
+        """Idle connections."""
+        return sum(map(len, self))
+
+    def to(self, port: int | None) -> Pool:
+        """That for one port.  It stays when no route leads there any more: a request may be on its way back to it."""
+        found = self._by_port.get(port)
+        if found is None:
+            found = self._by_port[port] = Pool(self.main.head_limit, port)
+        return found
+
+    def limit_heads(self, size: int) -> None:
+        """The head of a response may be that long (bytes), on connections that are opened from now on."""
+        for pool in self:
+            pool.head_limit = size
+
+    def drop(self, upstream: Upstream) -> None:
+        """Close all idle connections to an upstream, whichever port they lead to."""
+        for pool in self:
+            pool.drop(upstream)
+
+    def sweep(self) -> None:
+        """See `Pool.sweep`."""
+        for pool in self:
+            pool.sweep()
+
+    def close(self) -> None:
+        """Close everything."""
+        for pool in self:
+            pool.close()

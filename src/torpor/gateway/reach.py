@@ -23,6 +23,7 @@ from torpor.core.model import Cause, HttpProbe, InstanceId, Knock, Reason, Refus
 from torpor.core.upstream import Upstream
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.heads import Request
+from torpor.runtime.dial import NoWay
 from torpor.runtime.seam import Gate, Refused
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 GRACE = 3.0
 """Seconds after readiness in which a safe request is not given up because of a connection that
 closes without an answer, or a 502 or 503: many servers listen before they can answer.  Where an
-`http` probe found the app ready, it can answer: a 502 or 503 is its own word then."""
+`http` probe found the app ready, its main port can answer: a 502 or 503 is its own word then."""
 STALE = 0.05
 """Seconds after sending within which the end of a connection that was used before counts as the
 app's having closed it while it was idle.  Such an end is already on its way when we send, within
@@ -58,10 +59,12 @@ class Lost(Exception):
 class Approach:
     """The attempts of one client to get a connection to its app."""
 
-    __slots__ = ("_deadline", "_gate", "_refused")
+    __slots__ = ("_deadline", "_gate", "_port", "_refused")
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, port: int | None) -> None:
+        """`port`: where its route leads; None: to the app's main port."""
         self._gate = gate
+        self._port = port
         self._deadline: float | None = None
         """When the client's time of waiting is up, once it has begun."""
         self._refused = False
@@ -86,21 +89,32 @@ class Approach:
         raise Refused(Refusal(Reason(Cause.WAKE_TIMEOUT, text), 5.0))
 
     def turned_away(self, upstream: Upstream, problem: OSError) -> None:
-        """The instance let nobody in.  Raises `problem` again where that is for a shortage of ours."""
+        """The instance let nobody in.  Raises `problem` again where that is for a shortage of ours, and `Refused`.
+
+        Only a refusal at the main port shuts the app's door: its probes look there, and would prove nothing of
+        another port.  Whoever is refused at one comes again, and the others do not notice.
+        """
         if problem.errno in _OUR_SHORTAGES:
             raise problem  # the app is not to blame: its door stays open
-        log.info("%s refused a connection: %s", upstream.id, problem)
-        self._gate.connect_refused(upstream)
+        if not self._refused or self._port is None:
+            log.info("%s refused a connection: %s", upstream.id, problem)
+        if isinstance(problem, NoWay):
+            raise Refused(no_way(upstream.id.app, problem)) from problem
+        if self._port is None:
+            self._gate.connect_refused(upstream)
 
     def another(self) -> Upstream | None:
         """After a refusal: a lease on another replica, if one is ready.
 
         Only after the first one: whoever is refused again pauses, and waits within its limit.
         """
-        if self._refused:
-            return None
-        self._refused = True
-        return self._gate.enter()
+        again, self._refused = self._refused, True
+        return None if again or self._port is not None else self._gate.enter()
+
+
+def no_way(app: str, problem: NoWay) -> Refusal:
+    """The verdict on whoever wants to go where no way leads."""
+    return Refusal(Reason(Cause.FAILED, f"{app} cannot be reached: {problem}"), None)
 
 
 class Reach(Approach):
@@ -109,7 +123,7 @@ class Reach(Approach):
     __slots__ = ("_disappointed", "_pool", "_retries")
 
     def __init__(self, gate: Gate, pool: Pool) -> None:
-        super().__init__(gate)
+        super().__init__(gate, pool.port)
         self._pool = pool
         self._disappointed: tuple[InstanceId, int] | None = None
         """The generation that did not answer although the request was sent there."""
@@ -148,7 +162,7 @@ class Reach(Approach):
             return False
         if time.monotonic() >= upstream.ready_at + GRACE:
             return False
-        probes = self._gate.spec.readiness.probes
+        probes = self._gate.spec.readiness.probes if self._port is None else ()
         if status and any(isinstance(probe, HttpProbe) for probe in probes):
             return False
         self._disappointed = upstream.id, upstream.generation

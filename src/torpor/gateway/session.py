@@ -20,7 +20,7 @@ from torpor.core.model import Knock
 from torpor.core.upstream import Upstream
 from torpor.gateway.reach import GRACE, RETRY_PAUSE
 from torpor.gateway.stay import Stay
-from torpor.runtime.dial import open_for_datagrams
+from torpor.runtime.dial import NoWay, open_for_datagrams, way_to
 from torpor.runtime.seam import Gate, Refused
 
 if TYPE_CHECKING:
@@ -50,11 +50,14 @@ class Session:
         by: Knock,
         answer: Callable[[bytes], None],
         ended: Callable[[], None],
+        *,
+        port: int | None = None,
     ) -> None:
-        """`answer` sends to the client; `ended` is called once."""
+        """`answer` sends to the client; `ended` is called once.  `port`: which one of the app; None: the main one."""
         self._streams = streams
         self._gate = gate
         self._by = by
+        self._port = port
         self._answer = answer
         self._ended = ended
         self._stay: Stay | None = None
@@ -117,9 +120,11 @@ class Session:
         try:
             upstream = self._gate.enter() or await self._gate.wait(self._by)
             self._stay = Stay(self._gate, upstream, self._gate.spec.stream_activity)
-            self._app = open_for_datagrams(upstream.endpoint)
+            self._app = open_for_datagrams(way_to(upstream.endpoint, self._port, datagrams=True))
         except Refused as refused:
             log.info("%s: %s: %s", self._gate.spec.name, self._by, refused)
+        except NoWay as problem:
+            log.info("%s: %s: %s", self._gate.spec.name, self._by, problem)
         except Exception:
             log.exception("%s: %s could not be carried", self._gate.spec.name, self._by)
         self._task = None

@@ -17,14 +17,14 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
-from torpor.core.model import Knock
+from torpor.core.model import Endpoint, Knock
 from torpor.core.upstream import Upstream
 from torpor.gateway.ending import reset
 from torpor.gateway.pool import CONNECT_TIMEOUT
 from torpor.gateway.reach import RETRY_PAUSE, Approach
 from torpor.gateway.stay import Stay
 from torpor.gateway.way import Way
-from torpor.runtime.dial import connect
+from torpor.runtime.dial import connect, way_to
 from torpor.runtime.seam import Gate, Refused
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Stream:
         "_gate",
         "_leaving",
         "_orphaned",
+        "_port",
         "_preface",
         "_stay",
         "_streams",
@@ -56,10 +57,18 @@ class Stream:
     )
 
     def __init__(
-        self, streams: Streams, gate: Gate, client: socket.socket, by: Knock, preface: bytes = b""
+        self,
+        streams: Streams,
+        gate: Gate,
+        client: socket.socket,
+        by: Knock,
+        *,
+        port: int | None = None,
+        preface: bytes = b"",
     ) -> None:
-        """`preface`: what the app is told before the client's first byte; short."""
+        """`port`: which one of the app; None: the main one.  `preface`: what the app is told first; short."""
         self.by = by
+        self._port = port
         self._preface = preface
         self._streams = streams
         self._gate = gate
@@ -134,13 +143,13 @@ class Stream:
 
     async def _connected(self) -> tuple[Upstream, socket.socket]:
         """A lease, and a connection to where it is for.  Raises `Refused`, and `OSError` for a shortage of ours."""
-        attempts = Approach(self._gate)
+        attempts = Approach(self._gate, self._port)
         upstream = self._gate.enter()
         while True:
             if upstream is None:
                 upstream = await attempts.lease(self.by)
             try:
-                return upstream, await _dial(upstream, self._preface)
+                return upstream, await _dial(way_to(upstream.endpoint, self._port), self._preface)
             except OSError as problem:
                 try:
                     attempts.turned_away(upstream, problem)
@@ -207,10 +216,10 @@ class Stream:
                     reset(end)
 
 
-async def _dial(upstream: Upstream, preface: bytes) -> socket.socket:
-    """A connection to an instance, on which `preface` has been said.  Raises `OSError`, `TimeoutError` included."""
+async def _dial(endpoint: Endpoint, preface: bytes) -> socket.socket:
+    """A connection to there, on which `preface` has been said.  Raises `OSError`, `TimeoutError` included."""
     async with asyncio.timeout(CONNECT_TIMEOUT):
-        app = await connect(upstream.endpoint)
+        app = await connect(endpoint)
         try:
             await asyncio.get_running_loop().sock_sendall(app, preface)
         except BaseException:

@@ -166,7 +166,7 @@ class Streams:
         where = str(_listen(route)) if name is None else f"{name}:{route.port}"
         knock = Knock("TCP" if name is None else "TLS", where, ends.source.host, "", "routes")
         preface = b"" if route.send_proxy is None else header(route.send_proxy, ends)
-        self._begin(Stream(self, lead.gate, client, knock, preface))
+        self._begin(Stream(self, lead.gate, client, knock, port=route.app_port, preface=preface))
 
     def _written(self, listen: Listen, box: Letterbox, address: Any) -> Session | None:
         """Somebody sends a first datagram."""
@@ -175,7 +175,8 @@ class Streams:
         if lead is None or len(self._open) >= self.limits.connections:
             return None
         knock = Knock("UDP", str(listen), address[0], "", "routes")
-        session = Session(self, lead.gate, knock, partial(box.answer, address), partial(box.forget, address))
+        answer, ended = partial(box.answer, address), partial(box.forget, address)
+        session = Session(self, lead.gate, knock, answer, ended, port=lead.route.app_port)
         self._begin(session)
         return session
 

@@ -10,6 +10,19 @@ from torpor.core.model import Endpoint
 _NAMELESS = "localhost"
 
 
+class NoWay(OSError):
+    """A port of an instance cannot be reached from here, whoever listens there."""
+
+
+def way_to(endpoint: Endpoint, port: int | None, *, datagrams: bool = False) -> Endpoint:
+    """Where a port of an instance is reached; None: the main one.  Raises `NoWay`."""
+    found = endpoint if port is None else endpoint.of_port(port, datagrams=datagrams)
+    if found is None:
+        kind = "UDP port" if datagrams else "port"
+        raise NoWay(f"its {kind} {port} is not published, and none of its networks leads there from here")
+    return found
+
+
 async def connect(endpoint: Endpoint) -> socket.socket:
     """A connection to there, which the caller closes.  Raises `OSError`; it has no limit of its own."""
     sock = _new_socket(endpoint, socket.SOCK_STREAM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 
-from torpor.core.model import AppSpec, InstanceId, Scheme
+from torpor.core.model import AppSpec, InstanceId, Scheme, StreamRoute
 from torpor.errors import StartFailed
 
 HOST = "127.0.0.1"
@@ -33,6 +33,7 @@ class Ports:
         hold, and visitors would be sent to it.  So a taken port ends the attempt.
         """
         kinds = _kinds(spec)
+        _check_further(spec)
         if (fixed := spec.port) is not None:
             if (problem := _problem_with(fixed, kinds)) is not None:
                 hint = "stop the other program, or give the app another `port`"
@@ -48,9 +49,19 @@ class Ports:
         return port
 
 
+def _check_further(spec: AppSpec) -> None:
+    """Raises `StartFailed` if somebody else has a port that the app is to have beside its main one."""
+    for port, routes in spec.further_ports.items():
+        udp = {isinstance(route, StreamRoute) and route.scheme is Scheme.UDP for route in routes}
+        kinds = tuple(socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM for datagrams in udp)
+        if (problem := _problem_with(port, kinds)) is not None:
+            hint = f"stop the other program, or have the app listen elsewhere, and {routes[0]} lead there"
+            raise StartFailed(f"cannot use port {port}: {problem}", hint=hint)
+
+
 def _kinds(spec: AppSpec) -> tuple[socket.SocketKind, ...]:
     """Connections in any case: nobody can tell for what else the app uses its port."""
-    datagrams = any(stream.scheme is Scheme.UDP for stream in spec.streams)
+    datagrams = any(stream.scheme is Scheme.UDP and stream.app_port is None for stream in spec.streams)
     return (socket.SOCK_STREAM, socket.SOCK_DGRAM) if datagrams else (socket.SOCK_STREAM,)
 
 

@@ -50,6 +50,19 @@ class Route(Keys, frozen=True):
         Annotated[bool, about("Take the path prefix off before the request is passed on.", True, False)]
         | UnsetType
     ) = UNSET
+    port: (
+        Annotated[
+            int,
+            about(
+                "The port of the app that it leads to, where that is not the app's main one: of a container, machine "
+                "or unit one of its own, of a process a fixed one on 127.0.0.1.",
+                22,
+                ge=1,
+                le=65535,
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     accept_proxy: (
         Annotated[
             bool,
@@ -145,7 +158,7 @@ class Requests(Privileges, frozen=True):
             str | Route | list[str | Route],
             about(
                 "What leads to the app: `host`, `host/path`, `*.wildcard`, `name.*` for that name below any domain, `default` for hosts that nobody names, "
-                "a map with `host`, `path`, `strip_prefix`, `rules`, `tcp://ADDRESS:PORT`, where raw connections are "
+                "a map with `host`, `path`, `strip_prefix`, `rules`, `port`, `tcp://ADDRESS:PORT`, where raw connections are "
                 "taken, `tls://NAME@ADDRESS:PORT` for those that ask for this server, or `udp://ADDRESS:PORT` for "
                 "datagrams; one or a list.",
                 ["notes.localhost"],

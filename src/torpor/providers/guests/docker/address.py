@@ -6,9 +6,10 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Iterable
+from dataclasses import replace
 
 from torpor.config.guests import ContainerSpec
-from torpor.core.model import Endpoint
+from torpor.core.model import Endpoint, Ways
 from torpor.providers.guests.docker.container import Attachment, Binding, Container
 
 LOOPBACK = "127.0.0.1"
@@ -39,12 +40,9 @@ def endpoint_of(guest: ContainerSpec, own: Container, net: Container, machine: s
         return Endpoint(address, port)
     if net.host_config.network_mode == "host":
         return Endpoint(machine or LOOPBACK, port)
-    if (published := _published(net, port, machine)) is not None:
-        return published
-    for attachment in networks.values():
-        # The bridge of a network is this machine's own where the network can be reached from here.
-        if machine is None and (address := _address(attachment)) and _is_ours(attachment):
-            return Endpoint(address, port)
+    ways = _ways(net, networks.values(), machine)
+    if (found := ways.to(port, datagrams=False)) is not None:
+        return replace(found, ways=ways)
     raise Unreachable(
         f"its port {port} is not published, and none of its networks leads there from here "
         f"({_listed(networks)}); publish it, or set `network` or `address`"
@@ -66,15 +64,25 @@ def _port(guest: ContainerSpec, own: Container) -> int:
     raise Unreachable(f"it exposes the ports {_listed(map(str, ports))}; set `port` to one of them")
 
 
-def _published(net: Container, port: int, machine: str | None) -> Endpoint | None:
-    bindings: list[Binding] = (net.network_settings.ports or {}).get(f"{port}/tcp") or []
-    for binding in bindings:
-        number = int(binding.host_port or 0)
-        if number and binding.host_ip in _ANY:
-            return Endpoint(machine or LOOPBACK, number)
-        # What is published on another machine's loopback is for that machine alone.
-        if number and (machine is None or not ipaddress.ip_address(binding.host_ip).is_loopback):
-            return Endpoint(binding.host_ip, number)
+def _ways(net: Container, networks: Iterable[Attachment], machine: str | None) -> Ways:
+    """By what is published, and by its address on a network that leads there from here."""
+    published = []
+    for name, bindings in (net.network_settings.ports or {}).items():
+        found = (_bound(binding, machine) for binding in bindings or ())
+        published += [(name, endpoint) for endpoint in found if endpoint is not None][:1]
+    # The bridge of a network is this machine's own where the network can be reached from here.
+    direct = (_address(one) for one in networks if machine is None and _address(one) and _is_ours(one))
+    return Ways(next(direct, None), tuple(published))
+
+
+def _bound(binding: Binding, machine: str | None) -> Endpoint | None:
+    """Where a published port is reached; None: not from here."""
+    number = int(binding.host_port or 0)
+    if number and binding.host_ip in _ANY:
+        return Endpoint(machine or LOOPBACK, number)
+    # What is published on another machine's loopback is for that machine alone.
+    if number and (machine is None or not ipaddress.ip_address(binding.host_ip).is_loopback):
+        return Endpoint(binding.host_ip, number)
     return None
 
 
