@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,27 @@ DEFAULTS = {"start_timeout": "3m", "wake_timeout": "3m", "stop_timeout": "1m", "
         ({"proxy.aliases": "a, b.example.org"}, {"routes": ["a.*", "b.example.org"]}),
         ({"proxy.aliases": "a,b", "proxy.b.port": "80"}, {"routes": ["a.*", "b.*"], "port": 80}),
         ({"proxy.aliases": "a,b", "proxy.#2.port": "80"}, {"routes": ["a.*", "b.*"], "port": 80}),
+        (
+            {"proxy.aliases": "a,b,c", "proxy.#1.port": "80", "proxy.b.port": "9001", "proxy.c.port": "80"},
+            {"routes": ["a.*", {"host": "b.*", "port": 9001}, "c.*"], "port": 80},
+        ),
+        (
+            {
+                "proxy.aliases": "dns,git,ssh",
+                "proxy.dns.scheme": "udp",
+                "proxy.dns.port": "53",
+                "proxy.git.port": "3000",
+                "proxy.ssh.port": "2222:22",
+            },
+            {
+                "routes": [
+                    {"host": "udp://0.0.0.0:53", "port": 53},
+                    "git.*",
+                    {"host": "tcp://0.0.0.0:2222", "port": 22},
+                ],
+                "port": 3000,
+            },
+        ),
         ({"proxy.*.port": "80"}, {"routes": ["web.*"], "port": 80}),
         (
             {"proxy.web.scheme": "tcp", "proxy.web.port": "2222:22"},
@@ -215,6 +237,22 @@ SABLIER = {"sablier.enable": "true"}
             {"idle_timeout": "5m", "routes": ["a.org/api"]},
         ),
         ({"caddy": "http://a.org, b.org:80"}, {"idle_timeout": "5m", "routes": ["a.org", "b.org"]}),
+        (
+            {
+                "traefik.http.routers.api.rule": "Host(`s3.org`)",
+                "traefik.http.routers.api.service": "api@docker",
+                "traefik.http.routers.console.rule": "Host(`console.org`) && PathPrefix(`/ui`)",
+                "traefik.http.routers.console.service": "console",
+                "traefik.http.services.api.loadbalancer.server.port": "9000",
+                "traefik.http.services.console.loadbalancer.server.port": "9001",
+            },
+            {
+                "idle_timeout": "5m",
+                "routes": ["s3.org", {"host": "console.org/ui", "port": 9001}],
+                "port": 9000,
+            },
+        ),
+        ({"traefik.http.services.w.loadbalancer.server.port": "80"}, {"idle_timeout": "5m", "port": 80}),
     ],
 )
 def test_labels_of_sablier(labels: dict[str, str], expected: dict[str, Any]) -> None:
@@ -231,6 +269,44 @@ def test_what_sablier_has_and_torpor_has_not_is_told(label: str) -> None:
     (told,) = remarks(**SABLIER, **{label: "x"})
 
     assert told.startswith(f"{label}: ")
+
+
+def test_services_of_traefik_whose_routes_are_not_told() -> None:
+    """Where nobody can know to which of several ports a route leads, it leads to the first, and that is told."""
+    port = "traefik.http.services.{}.loadbalancer.server.port"
+    labels = {
+        **SABLIER,
+        "traefik.http.routers.w.rule": "Host(`a.org`)",
+        port.format("a"): "1",
+        port.format("b"): "2",
+    }
+
+    assert (["a.org"], 1) == (settings(**labels)["routes"], settings(**labels)["port"])
+    assert [
+        "traefik.http.routers.w.rule: which of the services it leads to stands nowhere; the app's `port` holds",
+        f"{port.format('b')}: no router that becomes a route leads to this service",
+    ] == remarks(**labels)
+    (told,) = remarks(**{**labels, "traefik.http.routers.w.service": "a"})
+    assert told.startswith(port.format("b"))
+    told, *_ = remarks(**{**labels, "traefik.http.routers.w.service": "c"})
+    assert "no label gives the service c a port" in told
+
+
+def test_a_route_leads_to_one_port() -> None:
+    """Of two, the first one holds, and the other one is told."""
+    labels = {
+        **SABLIER,
+        "traefik.http.routers.a.rule": "Host(`a.org`)",
+        "traefik.http.routers.a.service": "a",
+        "traefik.http.routers.b.rule": "Host(`a.org`)",
+        "traefik.http.routers.b.service": "b",
+        "traefik.http.services.a.loadbalancer.server.port": "1",
+        "traefik.http.services.b.loadbalancer.server.port": "2",
+    }
+
+    assert (["a.org"], 1) == (settings(**labels)["routes"], settings(**labels)["port"])
+    (told,) = remarks(**labels)
+    assert "a.org leads to the port 1 already" in told
 
 
 LAZY = {
@@ -257,13 +333,49 @@ def test_labels_of_lazytainer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("exposed", "expected"),
+    [
+        ((), [80, 443, 25565]),
+        ((443, 8080), [443]),
+        ((8080,), [80, 443, 25565]),
+    ],
+)
+def test_each_port_of_a_group_of_lazytainer_is_a_stream(
+    exposed: tuple[int, ...], expected: list[int]
+) -> None:
+    """Whose they are, only the image tells: a member gets those that it exposes, or all."""
+    member = replace(container("mc", **{"lazytainer.group": "mc"}), ports=exposed)
+    found = read(container("lazytainer", **{**LAZY, "lazytainer.group.mc.ports": "80,443,25565"}), member)[
+        "mc"
+    ]
+
+    first, *others = expected
+    routes = [f"tcp://0.0.0.0:{first}", *({"host": f"tcp://0.0.0.0:{port}", "port": port} for port in others)]
+    assert (first, routes, ()) == (found.settings["port"], found.settings["routes"], found.remarks)
+
+
+def test_a_port_of_torpors_own_labels_stays_the_main_one(tmp_path: Path) -> None:
+    """Routes of another dialect lead to theirs beside it; the loader takes them as they are."""
+    labels = {"torpor.enable": "true", "torpor.port": "1", "torpor.routes": "[{host: a.org, port: 2}, b.org]"}
+    (reading,) = read_labels([container(**labels)])
+    (tmp_path / "t.yaml").write_text("gateway: {listen: 127.0.0.1:1}\n")
+
+    found, left = join(tmp_path / "t.yaml", [], [reading], {})
+
+    assert {} == left
+    assert [("a.org", 2), ("b.org", None)] == [(one.host, one.app_port) for one in found.apps[0].routes]
+    other = settings(**{"torpor.enable": "true", "torpor.port": "1", **IDLE, "proxy.web.port": "2"})
+    assert (1, [{"host": "web.*", "port": 2}]) == (other["port"], other["routes"])
+
+
+@pytest.mark.parametrize(
     ("group", "wrong"),
     [
         ({}, True),
         ({"lazytainer.group.mc.inactiveTimeout": "0"}, True),
         ({"lazytainer.group.mc.sleepMethod": "kill"}, True),
         ({"lazytainer.group.mc.ports": "1,x"}, True),
-        ({"lazytainer.group.mc.ports": "1,2"}, False),
+        ({"lazytainer.group.mc.ports": ","}, False),
         ({"lazytainer.group.mc.ports": "1", "lazytainer.group.mc.minPacketThreshold": "9"}, False),
     ],
 )

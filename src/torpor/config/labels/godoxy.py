@@ -6,10 +6,10 @@ Its labels about idleness count only beside `proxy.idle_timeout`, as they do the
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from torpor.config.labels.compose import parse_needs
 from torpor.config.labels.draft import Draft
+from torpor.config.labels.leads import Lead, put_leads
 from torpor.config.labels.table import Dialect, Entry, Label, Take
 from torpor.config.labels.words import go_duration, go_seconds, items, port_number, truth
 
@@ -128,48 +128,37 @@ def _finish(draft: Draft) -> None:
         if alias not in aliases:
             for label in labels.values():
                 draft.refuse(label.name, f"there is no alias {alias}")
-    routes = [
-        route for alias in aliases for route in _routes(draft, alias, {**everywhere, **fields.get(alias, {})})
-    ]
-    draft.put("routes", list(dict.fromkeys(routes)), "proxy.aliases" if named else "")
+    leads = [_lead(draft, alias, {**everywhere, **fields.get(alias, {})}) for alias in aliases]
+    put_leads(draft, filter(None, leads), "proxy.aliases" if named else "")
 
 
-def _routes(draft: Draft, alias: str, fields: dict[str, Label]) -> list[str]:
+def _lead(draft: Draft, alias: str, fields: dict[str, Label]) -> Lead | None:
     """The route of an alias; what else its labels say goes into the draft."""
     scheme = fields["scheme"].value.lower() if "scheme" in fields else "http"
     listen, port = "", fields["port"].value if "port" in fields else ""
     if ":" in port:
         listen, _, port = port.rpartition(":")
-    if port:
-        _port(draft, fields["port"], port)
+    label = fields["port"].name if "port" in fields else ""
+    try:
+        inside = port_number(port) if port else None
+    except ValueError as error:
+        draft.refuse(label, str(error))
+        return None
     if "healthcheck.path" in fields:
-        label = fields["healthcheck.path"]
-        draft.put("readiness", {"http": label.value, "codes": ["200-499"]}, label.name)
+        check = fields["healthcheck.path"]
+        draft.put("readiness", {"http": check.value, "codes": ["200-499"]}, check.name)
     if scheme in _STREAMS or listen:
         try:
             number = port_number(listen or port)
         except ValueError:
-            label = fields.get("port") or fields["scheme"]
-            draft.refuse(label.name, f"which port is to be listened on for {alias} stands nowhere")
-            return []
-        return [f"{scheme if scheme in _STREAMS else 'tcp'}://0.0.0.0:{number}"]
+            why = f"which port is to be listened on for {alias} stands nowhere"
+            draft.refuse(label or fields["scheme"].name, why)
+            return None
+        return Lead(f"{scheme if scheme in _STREAMS else 'tcp'}://0.0.0.0:{number}", inside, label)
     if scheme not in {"http", "h2c"}:
         draft.tell(fields["scheme"].name, "Torpor speaks plain HTTP with apps; it asks for http:// here")
     # GoDoxy matches an alias without a dot with that name below any domain.
-    return [alias.lower() if "." in alias else f"{alias.lower()}.*"]
-
-
-def _port(draft: Draft, label: Label, text: str) -> None:
-    try:
-        port = port_number(text)
-    except ValueError as error:
-        draft.refuse(label.name, str(error))
-        return
-    before: Any = draft.settings.get("port")
-    if isinstance(before, int) and before != port:
-        draft.tell(label.name, f"an app has one port, and that is {before}")
-    else:
-        draft.put("port", port, label.name)
+    return Lead(alias.lower() if "." in alias else f"{alias.lower()}.*", inside, label)
 
 
 GODOXY = Dialect(
@@ -209,7 +198,11 @@ GODOXY = Dialect(
         Entry("proxy.exclude", "–", _exclude, "`true`: the container becomes no app"),
         Entry("proxy.network", "`container: {network}`", _network),
         Entry(
-            "proxy.*.port", "`port`", _route, "`LISTEN:PORT` is a stream: `routes: [tcp://0.0.0.0:LISTEN]`"
+            "proxy.*.port",
+            "`port`, `routes: [{host, port}]`",
+            _route,
+            "the first is the app's, others are those of their routes; `LISTEN:PORT` is a stream: "
+            "`tcp://0.0.0.0:LISTEN`",
         ),
         Entry(
             "proxy.*.scheme",

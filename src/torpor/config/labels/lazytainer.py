@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from torpor.config.labels.container import Container
 from torpor.config.labels.draft import Draft, Groups
+from torpor.config.labels.leads import Lead, put_leads
 from torpor.config.labels.table import Dialect, Entry, Label, nothing
 from torpor.config.labels.words import items, port_number, truth
 
@@ -54,12 +55,13 @@ def _ports(draft: Draft, label: Label, ports: list[str]) -> None:
         numbers = [port_number(port) for port in ports]
     except ValueError as error:
         raise ValueError(f"ports of the group: {error}") from None
-    if len(numbers) == 1:
-        draft.put("port", numbers[0], label.name)
-        draft.put("routes", [f"tcp://0.0.0.0:{numbers[0]}"], label.name)
-    else:
-        text = f"the group has {len(ports)} ports; `torpor.port` and `torpor.routes` say which is this container's"
-        draft.tell(label.name, text)
+    # The ports are the group's; a container says only by its image which of them are its own.
+    own = [number for number in numbers if number in draft.container.ports] or numbers
+    put_leads(draft, [Lead(f"tcp://0.0.0.0:{number}", number, label.name) for number in own], label.name)
+    if not own:
+        draft.tell(
+            label.name, "the group has no ports; `torpor.port` and `torpor.routes` say where it is reached"
+        )
 
 
 LAZYTAINER = Dialect(
@@ -67,7 +69,12 @@ LAZYTAINER = Dialect(
     ("lazytainer.",),
     (
         Entry(MEMBER, "`member_of`", _member, "the member's label; all else stands with the group"),
-        Entry(f"{MEMBER}.*.ports", "`port`, `routes: [tcp://0.0.0.0:PORT]`", nothing, "where it is one port"),
+        Entry(
+            f"{MEMBER}.*.ports",
+            "`port`, `routes: [tcp://0.0.0.0:PORT, {host, port}]`",
+            nothing,
+            "a stream for each; of several those that the container exposes, or all of them where it exposes none",
+        ),
         Entry(f"{MEMBER}.*.inactiveTimeout", "`idle_timeout`", nothing, f"seconds; {_TIMEOUT} without it"),
         Entry(f"{MEMBER}.*.sleepMethod", "`sleep`", nothing, f"`stop` or `pause`; `{_METHOD}` without it"),
         Entry(

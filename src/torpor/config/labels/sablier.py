@@ -6,6 +6,7 @@ import re
 
 from torpor.config.apps import NAME
 from torpor.config.labels.draft import Draft
+from torpor.config.labels.leads import Lead, put_leads
 from torpor.config.labels.table import Dialect, Entry, Label, nothing
 from torpor.config.labels.words import go_duration, items, port_number
 
@@ -47,13 +48,35 @@ def _traefik_rule(draft: Draft, label: Label) -> None:
         draft.tell(label.name, "only Host(…), and PathPrefix(…) after it, become routes")
         return
     hosts = [host for names in _HOSTS.findall(label.value) for host in _TICKS.findall(names)]
-    routes = draft.aside.setdefault("routes", [])
-    routes += [host + (match["path"] or "").rstrip("/") for host in hosts]
+    routes = [host + (match["path"] or "").rstrip("/") for host in hosts]
+    draft.aside.setdefault("routers", {})[label.parts[0]] = (label.name, routes)
     draft.aside["routes label"] = label.name
 
 
+def _traefik_service(draft: Draft, label: Label) -> None:
+    draft.aside.setdefault("services", {})[label.parts[0]] = label
+
+
 def _traefik_port(draft: Draft, label: Label) -> None:
-    draft.put("port", port_number(label.value), label.name)
+    draft.aside.setdefault("ports", {})[label.parts[0]] = (port_number(label.value), label.name)
+
+
+def _traefik_leads(draft: Draft) -> list[Lead]:
+    """The routes of all routers, each to the port of its service: the one that it names, or the only one."""
+    ports: dict[str, tuple[int, str]] = draft.aside.get("ports", {})
+    services: dict[str, Label] = draft.aside.get("services", {})
+    only = next(iter(ports.values())) if len(ports) == 1 else None
+    leads = []
+    for router, (rule, routes) in draft.aside.get("routers", {}).items():
+        label = services.get(router)
+        found = only if label is None else ports.get(label.value.partition("@")[0])
+        if found is None and label is not None:
+            draft.tell(label.name, f"no label gives the service {label.value} a port; the app's `port` holds")
+        elif found is None and ports:
+            draft.tell(rule, "which of the services it leads to stands nowhere; the app's `port` holds")
+        port, told = found or (None, rule)
+        leads += [Lead(route, port, told) for route in routes]
+    return leads
 
 
 def _caddy(draft: Draft, label: Label) -> None:
@@ -62,7 +85,7 @@ def _caddy(draft: Draft, label: Label) -> None:
         if match is None:
             draft.tell(label.name, f"'{site}' is no host name that becomes a route")
         else:
-            draft.aside.setdefault("routes", []).append(match[1])
+            draft.aside.setdefault("sites", []).append(Lead(match[1], None, label.name))
             draft.aside["routes label"] = label.name
 
 
@@ -72,8 +95,21 @@ def _finish(draft: Draft) -> None:
     if label := hours or days:
         window = " ".join(one.value.lower().replace(" ", "") for one in (days, hours) if one)
         draft.put("schedule.keep_warm", window, label.name)
-    if routes := draft.aside.get("routes"):
-        draft.put("routes", list(dict.fromkeys(routes)), draft.aside["routes label"])
+    leads = [*draft.aside.get("sites", ()), *_traefik_leads(draft)]
+    put_leads(draft, leads, draft.aside.get("routes label", ""))
+    _traefik_rest(draft, leads)
+
+
+def _traefik_rest(draft: Draft, leads: list[Lead]) -> None:
+    """The services that no router leads to: the first one gives the app its port, where none of the others does."""
+    ports: dict[str, tuple[int, str]] = draft.aside.get("ports", {})
+    told = {lead.label for lead in leads}
+    rest = [named for named in ports.values() if named[1] not in told]
+    if rest and len(rest) == len(ports):
+        port, label = rest.pop(0)
+        draft.put("port", port, label)
+    for _, label in rest:
+        draft.tell(label, "no router that becomes a route leads to this service")
 
 
 SABLIER = Dialect(
@@ -100,7 +136,13 @@ SABLIER = Dialect(
         Entry(
             "traefik.http.routers.*.rule", "`routes`", _traefik_rule, "``Host(`a`)``, also with `PathPrefix`"
         ),
-        Entry("traefik.http.services.*.loadbalancer.server.port", "`port`", _traefik_port),
+        Entry("traefik.http.routers.*.service", "–", _traefik_service, "whose port its routes lead to"),
+        Entry(
+            "traefik.http.services.*.loadbalancer.server.port",
+            "`port`, `routes: [{host, port}]`",
+            _traefik_port,
+            "the first router's is the app's, others are those of their routes",
+        ),
         Entry("traefik.**", "–", nothing, "left to Traefik"),
         Entry("caddy", "`routes`", _caddy, "its host names"),
         Entry("caddy.**", "–", nothing, "left to Caddy"),
