@@ -294,6 +294,37 @@ ONE_PROBLEM = {
         APP + "    port: 9000\n  b:\n    command: x\n    port: 9000\n",
         "t.yaml:7:11: apps.b.port: 9000 is the port of the app 'a' already (t.yaml:4:5)",
     ),
+    "port of another app's route": (
+        APP + "    port: 9000\n  b:\n    command: x\n    routes: {host: b.org, port: 9000}\n",
+        "t.yaml:7:13: apps.b.routes: 9000 is the port of the app 'a' already (t.yaml:4:5)",
+    ),
+    "port of a route of two apps": (
+        APP + "    routes: {host: a.org, port: 22}\n  b:\n    command: x\n    port: 22\n",
+        "t.yaml:7:11: apps.b.port: 22 is the port of the app 'a' already (t.yaml:4:5)",
+    ),
+    "port of a route at the gateway": (
+        APP + "    routes: {host: a.org, port: 8080}\n",
+        "t.yaml:4:13: apps.a.routes: 8080 is where the gateway listens",
+    ),
+    "port of a route at a socket": (
+        APP + "    address: unix:./a.sock\n    routes: {host: a.org, port: 22}\n",
+        (
+            "t.yaml:5:33: apps.a.routes.port: the app listens at unix:./a.sock, which has no ports; let it listen at a port, "
+            "or leave this out"
+        ),
+    ),
+    "port of a route and activation": (
+        APP + "    activation: true\n    routes: [a.org, {host: tcp://2222, port: 22}]\n",
+        "t.yaml:5:46: apps.a.routes.1.port: with `activation` the app is handed the one socket that all of its routes lead to",
+    ),
+    "port of a route of replicas": (
+        APP + "    replicas: 2\n    routes: [{host: a.org, port: 22}]\n",
+        "t.yaml:5:34: apps.a.routes.0.port: 2 replicas cannot share one port; let this route lead to $PORT as well",
+    ),
+    "port of a route that is none": (
+        APP + "    routes: {host: a.org, port: 70000}\n",
+        "t.yaml:4:33: apps.a.routes.port: 70000 is above 65535",
+    ),
     "port of the gateway": (
         APP + "    port: 8080\n",
         "t.yaml:4:11: apps.a.port: 8080 is where the gateway listens",

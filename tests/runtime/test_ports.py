@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from torpor.core.model import AppSpec, InstanceId, Scheme, StreamRoute
+from torpor.core.model import AppSpec, InstanceId, Route, Scheme, StreamRoute
 from torpor.errors import StartFailed
 from torpor.runtime.ports import Ports
 
@@ -58,3 +58,15 @@ def test_a_port_for_datagrams_is_free_for_them() -> None:
         foreign.bind(("127.0.0.1", before))
         assert before == ports.allot(ID, SPEC)
         assert before != ports.allot(ID, datagrams)
+
+
+def test_a_further_port_that_is_taken_ends_the_attempt() -> None:
+    """Whoever listens there would be given the app's visitors; only what is taken for the same kind is in the way."""
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        port = foreign.getsockname()[1]
+        datagrams = AppSpec("app", streams=(StreamRoute("127.0.0.1", 53, Scheme.UDP, app_port=port),))
+        Ports().allot(ID, datagrams)
+
+        with pytest.raises(StartFailed, match=f"port {port}: another program listens there") as caught:
+            Ports().allot(ID, AppSpec("app", routes=(Route("ssh.localhost", app_port=port),)))
+    assert "and ssh.localhost lead there" in caught.value.hint

@@ -111,7 +111,7 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
     if app["closed"]:
         rows.append(("closed", printable(app["closed"])))
     rows += [
-        ("routes", ", ".join(app["routes"]) or NONE),
+        ("routes", leads(app) or NONE),
         ("sleeps", "never: always on" if app["always_on"] else idle),
         ("woken by", printable(waker(app["woken_by"]))),
         ("wakes in", "not known yet" if app["eta"] is None else f"about {lapse(app['eta'])}"),
@@ -145,6 +145,12 @@ def waker(by: dict[str, Any] | None) -> str:
         return NONE
     parts = [by["by"], by["user_agent"], f"by the rule {by['rule']}" if by["rule"] else None]
     return ", ".join(part for part in parts if part)
+
+
+def leads(app: dict[str, Any]) -> str:
+    """Its routes, with the port where one leads to another than the app's main one."""
+    ports = app["route_ports"]
+    return ", ".join(f"{route} (port {ports[route]})" if route in ports else route for route in app["routes"])
 
 
 def takes(app: dict[str, Any]) -> str:

@@ -164,6 +164,8 @@ class AppDetail(AppDocument, frozen=True):
     """Bytes that it takes awake: as its `memory` says, or as it was measured last."""
     uses: Mapping[str, int]
     """How much of which budget each of its replicas uses up."""
+    route_ports: Mapping[str, int]
+    """The routes that lead to another port of the app than its main one, and to which."""
 
 
 class EventDocument(msgspec.Struct, frozen=True):
@@ -201,6 +203,9 @@ def app_detail(snapshot: AppSnapshot, stats_of: StatsOf) -> AppDetail:
         always_on=snapshot.always_on,
         size=snapshot.size,
         uses=dict(snapshot.spec.share.uses),
+        route_ports={
+            str(route): port for port, routes in snapshot.spec.further_ports.items() for route in routes
+        },
     )
 
 

@@ -184,11 +184,15 @@ class Exchange:
         if door is None:
             self._enter = None
         else:
-            self._door = door
-            self._idle = door.pool.idle
+            self._lead_to(door)
             self._enter = self._enter_asking if door.admission.discounts else door.gate.enter
-            self._leave = door.gate.leave
-            self.counts = True
+
+    def _lead_to(self, door: Door) -> None:
+        self._door = door
+        self._idle = door.pool.idle
+        self._leave = door.gate.leave
+        self.counts = True
+        self._reaching = None  # what a plain request has left of its attempts may be for another port
 
     def _enter_asking(self) -> Upstream | None:
         """A lease for a plain request to an app of which some requests do not count."""
@@ -218,10 +222,7 @@ class Exchange:
             except Malformed as problem:
                 self._refuse(problem.cause, problem.text)
                 return
-        self._door = door
-        self._idle = door.pool.idle
-        self._leave = door.gate.leave
-        self.counts = True
+        self._lead_to(door)
         self._plain_host = None  # the door may be another than that of plain requests
         length = request.length
         if length:

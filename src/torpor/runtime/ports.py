@@ -42,7 +42,7 @@ class Ports:
         before = self._allotted.get(id)
         if before is not None and _problem_with(before, kinds) is None:
             return before
-        taken = set(self._allotted.values())
+        taken = {*self._allotted.values(), *spec.further_ports}
         while (port := _any_free_port()) in taken or _problem_with(port, kinds) is not None:
             pass
         self._allotted[id] = port

@@ -533,6 +533,46 @@ async def test_where_it_is_reached(docker: Engine, guest: dict[str, object], mor
         await driver.close()
 
 
+@pytest.mark.parametrize(
+    ("guest", "more"),
+    [
+        pytest.param({}, {}, id="the bridge"),
+        pytest.param({"network": "torpor"}, {}, id="a named network"),
+        pytest.param({}, {"HostConfig": {"NetworkMode": "host"}}, id="the machine's own network"),
+        pytest.param(
+            {},
+            {
+                "ExposedPorts": {f"{PORT}/tcp": {}, f"{PORT + 1}/tcp": {}},
+                "HostConfig": {
+                    "PortBindings": {
+                        f"{PORT}/tcp": [{"HostPort": "0"}],
+                        f"{PORT + 1}/tcp": [{"HostPort": "0"}],
+                    }
+                },
+            },
+            id="published ports",
+        ),
+    ],
+)
+async def test_where_a_further_port_is_reached(
+    docker: Engine, guest: dict[str, object], more: dict[str, object]
+) -> None:
+    """As the main one is; a published one is another one of the machine's."""
+    driver = DockerDriver(EngineHost(docker.url))
+    app = ContainerSpec(name="app", host="docker", port=PORT + 1, **guest)  # type: ignore[arg-type]
+    docker.create("app", "web", **more)
+    try:
+        await driver.start(app)
+        endpoint = (await driver.status(app)).endpoint
+        assert endpoint is not None
+        assert await reached(endpoint.of_port(PORT)) == b"hello\n"
+        if "ExposedPorts" in more:
+            assert endpoint.of_port(PORT) not in (None, Endpoint("127.0.0.1", PORT))
+    finally:
+        docker.remove("app")
+        await driver.close()
+
+
 async def test_a_shared_network(docker: Engine) -> None:
     """The container whose network it shares is asked for the address."""
     driver = DockerDriver(EngineHost(docker.url))
