@@ -20,7 +20,7 @@ from torpor.config.guests import GuestSpec
 from torpor.config.kinds import build_guest, guest_kind, refuse_guest_keys
 from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
-from torpor.config.listening import build_activation, build_socket, further_port
+from torpor.config.listening import build_activation, build_socket, further_port, main_port
 from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
 from torpor.config.routes import STREAMS, parse_path, parse_route, parse_stream
@@ -46,10 +46,12 @@ def build_app(keys: Layers) -> AppSpec:
     """The app.  What is wrong goes to the problems; the result then holds defaults in its place."""
     _check_name(keys)
     routes, streams = _routes(keys)
-    connects = any(route.app_port is None for route in routes) or any(
-        stream.app_port is None and stream.scheme is not Scheme.UDP for stream in streams
-    )
-    port = keys.get("port", None)
+    named = [route.app_port for route in routes]
+    named += [stream.app_port for stream in streams if stream.scheme is not Scheme.UDP]
+    port = main_port(keys, named)
+    connects = None in named or port in named
+    routes = tuple(replace(it, app_port=None) if it.app_port == port else it for it in routes)
+    streams = tuple(replace(it, app_port=None) if it.app_port == port else it for it in streams)
     kind = guest_kind(keys)
     replicas = 1 if kind is not None else _replicas(keys, port)
     socket = build_socket(keys, streams, replicas)

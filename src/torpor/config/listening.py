@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from msgspec import UNSET, UnsetType
 
@@ -39,9 +40,18 @@ def build_socket(keys: Layers, streams: tuple[StreamRoute, ...], replicas: int) 
     return path
 
 
+def main_port(keys: Layers, named: Sequence[int | None]) -> int | None:
+    """What `port` says.  Where nobody says it and every route names a port, the first one: readiness is asked there.
+
+    `named`: the ports of the routes that bring connections.
+    """
+    port: int | None = keys.get("port", None)
+    return named[0] if port is None and named and None not in named else port
+
+
 def further_port(keys: Layers, port: int | UnsetType, *inner: str | int) -> int | None:
-    """The port of the app to which a route leads by its own word; None: to the main one."""
-    if port is UNSET or port == keys.get("port", None):
+    """The port of the app to which a route leads by its own word; None: it has none."""
+    if port is UNSET:
         return None
     address, replicas = keys.get("address", None), keys.get("replicas", 1)
     complaint = None

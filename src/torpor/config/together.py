@@ -69,19 +69,21 @@ def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settin
     streams = {stream.port for app in apps.values() for stream in app.streams}
     listening = {port for _, port in addresses} | streams
     for app in apps.values():
-        for port, key in _fixed_ports(app).items():
+        for port, key in _fixed_ports(app, keys[app.name]).items():
             if port in listening:
                 keys[app.name].report(key, f"{port} is where the gateway listens")
             owner = taken.setdefault(port, app.name)
             if owner != app.name:
-                first = _place(keys[owner], _fixed_ports(apps[owner])[port])
+                first = _place(keys[owner], _fixed_ports(apps[owner], keys[owner])[port])
                 keys[app.name].report(key, f"{port} is the port of the app '{owner}' already ({first})")
 
 
-def _fixed_ports(app: AppSpec) -> dict[int, str]:
+def _fixed_ports(app: AppSpec, keys: Layers) -> dict[int, str]:
     """The ports of this machine that it is to have, and which key says so.  A guest has a machine of its own."""
-    further = {} if app.guest else dict.fromkeys(app.further_ports, "routes")
-    return further if app.port is None else {**further, app.port: "port"}
+    found = {} if app.guest else dict.fromkeys(app.further_ports, "routes")
+    if app.port is not None:
+        found[app.port] = "routes" if keys.find("port") is None else "port"
+    return found
 
 
 def _check_sockets(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:
