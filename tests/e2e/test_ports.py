@@ -54,6 +54,7 @@ def test_a_process_is_woken_by_either_of_its_ports(launch: Launch) -> None:
     assert "refused a connection" not in events, "the door stays open while a further port opens"
     shown = daemon.cli("show", "forge").out
     assert f"forge.localhost, tcp://127.0.0.1:{stream} (port {ssh})" in shown
+    assert "only one replica can have" in daemon.cli("scale", "forge", "2").err
     assert {f"tcp://127.0.0.1:{stream}": ssh} == json.loads(daemon.cli("show", "forge", "--json").out)[
         "route_ports"
     ]

@@ -57,6 +57,8 @@ def test_a_port_for_datagrams_is_free_for_them() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as foreign:
         foreign.bind(("127.0.0.1", before))
         assert before == ports.allot(ID, SPEC)
+        elsewhere = AppSpec("app", streams=(StreamRoute("127.0.0.1", 53, Scheme.UDP, app_port=5353),))
+        assert before == ports.allot(ID, elsewhere)
         assert before != ports.allot(ID, datagrams)
 
 
