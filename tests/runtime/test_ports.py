@@ -71,4 +71,4 @@ def test_a_further_port_that_is_taken_ends_the_attempt() -> None:
 
         with pytest.raises(StartFailed, match=f"port {port}: another program listens there") as caught:
             Ports().allot(ID, AppSpec("app", routes=(Route("ssh.localhost", app_port=port),)))
-    assert "and ssh.localhost lead there" in caught.value.hint
+    assert "and ssh.localhost lead there" in (caught.value.hint or "")
