@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 from torpor.config import declarations as declared
 from torpor.config import template
+from torpor.config.companions import build_companions
 from torpor.config.dependencies import build_dependencies
 from torpor.config.guests import GuestSpec
 from torpor.config.kinds import build_guest, guest_kind, refuse_guest_keys
@@ -87,6 +88,7 @@ def build_app(keys: Layers) -> AppSpec:
         activation=activation,
         replicas=replicas,
         depends_on=build_dependencies(keys),
+        companions=build_companions(keys),
         groups=_groups(keys),
         schedule=_schedule(keys),
         share=build_share(keys),

@@ -217,6 +217,7 @@ SETTINGS: Mapping[str, Setting] = {
     "always_on": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.always_on),
     "replicas": Setting(Takes.AT_ONCE, lambda app: app.replicas),
     "depends_on": Setting(Takes.AT_ONCE, lambda app: app.depends_on),
+    "companions": Setting(Takes.AT_ONCE, lambda app: app.companions),
     "readiness": Setting(Takes.NEXT_START, lambda app: app.readiness),
     "start_timeout": Setting(Takes.NEXT_START, lambda app: app.lifecycle.start_timeout),
     "on_start_timeout": Setting(Takes.AT_ONCE, lambda app: app.lifecycle.on_start_timeout),

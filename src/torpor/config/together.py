@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from torpor.config.companions import check_companions
 from torpor.config.dependencies import check_dependencies
 from torpor.config.guests import GuestSpec
 from torpor.config.kinds import guest_kind
@@ -24,6 +25,8 @@ def check_together(
     _check_guests(apps, keys)
     _check_reboots(apps, keys, settings)
     check_dependencies(apps, keys, refused)
+    discovers = any(engine.discover for engine in settings.hosts.engines.values())
+    check_companions(apps, keys, refused, discovers=discovers)
     check_sharing(apps, keys, settings.sharing)
 
 

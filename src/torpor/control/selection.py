@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from torpor.errors import UnknownApp, unknown_app
 
 GROUP = "group:"
-"""What stands before the name of a group."""
+"""What stands before the name of a group, as in `core.companions`, which verbs do not pay for."""
 
 Known = Mapping[str, Collection[str]]
 """The groups of each app, by its name."""

@@ -83,6 +83,7 @@ class App:
         "closing",
         "door",
         "enter",
+        "goes_with",
         "held_by",
         "hours",
         "instances",
@@ -111,6 +112,8 @@ class App:
         """Apps that need this one now."""
         self._spared_by: set[str] = set()
         """Those among them that do not miss it."""
+        self.goes_with: tuple[Replicas, ...] = ()
+        """Those of the apps whose companion it is: it stays awake as long as they would.  The fleet knows them."""
         self.hours = ANY_HOURS
         """What its schedule says now."""
         self.remembered = Remembered(memory, now)
@@ -337,6 +340,19 @@ class App:
             grounds.keep_closed(self, now)
         return self._done(now)
 
+    def go_along(self, leader: str, now: float) -> list[Effect]:
+        """An app whose companion this one is begins to wake: so does this one, unless a request would be refused."""
+        self.out = []
+        if not (self.instances.in_use or self.door.yielding) and self.refusal(now) is None:
+            self.tell_all(WakeRequested(self.spec.name, f"{leader}, with which it goes"), now)
+        return self._done(now)
+
+    def look_again(self, now: float) -> list[Effect]:
+        """One that it goes with does not keep it awake any more, or another one does."""
+        self.out = []
+        self.tell_all(GroundsChanged(self.spec.name), now)
+        return self._done(now)
+
     def reconsider(self, now: float) -> list[Effect]:
         """The standing of something that this app needs has changed."""
         self.out = []
@@ -477,7 +493,7 @@ class App:
     @property
     def grounds(self) -> Grounds:
         """What keeps it awake beside its requests."""
-        return Grounds(tuple(sorted(self.held_by)), self.remembered.pin, self.hours)
+        return Grounds(tuple(sorted(self.held_by)), self.remembered.pin, self.hours, self.goes_with)
 
     def agree(self) -> None:
         """Let each instance know what is wanted."""

@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from torpor.core import dependencies
 from torpor.core.app import App
+from torpor.core.companions import Company
 from torpor.core.graph import levels
 from torpor.core.messages import (
     Announce,
@@ -59,6 +60,10 @@ class Fleet:
         self.steward.follow(self.apps)
         self._standings.update({name: app.standing for name, app in self.apps.items()})
         self._dependents: dict[str, list[App]] = {}
+        self._company = Company()
+        self._leading: set[str] = set()
+        """Apps that others go with, and that are in use."""
+        self._booted = False
         self._connect()
         self._generations: dict[str, int] = {}
         """Of apps that were removed: one that comes back must not be taken for what it was."""
@@ -97,6 +102,7 @@ class Fleet:
 
     def boot(self, now: float) -> list[Effect]:
         """Start what is to be kept running."""
+        self._booted = True
         effects = [effect for app in self.apps.values() for effect in self._after(app, app.boot(now), now)]
         return effects + self._share(now)
 
@@ -144,8 +150,12 @@ class Fleet:
 
     def _apply(self, message: Applied, now: float) -> list[Effect]:
         """Take another configuration over: first all is put in its place, then each app follows, dependents last."""
+        company = self._company
         before = self._put_in_place(message, now)
         released, held = self._put_holds_right(before)
+        followers = [
+            app for name, app in self.apps.items() if company.leaders(name) != self._company.leaders(name)
+        ]
         effects: list[Effect] = []
         graph = {name: [need.app for need in self.apps[name].spec.depends_on] for name in self.apps}
         # All of them change, the needed first, before anybody else acts upon it: what is about to be
@@ -175,6 +185,8 @@ class Fleet:
                 need = next(need for need in self.apps[name].spec.depends_on if need.app == needed)
                 hold = self.apps[needed].hold(name, need, now)
                 effects += self._after(self.apps[needed], hold, now)
+        for app in followers:
+            effects += self._after(app, app.look_again(now), now)
         configured = [spec.name for spec in message.apps]
         for name in configured:
             if name not in before:
@@ -227,7 +239,7 @@ class Fleet:
         return sorted(released), sorted(held)
 
     def _connect(self) -> None:
-        """Note who needs whom, and how long each has to wait for that."""
+        """Note who needs whom, how long each has to wait for that, and who goes with whom."""
         patience = dependencies.patience({name: app.spec for name, app in self.apps.items()})
         for name, app in self.apps.items():
             app.patience = patience[name]
@@ -235,6 +247,11 @@ class Fleet:
         for app in self.apps.values():
             for needed in app.spec.depends_on:
                 self._dependents[needed.app].append(app)
+        self._company = Company(app.spec for app in self.apps.values())
+        for name, app in self.apps.items():
+            app.goes_with = tuple(self.apps[leader].instances for leader in self._company.leaders(name))
+        leading = (name for name, app in self.apps.items() if app.instances.in_use)
+        self._leading = {name for name in leading if self._company.leads(name)}
 
     def _forget(self, app: App) -> list[Effect]:
         """Let go of a removed app."""
@@ -243,6 +260,7 @@ class Fleet:
         del self.apps[name], self._standings[name], self._dependents[name]
         self.steward.forget(app)
         self._queued.pop(name, None)
+        self._leading.discard(name)
         for needed in app.spec.depends_on:
             self._dependents[needed.app].remove(app)
         instances = [ForgetInstance(instance.id) for instance in app.instances]
@@ -280,9 +298,28 @@ class Fleet:
                 followed.append((other, other.release(name, now)))
                 if (self._closing or other.leaving) and not other.held_by:
                     followed.append((other, other.shut_down(now)))
+        if self._company.leads(name) and app.instances.in_use != (name in self._leading):
+            self._leading ^= {name}
+            followed += self._lead(name, now)
         if app.waits_in_vain:
             followed.append((app, app.reconsider(now)))
         return followed + self._told(app, now)
+
+    def _lead(self, name: str, now: float) -> list[tuple[App, list[Effect]]]:
+        """It begins to wake, and takes along who goes with it; or it does not keep those awake any more.
+
+        What is taken on before the boot is no wake: who goes with it may be about to be taken on, too.
+        """
+        others = [self.apps[other] for other in self._company.of(name) if other in self.apps]
+        if name not in self._leading:
+            return [(other, other.look_again(now)) for other in others]
+        if not self._booted or self._closing:
+            return []
+        followed = [(other, other.go_along(name, now)) for other in others]
+        # Who wakes for another one's sake takes nobody along: all that go with it do so already.
+        woken = (other for other in others if other.instances.in_use)
+        self._leading |= {other.spec.name for other in woken if self._company.leads(other.spec.name)}
+        return followed
 
     def _told(self, app: App, now: float) -> list[tuple[App, list[Effect]]]:
         """Tell what an app has come to be to those that wait for it."""

@@ -605,6 +605,8 @@ class AppSpec:
     """How many instances it has."""
     depends_on: tuple[Dependency, ...] = ()
     """Apps that are started before it, and held as long as it runs."""
+    companions: tuple[str, ...] = ()
+    """Names of apps, and `group:NAME`: who is woken with it, and stays awake with it."""
     groups: frozenset[str] = frozenset()
     """Names under which operators mean it together with others."""
     schedule: Schedule | None = None

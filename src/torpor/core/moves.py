@@ -294,8 +294,11 @@ def ready_due(it: Instance, _message: DeadlineReached) -> None:
 
 
 def look_again(it: Instance, _message: GroundsChanged) -> None:
-    """Something else keeps it awake than before, or nothing any more."""
-    it.deadline = it.ready_deadline()
+    """Something else keeps it awake than before, or nothing any more: that is looked at in a moment.
+
+    Once for all that is said at a time: a whole company may part at once, and each tells all others.
+    """
+    it.deadline = it.now
 
 
 def answered(it: Instance, message: Answered) -> None:

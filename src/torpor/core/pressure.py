@@ -73,12 +73,15 @@ def enough(candidates: Iterable[Candidate], short: int) -> list[Candidate]:
 def candidate(app: App, size: int, now: float, *, swap_free: int) -> Candidate:
     """The app as a candidate for the sake of memory."""
     them = app.instances
-    requests, work, until = them.inflight, them.at_work(now), welcome_until(app)
+    # A companion serves past us those that it goes with: it is as busy, and as idle, as they are.
+    company = [them, *(others for others in app.goes_with if others.ready)]
+    requests = sum(others.inflight for others in company)
+    work, until = them.at_work(now), welcome_until(app)
     welcome = until is not None and now < until
     it = Candidate(
         app=app.spec.name,
         priority=app.priority,
-        idle=0.0 if requests else them.idle_for(now),
+        idle=0.0 if requests else min(others.idle_for(now) for others in company),
         size=size,
         tier=them.tier,
         deeper=relief(app.spec.lifecycle, them.tier, swap=swap_free > size),

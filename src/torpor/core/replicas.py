@@ -55,6 +55,11 @@ class Replicas(list[Instance]):
         return any(instance.alive for instance in self)
 
     @property
+    def in_use(self) -> bool:
+        """Whether one serves, or is to as soon as it can."""
+        return any(instance.in_use for instance in self)
+
+    @property
     def ready(self) -> bool:
         """Whether one of them is."""
         return any(instance.phase is Phase.READY for instance in self)

@@ -20,11 +20,14 @@ from torpor.core.schedule import ANY_HOURS, Hours
 
 if TYPE_CHECKING:
     from torpor.core.instance import Instance
+    from torpor.core.replicas import Replicas
 
 ASKING = "being asked whether it may sleep"
 """What is said of a question that has no answer yet."""
 LONGEST_PAUSE = 60.0
 """Seconds until what stays awake because of an answer is asked again, at most."""
+_NAMED = 3
+"""Apps of one kind that a clause names at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Grounds:
     """Apps that need it now."""
     pin: Pin | None = None
     hours: Hours = ANY_HOURS
+    goes_with: tuple[Replicas, ...] = ()
+    """Those of the apps whose companion it is, as they are when they are looked at."""
 
     @property
     def hold(self) -> bool:
@@ -78,7 +83,7 @@ class Inquiry:
 
 def clauses(it: Instance, now: float) -> tuple[Clause, ...]:
     """All that its falling asleep at `now` depends on.  It is to be READY."""
-    found = [*_of_its_app(it, now), *_of_its_use(it, now)]
+    found = [*_of_its_own(it, now), *_of_its_company(it, now)]
     if (asked := _asked(it, now, last=not awake(found))) is not None:
         found.append(asked)
     return tuple(found)
@@ -121,6 +126,12 @@ def at_work(it: Instance, now: float) -> str | None:
     if fresh and not heard.keeps_awake:
         return None
     return heard.text if fresh else "not asked yet"
+
+
+def _of_its_own(it: Instance, now: float) -> Iterable[Clause]:
+    """What holds whoever goes with whom: two that keep each other awake would never sleep."""
+    yield from _of_its_app(it, now)
+    yield from _of_its_use(it, now)
 
 
 def _of_its_app(it: Instance, now: float) -> Iterable[Clause]:
@@ -166,6 +177,38 @@ def _of_its_use(it: Instance, now: float) -> Iterable[Clause]:
         if it.lifecycle.min_bytes:
             text += f"; fewer than {it.lifecycle.min_bytes} bytes are no use of it"
         yield Clause("idle", text, keeps_awake=now < end, until=end, look=end)
+
+
+def _of_its_company(it: Instance, now: float) -> Iterable[Clause]:
+    """Whether one that it goes with would stay awake.  When that one begins to sleep, this one is told."""
+    if not (leaders := it.grounds.goes_with):
+        return
+    found = {str(them[0].id.app): list(_keeps_company(them, now)) for them in leaders}
+    names = [name for name, keeping in found.items() if keeping]
+    if not names:
+        yield Clause("companions", "nobody that it goes with is in use", keeps_awake=False)
+        return
+    keeping = [clause for each in found.values() for clause in each]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    text = f"with {', '.join(names[:_NAMED])}{more}"
+    until, look = sleeps_at(keeping, now), look_again(keeping, now)
+    yield Clause("companions", text, keeps_awake=True, until=until, look=look)
+
+
+def _keeps_company(them: Replicas, now: float) -> Iterable[Clause]:
+    """What keeps an app awake of its own accord."""
+    if any(one.demand for one in them):
+        yield Clause("waking", "it wakes", keeps_awake=True)
+    ready = [one for one in them if one.phase is Phase.READY]
+    if not ready:
+        return
+    yield from (clause for clause in _of_its_own(ready[0], now) if clause.keeps_awake)
+    for one in ready:
+        # A question that nobody has put yet keeps nobody else awake: each of two would wait for the other's.
+        if one.lifecycle.question is not None:
+            heard = _heard(one, now)
+            if heard.keeps_awake and heard.look is not None and now < heard.look:
+                yield heard
 
 
 def _asked(it: Instance, now: float, *, last: bool) -> Clause | None:

@@ -206,6 +206,16 @@ class Supervision(Wakefulness, frozen=True):
         ]
         | UnsetType
     ) = UNSET
+    companions: (
+        Annotated[
+            str | list[str],
+            about(
+                "Apps that are woken with this one, and stay awake as long as it would: a name, or a list of names; `group:NAME` means all members of a group. Nobody waits for them: who is waited for stands in `depends_on`.",
+                ["api", "group:shop"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     readiness: (
         Annotated[
             str | Readiness,
