@@ -31,6 +31,7 @@ ONLY_THUS: dict[str, Any] = {
     "group": 65534,
     "groups": [65534],
     "depends_on": "db",
+    "companions": "db",
     "loading_page": False,
     "websocket": {"activity": "open"},
     "backoff": {"initial": "3s"},
