@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from torpor.core.app import App
+from torpor.core.companions import Company
 from torpor.core.dependencies import missing, unmet
 from torpor.core.endings import Ending
 from torpor.core.fleet import Fleet
@@ -104,6 +105,7 @@ from torpor.core.sharing import Admission, Budget, MemoryRules, Share, Sharing
 from torpor.core.upstream import Upstream
 
 BUDGETS = ("gpu", "slots")
+COMPANIONS = ("a", "b", "c", "d", "group:g")
 BY_ITSELF = {Ending.FINISHED, Ending.CRASHED, Ending.UNHEALTHY}
 LADDERS = [
     [Tier.STOP],
@@ -203,6 +205,8 @@ class World:
         spec = AppSpec(
             name,
             depends_on=tuple(needed),
+            companions=tuple(dice.sample(COMPANIONS, dice.choice([0, 0, 1, 2]))),
+            groups=frozenset({"g"} if dice.random() < 0.5 else ()),
             guest=guest,
             replicas=1 if guest else dice.choice([1, 1, 1, 2, 3]),
             share=self._share(),
@@ -247,7 +251,11 @@ class World:
         brief = [spec.name for spec in message.apps] if isinstance(message, Applied) else message
         self.trace.append(f"{self.now:9.2f} > {brief}")
         ready = {i for app in self.fleet.apps.values() for i in app.instances if i.phase is Phase.READY}
-        self._carry_out(self.fleet.handle(message, self.now))
+        in_use = self._in_use()
+        effects = self.fleet.handle(message, self.now)
+        if not isinstance(message, Applied):
+            self._check_company(in_use, effects)
+        self._carry_out(effects)
         self._check()
         app = self.fleet.apps.get(message.app) if isinstance(message, StartRequested) else None
         if app is not None and not app.leaving and not self.closing and app.closed is None:
@@ -273,7 +281,10 @@ class World:
                 heapq.heappop(self.agenda)[2]()
             else:
                 self.trace.append(f"{self.now:9.2f} > deadline")
-                self._carry_out(self.fleet.deadline_reached(self.now))
+                in_use = self._in_use()
+                effects = self.fleet.deadline_reached(self.now)
+                self._check_company(in_use, effects)
+                self._carry_out(effects)
                 self._check()
         self.now = end
 
@@ -433,7 +444,12 @@ class World:
             # What sleeps frozen, or is falling asleep, is woken where somebody needs it now; and others may
             # need what it uses.
             asleep = phase[0] in (Phase.FROZEN, Phase.DRAINING)
-            if id.app in untouched and alone and not (asleep and self.fleet.apps[id.app].held_by):
+            taken_along = self._company().leaders(id.app)
+            if (
+                id.app in untouched
+                and alone
+                and not (asleep and (taken_along or self.fleet.apps[id.app].held_by))
+            ):
                 law((live[id].phase, live[id].generation) == phase, f"{id} was touched by an apply")
         law([s.name for s in specs] == list(self.fleet.apps)[: len(specs)], "apps are out of order")
         for app in list(self.fleet.apps.values())[len(specs) :]:
@@ -695,6 +711,9 @@ class World:
         law(app.hours.warm is None, f"{name} fell asleep although it is to be warm")
         busy = [upstream for upstream in self.leases if upstream.id.app == app.spec.name]
         law(not any(upstream.open for upstream in busy), f"{name} fell asleep although its app is used")
+        leaders = self._company().leaders(app.spec.name)
+        led = [upstream for upstream in self.leases if upstream.open and upstream.id.app in leaders]
+        law(not led, f"{name} fell asleep although {led and led[0].id}, with which it goes, is used")
         instance = next(one for one in app.instances if str(one.id) == name)
         if app.spec.lifecycle.question is not None:
             at, keeps_awake = self.answers.get(name, (0.0, True))
@@ -875,6 +894,25 @@ class World:
             held = [*self.leases, *self.discounted]
             law(upstream.inflight == sum(1 for u in held if u is upstream), "a lease was lost")
             law(upstream.parked == sum(1 for u in self.parked if u is upstream), "a parked one was lost")
+
+    def _in_use(self) -> set[str]:
+        return {name for name, app in self.fleet.apps.items() if app.instances.in_use}
+
+    def _check_company(self, before: set[str], effects: list[Effect]) -> None:
+        """Who has begun to wake in this step has taken along all that go with it and may wake.
+
+        Some of them may have been woken in vain by now.  What is blocked has been told so already.
+        """
+        woken = {effect.app for effect in effects if isinstance(effect, Announce) and effect.kind == "waking"}
+        for name in () if self.closing else self._in_use() - before:
+            for other in self._company().of(name):
+                app = self.fleet.apps[other]
+                may = app.refusal(self.now) is None and not app.door.yielding
+                taken = app.instances.in_use or app.phase is Phase.BLOCKED or other in woken
+                law(taken or not may, f"{name} woke, and {other}, its companion, did not")
+
+    def _company(self) -> Company:
+        return Company(app.spec for app in self.fleet.apps.values())
 
     def _awaits_what_is_missing(self, app: App) -> None:
         """What it says that it waits for is what keeps it from being started, and nothing else."""
