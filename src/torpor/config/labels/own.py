@@ -30,7 +30,7 @@ _BEYOND = frozenset(
 )
 """Keys of what runs on this machine, or of where else an app may be."""
 _BEYOND_INSIDE = frozenset({("loading_page", "template")})
-_SEVERAL = frozenset({"routes", "depends_on", "member_of", "wake_paths", "exit_codes", "codes"})
+_SEVERAL = frozenset({"routes", "depends_on", "companions", "member_of", "wake_paths", "exit_codes", "codes"})
 """Keys whose values are lists where they hold commas.  Others mean their commas: commands, days of a schedule."""
 
 
@@ -63,6 +63,11 @@ def _depends_on(draft: Draft, label: Label) -> None:
 
 def _depends_on_one(draft: Draft, label: Label) -> None:
     draft.needs.append(Need(label.parts[0], label.value, label.name))
+
+
+def _companions(draft: Draft, label: Label) -> None:
+    value = read_value(["companions"], label.value)
+    draft.put("companions", value if isinstance(value, list) else [value], label.name)
 
 
 def _key(draft: Draft, label: Label) -> None:
@@ -158,6 +163,12 @@ OWN = Dialect(
             "torpor.depends_on", "`depends_on`", _depends_on, "services of its project, containers, or apps"
         ),
         Entry("torpor.depends_on.*", "`depends_on: {NAME: …}`", _depends_on_one),
+        Entry(
+            "torpor.companions",
+            "`companions`",
+            _companions,
+            "services of its project, containers, apps, or `group:NAME`",
+        ),
         Entry("torpor.**", "the key of that name", _key, "dots lead into maps: `torpor.readiness.http`"),
     ),
     claims=lambda draft: enabled(draft) is True,

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from torpor.config.apps import NAME as APP
+from torpor.config.labels.company import NEEDED, gather
 from torpor.config.labels.compose import compose_needs
 from torpor.config.labels.container import MAX_CONTAINERS, NAME, Container
 from torpor.config.labels.draft import Draft, Need, Remark
@@ -63,6 +64,7 @@ def read_labels(containers: Iterable[Container]) -> list[Reading]:
     drafts = {one.name: Draft(one, one.name.lower(), aside={"lazytainer": members}) for one in known}
     _claim(drafts.values())
     _need(drafts)
+    _accompany(drafts)
     taken: dict[str, str] = {}
     readings = []
     for draft in drafts.values():
@@ -101,13 +103,19 @@ def _tell_unread(draft: Draft, dialect: Dialect) -> None:
 
 def _need(drafts: Mapping[str, Draft]) -> None:
     """Meet the needs of all; whoever is needed becomes an app as well."""
+    needs = {name: draft.needs or compose_needs(draft) for name, draft in drafts.items()}
+    meant = {
+        name: [(need, _meant(drafts[name], need, drafts)) for need in each] for name, each in needs.items()
+    }
+    anyway = {
+        name: [other.container.name for _, others in each for other in others] for name, each in meant.items()
+    }
+    gather(drafts.values(), anyway, RELEASED)
     waiting = [draft for draft in drafts.values() if draft.dialects]
     while waiting:
         draft = waiting.pop()
-        needs = draft.needs or compose_needs(draft)
         needed: dict[str, object] = {}
-        for need in needs:
-            others = _meant(draft, need, drafts)
+        for need, others in meant[draft.container.name]:
             if not others:
                 _unmet(draft, need, needed)
             for other in others:
@@ -123,6 +131,9 @@ def _need(drafts: Mapping[str, Draft]) -> None:
                     other.aside["needed"] = True
                     other.put("idle_timeout", RELEASED)
                     waiting.append(other)
+        for other in draft.aside.get(NEEDED, ()):
+            needed.setdefault(other.name, "healthy")
+            draft.labels.setdefault("depends_on", draft.labels["member_of"])
         if needed:
             plain = all(condition in (None, "healthy") for condition in needed.values())
             draft.settings["depends_on"] = (
@@ -130,6 +141,18 @@ def _need(drafts: Mapping[str, Draft]) -> None:
                 if plain
                 else {name: "healthy" if how is None else how for name, how in needed.items()}
             )
+
+
+def _accompany(drafts: Mapping[str, Draft]) -> None:
+    """Call companions by the names of apps; whoever loads it knows whether there is an app of any other name."""
+    for draft in drafts.values():
+        if isinstance(names := draft.settings.get("companions"), list):
+            found: dict[str, None] = {}
+            for name in map(str, names):
+                others = _meant(draft, Need(name, None, ""), drafts)
+                apps = [other.name for other in others if other.dialects or other.aside.get("needed")]
+                found |= dict.fromkeys(apps or [name])
+            draft.settings["companions"] = list(found)
 
 
 def _unmet(draft: Draft, need: Need, needed: dict[str, object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from torpor.config.apps import NAME
+from torpor.config.labels.company import note_groups
 from torpor.config.labels.draft import Draft
 from torpor.config.labels.leads import Lead, put_leads
 from torpor.config.labels.table import Dialect, Entry, Label, nothing
@@ -32,6 +33,7 @@ def _group(draft: Draft, label: Label) -> None:
             draft.tell(label.name, f"'{name}' is no name for a group here")
     if groups:
         draft.put("member_of", groups, label.name)
+        note_groups(draft, list(dict.fromkeys(groups)), label.name)
 
 
 def _ready_after(draft: Draft, label: Label) -> None:
@@ -118,7 +120,10 @@ SABLIER = Dialect(
     (
         Entry("sablier.enable", "–", nothing, "`true`: the container becomes an app"),
         Entry(
-            "sablier.group", "`member_of`", _group, "a request wakes the app that it is for, not the group"
+            "sablier.group",
+            "`member_of`, `companions`, `depends_on`",
+            _group,
+            "a request to any member wakes the whole group; members without a route are waited for",
         ),
         Entry("sablier.ready-after", "`readiness: {settle}`", _ready_after),
         Entry(
