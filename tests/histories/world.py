@@ -908,7 +908,7 @@ class World:
             for other in self._company().of(name):
                 app = self.fleet.apps[other]
                 may = app.refusal(self.now) is None and not app.door.yielding
-                taken = app.instances.in_use or app.phase is Phase.BLOCKED or other in woken
+                taken = app.instances.in_use or app.phase is Phase.BLOCKED or other in woken | before
                 law(taken or not may, f"{name} woke, and {other}, its companion, did not")
 
     def _company(self) -> Company:

@@ -133,6 +133,8 @@ def facts(app: dict[str, Any], *, colour: bool) -> list[tuple[str, str]]:
         rows.append(("needs", ", ".join(map(need, app["depends_on"]))))
     if app["held_by"]:
         rows.append(("needed by", printable(", ".join(app["held_by"]))))
+    if app["companions"]:
+        rows.append(("companions", printable(", ".join(app["companions"]))))
     for instance in app["instances"]:
         several = len(app["instances"]) > 1
         rows.append((f"instance {instance['id']}", printable(instance_facts(instance, alone=not several))))

@@ -136,6 +136,8 @@ class AppDocument(msgspec.Struct, frozen=True):
     depends_on: list[DependencyDocument]
     held_by: list[str]
     """Apps that need it now."""
+    companions: list[str]
+    """Apps, and groups as `group:NAME`, that are woken with it."""
     groups: list[str]
     """Names under which commands mean it together with others."""
     priority: int
@@ -312,6 +314,7 @@ def _summary(snapshot: AppSnapshot, instances: list[InstanceDocument]) -> AppDoc
             for needed in snapshot.spec.depends_on
         ],
         held_by=list(snapshot.held_by),
+        companions=list(snapshot.spec.companions),
         groups=sorted(snapshot.spec.groups),
         priority=snapshot.priority,
         instances=instances,

@@ -137,6 +137,7 @@ _WHILE_AWAKE = {
     "pinned": "it is pinned {}",
     "schedule": "it is {}",
     "requests": "{}",
+    "companions": "it stays {}",
     "min-uptime": "it is {}",
     "idle": "it is {}",
     "question": "{}",
