@@ -167,7 +167,51 @@ def test_defaults_may_name_an_app_that_all_others_need() -> None:
     assert [(), (Dependency("db"),)] == [app.depends_on for app in settings.apps]
 
 
+def test_companions_are_names_of_apps_and_of_groups() -> None:
+    """Each once; in the defaults a name is not meant for the very app that it names, and circles are no problem."""
+    text = """\
+defaults: {companions: hub}
+apps:
+  hub: {command: x}
+  a: {command: x}
+  b: {command: x, companions: [a, "group:g", a], member_of: g}
+  c: {command: x, companions: [b], member_of: g}
+"""
+    apps = settings_of(text).apps
+    assert [(), ("hub",), ("a", "group:g"), ("b",)] == [app.companions for app in apps]
+
+
+def test_a_group_that_containers_may_join_needs_no_member_yet() -> None:
+    """They are found only after the file was read; what was probably meant otherwise is told all the same."""
+    found = "engines: {docker: {discover: true}}\n" + APP + "    companions: ['group:shop']\n"
+    assert ("group:shop",) == settings_of(found).apps[0].companions
+    with pytest.raises(ConfigInvalid, match="did you mean 'group:shops'"):
+        settings_of(found + "  b: {command: x, member_of: shops}\n")
+
+
 ONE_PROBLEM = {
+    "unknown companion": (
+        APP + "    companions: [db]\n  dbs: {command: x}\n",
+        "t.yaml:4:18: apps.a.companions.0: there is no app 'db' (did you mean 'dbs'?)",
+    ),
+    "unknown group": (
+        APP + "    companions: ['group:shp']\n    member_of: shop\n",
+        "t.yaml:4:18: apps.a.companions.0: no app is `member_of: shp` (did you mean 'group:shop'?)",
+    ),
+    "its own companion": (
+        APP + "    companions: a\n",
+        "t.yaml:4:17: apps.a.companions: an app is no companion of itself",
+    ),
+    "companion that is refused": (
+        APP + "    companions: b\n  b: x\n",
+        "t.yaml:5:6: apps.b: must be a map, not the text 'x'",
+    ),
+    "too many companions": (
+        APP
+        + "    companions: ['group:g']\n"
+        + "".join(f"  a{number}: {{command: x, member_of: g}}\n" for number in range(101)),
+        "t.yaml:105:3: apps.a100: goes with 'a', as 100 others do already; no more may",
+    ),
     "unknown app": (
         APP + "    depends_on: [db]\n  dbs: {command: x}\n",
         "t.yaml:4:18: apps.a.depends_on.0: there is no app 'db' (did you mean 'dbs'?)",

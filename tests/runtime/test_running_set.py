@@ -257,6 +257,20 @@ async def test_a_save_that_was_cut_off_is_finished_by_the_next_apply(tmp_path: P
         assert ["app", "new"] == setup.apps
 
 
+async def test_who_is_taken_along_is_removed_like_who_is_needed(tmp_path: Path) -> None:
+    """Not unasked; with `--force` the name goes, too, and the next start of the daemon knows nothing of it."""
+    async with running(tmp_path) as setup:
+        await setup.set.add("api", COMMAND)
+        await setup.set.add("web", {**COMMAND, "companions": ["app", "api"]})
+        with pytest.raises(NotAllowed, match="api is taken along by web"):
+            await setup.set.remove("api")
+
+        await setup.set.remove("api", force=True)
+
+        assert ("app",) == setup.set.settings.apps[1].companions
+        assert not await setup.set.apply()
+
+
 async def test_an_addition_whose_name_is_taken_can_be_removed(tmp_path: Path) -> None:
     """The app that stands in the file stays, and can be applied again."""
     async with running(tmp_path) as setup:

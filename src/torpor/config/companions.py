@@ -44,10 +44,18 @@ def check_companions(
             else:
                 message, guess = f"there is no app '{name}'", near_miss(name, [*others, *groups])
             keys[app.name].report("companions", message, *inner, suggestion=guess)
+    _check_number(apps, keys)
+
+
+def _check_number(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:
+    """Report those that are too many.  What comes last is, which a container's labels may have brought."""
     company = Company(apps.values())
-    for app in apps.values():
-        if (number := len(company.of(app.name))) > MOST:
-            keys[app.name].report("companions", f"leads to {number} apps, and may lead to {MOST}")
+    too_many: dict[str, str] = {}
+    for app in apps:
+        for name in company.of(app)[MOST:]:
+            too_many.setdefault(name, app)
+    for name, leader in too_many.items():
+        keys[name].report_app(f"goes with '{leader}', as {MOST} others do already; no more may")
 
 
 def _written(keys: Layers) -> list[tuple[tuple[int, ...], str]]:

@@ -45,7 +45,7 @@ def in_words(invalid: ConfigInvalid, name: str, file: Path, hint: str) -> Config
 
 
 def take_out(additions: Additions, name: str, users: Mapping[str, Origin]) -> Mapping[str, Origin]:
-    """Delete an added app, and write those anew that need it, without that need; where all is written now.
+    """Delete an added app, and write those anew that name it, without its name; where all is written now.
 
     Raises `StateUnusable`; then all is as before, as far as the disk still takes it.
     """
@@ -54,7 +54,7 @@ def take_out(additions: Additions, name: str, users: Mapping[str, Origin]) -> Ma
     try:
         for user, origin in users.items():
             raw = before[user] = additions.read(user)
-            text = _without_need(user, raw, name)
+            text = _without(user, raw, name)
             additions.write(user, text)
             after[user] = _place_again(user, text, origin)
         additions.remove(name)
@@ -66,28 +66,32 @@ def take_out(additions: Additions, name: str, users: Mapping[str, Origin]) -> Ma
     return after
 
 
-def _without_need(user: str, raw: bytes, needed: str) -> bytes:
+_NAMES_OTHERS = ("depends_on", "companions")
+
+
+def _without(user: str, raw: bytes, other: str) -> bytes:
     document = read_document(user, raw, os.environ, Problems())
     assert document is not None, "it was loaded before"
     settings = dict(document.data["apps"][user])
-    needs = settings.get("depends_on", [])
-    if isinstance(needs, dict):
-        settings["depends_on"] = {name: need for name, need in needs.items() if name != needed}
-    else:
-        names = [needs] if isinstance(needs, str) else needs
-        settings["depends_on"] = [name for name in names if name != needed]
+    for setting in settings.keys() & {*_NAMES_OTHERS}:
+        named = settings[setting]
+        if isinstance(named, dict):
+            settings[setting] = {name: need for name, need in named.items() if name != other}
+        else:
+            names = [named] if isinstance(named, str) else named
+            settings[setting] = [name for name in names if name != other]
     return addition_text(user, settings)
 
 
 def _place_again(user: str, text: bytes, origin: Origin) -> Origin:
-    """Where an app is written once its file, and no other setting than its needs, has changed."""
+    """Where an app is written once its file, and no other setting than those that name others, has changed."""
     document = read_document(origin.file, text, os.environ, Problems())
     assert document is not None, "we have written it"
     written = []
     for one in origin.written:
         if not one.shared:
             line = document.line(("apps", user, *one.setting.split(".", 1)))
-            value = document.data["apps"][user]["depends_on"] if one.setting == "depends_on" else one.value
+            value = document.data["apps"][user][one.setting] if one.setting in _NAMES_OTHERS else one.value
             written.append(replace(one, line=line, value=value))
         else:
             written.append(one)

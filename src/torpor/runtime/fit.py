@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torpor.config.guests import GuestSpec
 from torpor.config.problems import Problem
 from torpor.config.settings import Settings
+from torpor.core.companions import GROUP
 from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid, NotAllowed
 
@@ -23,9 +24,10 @@ def check_fit(spec: AppSpec, others: Sequence[AppSpec]) -> None:
     """Refuse what fits the files, but not the `others`.  Raises `NotAllowed`."""
     hint = "The configuration was edited since it was applied: `torpor apply --dry-run` shows how."
     apps = {app.name: app for app in others}
-    for needed in spec.depends_on:
-        if needed.app not in apps:
-            raise NotAllowed(f"there is no app named {needed.app} yet", hint=hint)
+    companions = (name for name in spec.companions if not name.startswith(GROUP))
+    for name in (*(needed.app for needed in spec.depends_on), *companions):
+        if name not in apps:
+            raise NotAllowed(f"there is no app named {name} yet", hint=hint)
     for app in apps.values():
         if spec.port is not None and spec.port == app.port:
             raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
@@ -47,18 +49,20 @@ def _is_same_guest(one: AppSpec, other: AppSpec) -> bool:
 
 
 def check_users(name: str, now: Settings, *, force: bool) -> list[str]:
-    """Those that need an app that is to be removed.  Raises `NotAllowed` unless they can do without."""
-    users = [app.name for app in now.apps if any(needed.app == name for needed in app.depends_on)]
+    """Those that name an app that is to be removed.  Raises `NotAllowed` unless they can do without."""
+    needing = [app.name for app in now.apps if any(needed.app == name for needed in app.depends_on)]
+    users = [app.name for app in now.apps if app.name in needing or name in app.companions]
     if users and not force:
         raise NotAllowed(
-            f"{name} is needed by {', '.join(users)}",
+            f"{name} is {'needed' if needing else 'taken along'} by {', '.join(users)}",
             hint=f"`torpor rm {' '.join([*users, name])}` removes them together; --force only this one.",
         )
     for user in users:
         origin = now.origins[user]
         if not origin.added:
+            how, setting = ("needed", "depends_on") if user in needing else ("taken along", "companions")
             raise NotAllowed(
-                f"{name} is needed by {user}, in {origin.place}",
-                hint="Change `depends_on` there and `torpor apply` it first.",
+                f"{name} is {how} by {user}, in {origin.place}",
+                hint=f"Change `{setting}` there and `torpor apply` it first.",
             )
     return users

@@ -375,5 +375,9 @@ def _how_to_remove(origin: Origin) -> str:
     return "Delete it there, and then `torpor apply`; `torpor stop` only stops it."
 
 
-def _without(app: AppSpec, needed: str) -> AppSpec:
-    return replace(app, depends_on=tuple(need for need in app.depends_on if need.app != needed))
+def _without(app: AppSpec, other: str) -> AppSpec:
+    return replace(
+        app,
+        depends_on=tuple(need for need in app.depends_on if need.app != other),
+        companions=tuple(name for name in app.companions if name != other),
+    )
