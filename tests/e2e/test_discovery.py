@@ -172,3 +172,40 @@ def test_discover_shows_what_would_be_picked_up(docker: engines.Engine, home: Pa
     assert "torpor.idle_timeout" in found["bad"]["wrong"][0]
     assert '  routes: ["web.*"]  # proxy.aliases' in plain.out
     assert "discover: true" in plain.err
+
+
+def test_a_group_of_sablier_wakes_and_sleeps_as_a_whole(docker: engines.Engine, launch: Launch) -> None:
+    """Pages wake each other, what has no route comes first, another group sleeps on; all without a new label."""
+
+    def member(name: str, group: str) -> dict[str, str]:
+        return {
+            "sablier.enable": "true",
+            "sablier.group": group,
+            f"traefik.http.routers.{name}.rule": f"Host(`{name}.localhost`)",
+            f"traefik.http.services.{name}.loadbalancer.server.port": "80",
+        }
+
+    _make(docker, "page", member("page", "shop"))
+    _make(docker, "api", member("api", "shop"))
+    _make(docker, "blog", member("blog", "blog"))
+    docker.create("db", "steady", Labels={"sablier.enable": "true", "sablier.group": "shop,blog"})
+    # Their own session of five minutes is too long to wait for; so are 10 s for what ignores its stop signal.
+    daemon = launch(_config(docker) + "defaults: {stop_timeout: 1s}\n")
+    shop = "page", "api", "db"
+
+    assert 200 == _status(daemon, "page.localhost")
+
+    wait_for("the group runs", lambda: all(_runs(docker, name) for name in shop))
+    assert not _runs(docker, "blog")
+    apps = daemon.apps()
+    assert "page, with which it goes" == apps["api"]["woken_by"]["by"]
+    assert ["page", "api"] == sorted(apps["db"]["held_by"], reverse=True)
+    assert 200 == _status(daemon, "blog.localhost")
+    assert 0 == daemon.cli("sleep", "page", "api").code
+    wait_for("the pages are stopped", lambda: not (_runs(docker, "page") or _runs(docker, "api")))
+    assert ["blog"] == daemon.apps()["db"]["held_by"]
+    assert 200 == _status(daemon, "api.localhost")
+    wait_for("the page is woken by the other one", lambda: _runs(docker, "page"))
+    docker.remove("page")
+    wait_for("a member is gone", lambda: "page" not in daemon.apps())
+    assert [] == daemon.apps()["api"]["companions"]
