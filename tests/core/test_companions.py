@@ -9,6 +9,7 @@ from torpor.core import pressure
 from torpor.core.companions import GROUP, Company
 from torpor.core.messages import (
     Adopted,
+    Announce,
     Answered,
     Applied,
     AskWhetherIdle,
@@ -163,6 +164,30 @@ def test_who_may_not_wake_is_left_alone() -> None:
     assert ["web", "cache"] == story.started()
 
 
+def test_who_is_woken_in_vain_is_woken_once() -> None:
+    """Not again by each of those that wake along."""
+    needy = replace(shop("c"), depends_on=(Dependency("db"),))
+    story = Story(shop("a"), shop("b"), needy, shop("d"), app("db"))
+    story.tell(StopRequested("db"))
+    story.effects.clear()
+
+    story.knock("a")
+
+    said = [it.app for it in story.effects if isinstance(it, Announce) and it.kind == "waking"]
+    assert ["a", "b", "c", "d"] == sorted(said)
+    assert Phase.ASLEEP is story.phase("c")
+
+
+def test_who_is_awake_already_has_not_been_used() -> None:
+    """A wake of its leader is no use of it: both sleep when the leader is idle for long enough."""
+    story = awake(app("api"), app("web", "api", idle=10.0))
+    story.wait(30.0)
+
+    story.knock("web")
+
+    assert 0.0 == story.fleet.apps["api"].instances[0].last_active()
+
+
 def test_what_is_frozen_goes_on() -> None:
     """A companion that sleeps less deep is only thawed."""
     story = awake(app("web", "api"), app("api", lifecycle=Lifecycle(idle_timeout=60.0, tier=Tier.PAUSE)))
@@ -301,15 +326,12 @@ def test_a_leader_that_wakes_keeps_its_company_awake() -> None:
 
 def test_who_is_put_to_sleep_or_crashes_for_good_keeps_nobody_awake() -> None:
     """They may sleep at once."""
-    for end in (
-        lambda story: story.tell(SleepRequested("web")),
-        lambda story: story.tell(StopRequested("web")),
-    ):
+    for wish in (SleepRequested("web"), StopRequested("web")):
         story = awake(app("web", "api"), app("api", idle=10.0))
         story.wait(30.0)
         assert Phase.READY is story.phase("api")
 
-        end(story)
+        story.tell(wish)
         story.wait(0.0)
 
         assert Phase.STOPPING is story.phase("api")
@@ -377,13 +399,13 @@ def test_a_companion_is_as_busy_as_those_it_goes_with() -> None:
 
 def test_another_company_holds_at_once() -> None:
     """Who is let go of may sleep; who is new stays awake with its leader."""
-    story = awake(app("web", "api"), app("api", idle=10.0), app("jobs", idle=10.0))
+    others = app("api", idle=20.0), app("jobs", idle=20.0)
+    story = awake(app("web", "api"), *others)
     story.tell(WakeRequested("jobs"))
     story.become_ready("jobs")
-    story.wait(5.0)
+    story.wait(15.0)
 
-    specs = (app("web", "jobs"), app("api", idle=10.0), app("jobs", idle=10.0))
-    story._take(story.fleet.handle(Applied(specs), story.now))
+    story._take(story.fleet.handle(Applied((app("web", "jobs"), *others)), story.now))
     story.wait(10.0)
 
     assert {"web": Phase.READY, "api": Phase.STOPPING, "jobs": Phase.READY} == phases(story)

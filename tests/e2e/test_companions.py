@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from e2e.apps import config, example, web
 from e2e.client import Client
 from e2e.harness import Daemon, Launch, wait_for
@@ -15,6 +17,10 @@ def states(daemon: Daemon) -> set[str]:
     return {daemon.apps()[name]["state"] for name in NAMES}
 
 
+def kept_by_company(daemon: Daemon, name: str) -> bool:
+    return keeping(daemon, name) == ["companions"]
+
+
 def test_a_group_wakes_with_any_of_its_members_and_sleeps_as_a_whole(launch: Launch) -> None:
     """A request to one wakes all three; use of one keeps all; then all sleep."""
     daemon = launch(config(web("page", **SHOP), example("api", **SHOP), web("jobs", **SHOP), web("other")))
@@ -26,10 +32,8 @@ def test_a_group_wakes_with_any_of_its_members_and_sleeps_as_a_whole(launch: Lau
         assert "asleep" == daemon.apps()["other"]["state"]
         for name in ("page", "jobs"):
             assert "api, with which it goes" == daemon.apps()[name]["woken_by"]["by"]
-            wait_for(
-                "company alone keeps it awake", lambda name=name: keeping(daemon, name) == ["companions"]
-            )
-        assert "companions" in [one["name"] for one in why_in(daemon, "jobs", "it stays with api")["clauses"]]
+            wait_for("company alone keeps it awake", partial(kept_by_company, daemon, name))
+            assert "it stays with api" in why_in(daemon, name, "awake")["summary"]
         assert {"ready"} == states(daemon)
     finally:
         request.close()

@@ -62,5 +62,4 @@ def _join(group: str, members: list[Draft], behind: Collection[str], released: s
             others = front.settings.get("companions", [])
             front.put("companions", [*others, GROUP + group], front.aside[_GROUPS][2])
     for back in backs if fronts else ():
-        if "idle_timeout" not in back.labels:
-            back.put("idle_timeout", released)
+        back.put("idle_timeout", released)
