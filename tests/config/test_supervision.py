@@ -209,8 +209,8 @@ ONE_PROBLEM = {
     "too many companions": (
         APP
         + "    companions: ['group:g']\n"
-        + "".join(f"  a{number}: {{command: x, member_of: g}}\n" for number in range(101)),
-        "t.yaml:105:3: apps.a100: goes with 'a', as 100 others do already; no more may",
+        + "".join(f"  a{number}: {{command: x, member_of: g}}\n" for number in range(51)),
+        "t.yaml:55:3: apps.a50: goes with 'a', as 50 others do already; no more may",
     ),
     "unknown app": (
         APP + "    depends_on: [db]\n  dbs: {command: x}\n",

@@ -17,7 +17,7 @@ from torpor.core.model import AppSpec
 
 GROUP = "group:"
 """What the name of a group begins with, where an app could be meant."""
-MOST = 100
+MOST = 50
 """Apps that may go with one: each of them is looked at before another one of them falls asleep."""
 
 

@@ -312,7 +312,7 @@ class Fleet:
         """
         others = [self.apps[other] for other in self._company.of(name) if other in self.apps]
         if name not in self._leading:
-            return [(other, other.look_again(now)) for other in others]
+            return [(other, other.look_again(now)) for other in others if other.instances.ready]
         if not self._booted or self._closing:
             return []
         followed = [(other, other.go_along(name, now)) for other in others]
