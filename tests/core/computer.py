@@ -191,7 +191,7 @@ class Computer:
             case GrantTicket(ticket=ticket, upstream=upstream):
                 self.granted[ticket] = upstream
             case RefuseTicket(ticket=ticket, refusal=refusal):
-                self.refused[ticket] = refusal.reason.text
+                self.refused[ticket] = str(refusal.reason)
             case Announce():
                 self.told.append(effect)
                 if effect.kind == "evicting":

@@ -264,7 +264,8 @@ def test_a_start_that_cannot_begin_is_a_failed_start() -> None:
 
     story.tell(StartRefused(ID, 1, "no such program: streamlit"))
 
-    assert "no such program: streamlit" == story.refused()[0].refusal.reason.text
+    reason = story.refused()[0].refusal.reason
+    assert ("could not be started", "no such program: streamlit") == (reason.text, reason.detail)
 
 
 def test_a_start_that_takes_too_long_is_ended() -> None:
@@ -1028,7 +1029,7 @@ def test_a_failed_liveness_probe_is_a_failure() -> None:
     story.exit(signal=15)
 
     assert Phase.ASLEEP is story.phase()
-    assert "http /healthz failed 3 times" == str(story.app.snapshot(story.now).instances[0].reason)
+    assert "is not healthy: http /healthz failed 3 times" == str(story.app.snapshot(story.now).instances[0].reason)
 
 
 def test_more_time_is_granted_to_who_asks() -> None:
@@ -1099,8 +1100,8 @@ def test_its_own_words_are_shown_until_it_ends() -> None:
 @pytest.mark.parametrize(
     ("ready", "reason"),
     [
-        (True, "exited with code 1 (Address already in use)"),
-        (False, "exited with code 1 (Address already in use) before it was ready"),
+        (True, "exited with code 1: Address already in use"),
+        (False, "exited with code 1 before it was ready: Address already in use"),
     ],
 )
 def test_its_own_word_on_why_it_failed_outlives_it(reason: str, *, ready: bool) -> None:

@@ -169,8 +169,8 @@ def test_an_idle_user_goes_at_once_by_priority() -> None:
     assert ticket in it.granted
     told = next(told for told in it.told if told.kind == "evicting")
     assert (
-        "c needs 1 of slots; b uses 1 of slots; so b is put to sleep (stop): priority 10, idle for"
-        in told.text
+        "others need what it uses; so b is put to sleep (stop): "
+        "c needs 1 of slots; b uses 1 of slots; priority 10, idle for" in str(told)
     )
 
 
@@ -197,7 +197,7 @@ def test_what_must_not_sleep_is_told_to_who_waits_in_vain() -> None:
     it.run(5)
     ticket = it.arrive("b")
 
-    assert "b needs 18 GiB of gpu, which others keep (a is always on)" == it.refused[ticket]
+    assert "b needs 18 GiB of gpu, which others keep: a is always on" == it.refused[ticket]
     assert ["a"] == it.awake()
     assert Phase.BLOCKED is it.phases()["c"]
     it.run(600)

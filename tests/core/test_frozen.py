@@ -172,7 +172,7 @@ def test_a_machine_without_swap_pauses_and_then_stops() -> None:
     story.wait(10 * MINUTE)
     froze(story, Tier.PAUSE, "no swap")
     assert "paused" == state(story)
-    assert any("no swap" in event.text for event in story.all(Announce))
+    assert any("no swap" in event.detail for event in story.all(Announce))
     assert "no swap" == story.app.snapshot(story.now).instances[0].shallow
     story.wait(105 * MINUTE)
     assert 2 == len(story.all(FreezeInstance))

@@ -126,8 +126,8 @@ def test_a_decision_tells_its_numbers() -> None:
 
     told = next(told for told in it.told if told.kind == "evicting")
     assert (
-        "memory is short: 50 MiB available, 100 MiB are to stay free; "
-        "so a is put to sleep (stop): 300 MiB, priority 50, idle for 1m" == told.text
+        "memory is short; so a is put to sleep (stop): "
+        "50 MiB available, 100 MiB are to stay free; 300 MiB, priority 50, idle for 1m" == str(told)
     )
     facts = {"available": 50 * MiB, "keep_free": 100 * MiB, "size": 300 * MiB, "priority": 50, "idle": 60.0}
     assert facts.items() <= dict(told.data).items()
@@ -343,7 +343,7 @@ def test_a_wake_that_does_not_fit_puts_others_to_sleep_first() -> None:
     assert ["a", "c"] == it.awake()
     assert ticket in it.granted
     assert [("b", Tier.STOP)] == it.sleeps
-    text = next(told.text for told in it.told if told.kind == "evicting")
+    text = next(str(told) for told in it.told if told.kind == "evicting")
     assert "200 MiB available, 100 MiB are to stay free, c needs 300 MiB" in text
 
 

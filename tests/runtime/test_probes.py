@@ -21,6 +21,7 @@ from torpor.core.model import (
     Probe,
     Readiness,
     TcpProbe,
+    in_full,
 )
 from torpor.errors import ProviderFailed
 from torpor.providers.base import Launch, Running
@@ -94,8 +95,8 @@ class Start:
         self.announced: list[str] = []
         self._news = asyncio.Event()
 
-    def announce(self, text: str) -> None:
-        self.announced.append(text)
+    def announce(self, text: str, detail: str) -> None:
+        self.announced.append(in_full(text, detail))
         self._news.set()
 
     async def wait(self) -> None:
@@ -179,7 +180,7 @@ async def test_log_sees_lines_from_before_and_after() -> None:
     """A line counts whether it was written before the probe looked or while it listens."""
     start = Start(LogProbe(r"listening on \d+"))
     waiting = asyncio.create_task(start.wait())
-    await start.announcement(r"waiting for log /listening on \d+/")
+    await start.announcement(r"waiting for log: /listening on \d+/")
     start.provider.say(ID, "listening on what")
     start.provider.say(ID, "now listening on 80")
     await waiting
@@ -209,7 +210,7 @@ async def test_exec_is_tried_until_it_succeeds() -> None:
     start = Start(ExecProbe(("check", "it")))
     start.provider.probe_answer = False
     waiting = asyncio.create_task(start.wait())
-    await start.announcement("waiting for exec check it")
+    await start.announcement("waiting for exec: check it")
     assert not waiting.done()
     start.provider.probe_answer = True
     await waiting
@@ -219,15 +220,15 @@ async def test_all_probes_must_hold() -> None:
     """One missing probe keeps it waiting, and each one that holds is announced by what is left."""
     start = Start(NotifyProbe(), LogProbe("up"), DelayProbe(0.0), settle=0.001)
     waiting = asyncio.create_task(start.wait())
-    await start.announcement("waiting for notify, log /up/")
+    await start.announcement("waiting for notify, log: /up/")
     start.provider.say(ID, "up")
     await start.announcement("waiting for notify")
     assert not waiting.done()
     start.provider.notify(ID)
     await waiting
     assert [
-        "waiting for notify, log /up/, delay 0 s",
-        "waiting for notify, log /up/",
+        "waiting for notify, log, delay 0 s: /up/",
+        "waiting for notify, log: /up/",
         "waiting for notify",
         "waiting 0.001 s to settle",
     ] == start.announced

@@ -198,7 +198,7 @@ def _link(app: AppSnapshot, wake: _Wake, began: float, over: float | None) -> Li
         ready_at=None if over is None else _ms(over - began),
         attempts=wake.attempts,
         waited_for=wake.waited_for,
-        reason=reason.text if reason else None,
+        reason=str(reason) if reason else None,
     )
 
 
@@ -222,7 +222,7 @@ def _wake(app: AppSnapshot, steps: Sequence[Event]) -> _Wake | None:
             case "started" if wake.started is None:
                 wake.started = event.at
             case "waiting":
-                wake.waited_for = event.text[:_IN_WORDS]
+                wake.waited_for = str(event)[:_IN_WORDS]
             case "ready":
                 wake.ready = event.at
                 break

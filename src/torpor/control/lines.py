@@ -56,12 +56,12 @@ def sse_event(event: Event) -> bytes:
 
 def json_wake_event(event: Event) -> bytes:
     """An event of a wake, in the words of those, as NDJSON."""
-    return encode(wake_event(event, event.text)) + b"\n"
+    return encode(wake_event(event, str(event))) + b"\n"
 
 
 def sse_wake_event(event: Event) -> bytes:
     """The same as a server-sent event without a name, as the waiting page gets it."""
-    return b"id: %d\ndata: %s\n\n" % (event.seq, encode(wake_event(event, event.text)))
+    return b"id: %d\ndata: %s\n\n" % (event.seq, encode(wake_event(event, str(event))))
 
 
 def json_gap(dropped: int) -> bytes:

@@ -110,7 +110,7 @@ def why_document(account: Account) -> WhyDocument:
         state_age=round(shown.phase_age, 3),
         summary=f"{app.name} is {_summary(account, shown)}",
         cause=None if reason is None else reason.cause.value,
-        reason=None if reason is None else reason.text,
+        reason=None if reason is None else str(reason),
         clauses=[_clause(clause, account.at) for clause in account.clauses],
         sleeps_in=_left(sleeps_at, account.at),
         deeper_in=_round(shown.deeper_in),
@@ -157,7 +157,7 @@ _SLOWLY = frozenset({"idle", "min-uptime"})
 def _summary(account: Account, shown: InstanceSnapshot) -> str:
     """What comes after `NAME is`."""
     app, reason = account.app, shown.reason
-    because = f": {reason.text}" if reason is not None else ""
+    because = f": {reason}" if reason is not None else ""
     match app.phase:
         case Phase.READY:
             return _awake(account.clauses)

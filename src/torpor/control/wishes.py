@@ -225,7 +225,7 @@ class Wishes:
         first = next((one for one in trouble if one.reason is not None), trouble[0])
         output = self._operator.outputs_of(after.name)[first.id]
         lines = output.tail(FAILURE_LINES) or output.tail(FAILURE_LINES, previous=True)
-        reason = first.reason.text if first.reason else None
+        reason = str(first.reason) if first.reason else None
         who = after.name if len(trouble) == len(after.instances) else str(first.id)
         culprit = self._culprit(after)
         hint = f"`torpor start {culprit}` first" if culprit else None

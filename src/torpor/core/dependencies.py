@@ -84,8 +84,8 @@ def lost(needed: Iterable[Dependency], standings: Mapping[str, Standing]) -> Los
     """Why something that is waited for will not come by itself; None: it may come."""
     for need in unmet(needed, standings):
         if (failed := standings[need.app].failed) is not None:
-            text = f"needs {need.app}: {failed.reason}"
-            return replace(failed, reason=Reason(Cause.DEPENDENCY, text))
+            text = f"needs {need.app}: {failed.reason.text}"
+            return replace(failed, reason=Reason(Cause.DEPENDENCY, text, failed.reason.detail))
     return None
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from torpor.core import policy, wakefulness
 from torpor.core.endings import Ending, Sequel, sequel
@@ -261,14 +261,15 @@ class Instance:
             return left
         return None if self.lifecycle.start_timeout is None else left + self.lifecycle.start_timeout
 
-    def told(self, info: ExitInfo) -> str:
-        """How it ended, and its own word on why."""
-        return f"{info} ({self.trouble})" if self.trouble else str(info)
+    def ended(self, cause: Cause, info: ExitInfo, when: str = "") -> Reason:
+        """Why it is not there any more: how it ended, what its host knows of that, and its own word on why."""
+        detail = "; ".join(said for said in (info.note, self.trouble) if said)
+        return Reason(cause, f"{info.words}{when}", detail)
 
     def refusal(self, now: float) -> Refusal:
         """The verdict for a request that comes while the instance is FAILED."""
         assert self.reason is not None
-        return Refusal(Reason(Cause.FAILED, self.reason.text), self.retry_in(now))
+        return Refusal(replace(self.reason, cause=Cause.FAILED), self.retry_in(now))
 
     def clauses(self, now: float) -> tuple[Clause, ...]:
         """All that its falling asleep depends on; nothing while it is not ready."""
@@ -364,8 +365,8 @@ class Instance:
         known = asdict(by) if isinstance(by, Knock) else {}
         self.say("waking", f"woken by {by}", by=str(by), **known)
 
-    def say(self, kind: str, text: str, **data: object) -> None:
-        """Tell the journal."""
+    def say(self, kind: str, text: str, detail: str = "", **data: object) -> None:
+        """Tell the journal; see `Announce`."""
         reason = self.reason if kind in ("backoff", "failed", "asleep") else None
         data["generation"] = self.generation
-        self.out.append(Announce(self.id.app, str(self.id), kind, text, reason, data))
+        self.out.append(Announce(self.id.app, str(self.id), kind, text, reason, data, detail))

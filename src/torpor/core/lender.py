@@ -49,14 +49,13 @@ class Lender:
         needs = {name: amount for name, amount in app.uses.items() if name in self._budgets}
         for other in () if app.instances.staying else ahead:
             if shared := needs.keys() & other.uses.keys():
-                return Reason(Cause.NO_BUDGET, f"waiting for {min(shared)}: {other.spec.name} comes first")
+                return Reason(Cause.NO_BUDGET, f"waiting for {min(shared)}", f"{other.spec.name} comes first")
         for name, lacking in self.lacking(app).items():
             users = [other.spec.name for other in self._beside(app) if name in other.uses]
             free = budgets.amount_words(self._budgets[name], max(0, needs[name] - lacking))
             used = f", {', '.join(users)} using the rest" if users else ""
-            return Reason(
-                Cause.NO_BUDGET, f"waiting for {self._words({name: needs[name]})}: {free} free{used}"
-            )
+            awaited = f"waiting for {self._words({name: needs[name]})}"
+            return Reason(Cause.NO_BUDGET, awaited, f"{free} free{used}")
         return None
 
     def lacking(self, app: App) -> dict[str, int]:
@@ -76,23 +75,21 @@ class Lender:
             if limit is not None and app.uses[name] > limit:
                 there = budgets.amount_words(self._budgets[name], limit)
                 needs = self._words({name: app.uses[name]})
-                return Reason(
-                    Cause.NO_BUDGET, f"{app.spec.name} needs {needs}, of which there is only {there}"
-                )
+                return Reason(Cause.NO_BUDGET, f"{app.spec.name} needs {needs}", f"there is only {there}")
         users = [_as_user(other, candidates[other.spec.name]) for other in self._beside(app)]
         uses = {other.spec.name: other.taken for other in self.users}
         plan = budgets.plan(lacking, pressure.victims(users), uses)
         if plan is not None:
             return plan
         kept = [f"{user.app} is {user.spared}" for user in users if user.spared is not None]
-        why = f" ({'; '.join(kept)})" if kept else ""
         needs = self._words({name: app.uses[name] for name in lacking})
-        return Reason(Cause.NO_BUDGET, f"{app.spec.name} needs {needs}, which others keep{why}")
+        return Reason(Cause.NO_BUDGET, f"{app.spec.name} needs {needs}, which others keep", "; ".join(kept))
 
     def reason(self, victim: App, waiter: App) -> Reason:
         """Why the victim has to go, with the numbers."""
         uses, needs = self._words(victim.taken), self._words(waiter.uses)
-        return Reason(Cause.EVICTED, f"{waiter.spec.name} needs {needs}; {victim.spec.name} uses {uses}")
+        facts = f"{waiter.spec.name} needs {needs}; {victim.spec.name} uses {uses}"
+        return Reason(Cause.EVICTED, "others need what it uses", facts)
 
     def _beside(self, app: App) -> list[App]:
         """The other apps that use budgets now."""

@@ -22,6 +22,7 @@ from torpor.core.model import (
     Reason,
     Refusal,
     Tier,
+    in_full,
 )
 from torpor.core.schedule import Hours
 from torpor.core.sharing import Sharing
@@ -655,7 +656,7 @@ DAEMON = "torpor"
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Tell the journal."""
+    """Tell the journal.  Who may read `text`, and who `detail`, is as with a `Reason`."""
 
     app: str
     instance: str
@@ -663,6 +664,10 @@ class Announce:
     text: str
     reason: Reason | None = None
     data: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return in_full(self.text, self.detail)
 
 
 @dataclass(frozen=True, slots=True)

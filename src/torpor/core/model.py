@@ -245,15 +245,21 @@ class ExitInfo:
         return self.code == 0
 
     def __str__(self) -> str:
-        return f"{self._words} ({self.note})" if self.note else self._words
+        return f"{self.words} ({self.note})" if self.note else self.words
 
     @property
-    def _words(self) -> str:
+    def words(self) -> str:
+        """The same without the note, which may quote a host."""
         if self.signal is not None:
             return f"killed by signal {self.signal}"
         if self.code is not None:
             return f"exited with code {self.code}"
         return "exited with unknown status"
+
+
+def in_full(text: str, detail: str) -> str:
+    """A sentence for operators, who may read all of it."""
+    return f"{text}: {detail}" if detail else text
 
 
 class Cause(StrEnum):
@@ -285,13 +291,19 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A cause and a sentence for people."""
+    """A cause and a sentence for people.
+
+    Whoever knocks may read `text`, so it is in Torpor's own words.  What others say, who may
+    name paths, sockets, hosts and commands of this machine, is `detail`.
+    """
 
     cause: Cause
     text: str
+    detail: str = ""
+    """What the program, its host or a probe has to say of it: for operators only."""
 
     def __str__(self) -> str:
-        return self.text
+        return in_full(self.text, self.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -804,7 +816,8 @@ class AppMemory:
 class Event:
     """Something that happened to an app, for people and for the live views.
 
-    `at` is wall-clock seconds since the epoch, stamped by the journal.
+    `at` is wall-clock seconds since the epoch, stamped by the journal.  Who may read
+    `text`, and who `detail`, is as with a `Reason`.
     """
 
     seq: int
@@ -814,3 +827,7 @@ class Event:
     text: str
     instance: str
     data: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return in_full(self.text, self.detail)

@@ -5,6 +5,8 @@ A move changes its instance and appends to `out` what is to be done; it does not
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torpor.core import outside, policy, transitions
 from torpor.core.endings import Ending
 from torpor.core.instance import FREEZE_LIMIT, DeadlineReached, Instance
@@ -100,7 +102,7 @@ def await_dependency(it: Instance, message: DependencyAwaited) -> None:
     it.demand = True
     if it.reason != message.reason:
         it.reason = message.reason
-        it.say("blocked", message.reason.text)
+        it.say("blocked", message.reason.text, message.reason.detail)
 
 
 def blocked_late(it: Instance, _message: DeadlineReached) -> None:
@@ -212,17 +214,18 @@ def note_frozen(it: Instance, message: Froze) -> None:
     if not it.demand:
         it.deadline = it.frozen_deadline()
     word = "hibernated" if message.tier is Tier.HIBERNATE else "paused"
-    sizes = f", {message.before >> 20} MiB in memory"
+    sizes = f"{message.before >> 20} MiB in memory"
     if message.after < message.before:
-        sizes = f", {message.before >> 20} MiB in memory became {message.after >> 20} MiB"
+        sizes = f"{message.before >> 20} MiB in memory became {message.after >> 20} MiB"
     note = f" ({message.note})" if message.note else ""
     why = f": {it.reason}" if it.reason else ""
-    it.say(word, f"{word}{sizes}{why}{note}", before=message.before, after=message.after, note=message.note)
+    detail = f"{sizes}{why}{note}"
+    it.say(word, word, detail, before=message.before, after=message.after, note=message.note)
 
 
 def freeze_failed(it: Instance, message: FreezeFailed) -> None:
     """It cannot be frozen: end it, as it is to sleep."""
-    it.say("freeze-failed", f"cannot be frozen, so it is stopped: {message.text}")
+    it.say("freeze-failed", "cannot be frozen, so it is stopped", message.text)
     transitions.stop(it)
 
 
@@ -243,8 +246,8 @@ def frozen_due(it: Instance, _message: DeadlineReached) -> None:
 def ended_asleep(it: Instance, message: Exited) -> None:
     """It ended in its sleep (the kernel may have needed its memory): nobody minds, until somebody knocks."""
     it.exit = message.info
-    it.reason = Reason(Cause.EXITED, f"{it.told(message.info)} in its sleep")
-    it.say("exited", it.reason.text, expected=True)
+    it.reason = it.ended(Cause.EXITED, message.info, " in its sleep")
+    it.say("exited", it.reason.text, it.reason.detail, expected=True)
     transitions.clean_up(it, message)
 
 
@@ -344,17 +347,17 @@ def start_triggered(it: Instance, _message: WatchdogTriggered) -> None:
         return
     if it.lifecycle.on_watchdog is OnWatchdog.REBOOT:
         it.out.append(Reboot(it.id.app, _TRIGGERED))
-    _end_start(it, _TRIGGERED)
+    _end_start(it, Reason(Cause.UNHEALTHY, _TRIGGERED))
 
 
 def start_unhealthy(it: Instance, message: FoundUnhealthy) -> None:
     """It does not do its work, and is not even ready: a failed attempt."""
-    _end_start(it, message.text)
+    _end_start(it, _unhealthy(message))
 
 
 def unhealthy(it: Instance, message: FoundUnhealthy) -> None:
     """It does not do its work any more: end it, and start it again as after a crash."""
-    transitions.end_unhealthy(it, message.text)
+    transitions.end_unhealthy(it, _unhealthy(message))
 
 
 def note_status(it: Instance, message: StatusChanged) -> None:
@@ -556,8 +559,9 @@ def want_no_more(it: Instance, message: SleepRequested | StopRequested) -> None:
 
 def start_refused(it: Instance, message: StartRefused) -> None:
     """It could not be brought to life."""
-    it.say("start-failed", message.text)
-    transitions.never_ready(it, Reason(Cause.START_FAILED, message.text))
+    reason = Reason(Cause.START_FAILED, "could not be started", message.text)
+    it.say("start-failed", reason.text, reason.detail)
+    transitions.never_ready(it, reason)
     transitions.finish(it)
 
 
@@ -569,9 +573,9 @@ def start_exited(it: Instance, message: Exited) -> None:
         transitions.crash(it, message, expected=False)
         return
     it.exit = message.info
-    text = f"{it.told(message.info)} before it was ready"
-    it.say("exited", text)
-    transitions.never_ready(it, Reason(Cause.START_FAILED, text))
+    reason = it.ended(Cause.START_FAILED, message.info, " before it was ready")
+    it.say("exited", reason.text, reason.detail)
+    transitions.never_ready(it, reason)
     transitions.clean_up(it, message)
 
 
@@ -649,15 +653,19 @@ def _in_vain(it: Instance) -> Refusal:
     """It has waited long enough for what it needs, or knows for long that this will not come."""
     why = it.reason
     if it.demand and it.needs is not None and it.patience is not None:
-        text = f"gave up after {policy.span(it.patience)} of {it.needs}"
-        why = Reason(it.needs.cause, text)
+        text = f"gave up after {policy.span(it.patience)} of {it.needs.text}"
+        why = replace(it.needs, text=text)
     return Refusal(why or _LOST, it.lifecycle.backoff.initial)
 
 
-def _end_start(it: Instance, text: str) -> None:
+def _end_start(it: Instance, why: Reason) -> None:
     if it.was_ready:  # and was to prove it again
-        transitions.end_unhealthy(it, text)
+        transitions.end_unhealthy(it, why)
         return
-    it.say("start-failed", text)
-    transitions.never_ready(it, Reason(Cause.START_FAILED, text))
+    it.say("start-failed", why.text, why.detail)
+    transitions.never_ready(it, replace(why, cause=Cause.START_FAILED))
     transitions.stop(it)
+
+
+def _unhealthy(message: FoundUnhealthy) -> Reason:
+    return Reason(Cause.UNHEALTHY, "is not healthy", message.text)

@@ -48,7 +48,7 @@ def froze_outside(it: Instance, message: Froze) -> None:
         it.upstream.frozen = True
     it.enter(Phase.FROZEN, None)
     it.deadline = it.frozen_deadline()
-    it.say("paused", str(it.reason), before=message.before, after=message.after, note=message.note)
+    it.say("paused", it.reason.text, before=message.before, after=message.after, note=message.note)
 
 
 def thawed_outside(it: Instance, _message: Thawed) -> None:
@@ -78,7 +78,8 @@ def ended_outside(it: Instance, message: Exited) -> bool:
     it.reason = STOPPED
     it.demand = False
     it.woken_at = None
-    it.say("exited", f"{STOPPED}: {it.told(message.info)}")
+    ended = it.ended(Cause.OPERATOR, message.info)
+    it.say("exited", f"{STOPPED}: {ended.text}", ended.detail)
     it.out.append(RefuseWaiting(Refusal(STOPPED, 1.0)))
     transitions.clean_up(it, message)
     return True

@@ -43,6 +43,7 @@ def room_full(app: App, waiting: int) -> Refusal:
 def too_late(app: App, missing: Reason | None, now: float) -> Refusal:
     """The app was not ready in time; `missing`: what it still waits for."""
     limit = policy.span(app.spec.lifecycle.wake_timeout)
-    text = f"{app.spec.name} was not ready within {limit} ({missing or f'it is {app.phase}'})"
+    state = missing.text if missing else f"it is {app.phase}"
+    text = f"{app.spec.name} was not ready within {limit} ({state})"
     retry = min((left for i in app.instances if (left := i.retry_in(now)) is not None), default=1.0)
-    return Refusal(Reason(Cause.WAKE_TIMEOUT, text), retry)
+    return Refusal(Reason(Cause.WAKE_TIMEOUT, text, missing.detail if missing else ""), retry)

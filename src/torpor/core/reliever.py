@@ -19,6 +19,8 @@ from torpor.core.model import Cause, Reason, Tier
 from torpor.core.pressure import Candidate
 from torpor.core.sharing import Admission, MemoryRules
 
+_TOO_LITTLE = "not enough memory"
+
 PATIENCE = 10.0
 """Seconds that a victim gets beyond its own drain and stop times."""
 
@@ -76,20 +78,20 @@ class Reliever:
         assert self.facts is not None
         if app.size + self.keep + promised <= self.facts.available:
             return None
-        return Reason(Cause.NO_MEMORY, f"waiting for {policy.volume(app.size)} of memory: {self._numbers()}")
+        return Reason(Cause.NO_MEMORY, f"waiting for {policy.volume(app.size)} of memory", self._numbers())
 
     def hopeless(self, app: App, short: int, gain: int) -> Reason | None:
         """Why there will be no memory for a wake; None: there may be.  `gain`: what all that may sleep take."""
         size = policy.volume(app.size or 0)
-        text = f"not enough memory: {app.spec.name} takes {size}, {self._numbers()}"
+        facts = f"{app.spec.name} takes {size}, {self._numbers()}"
         if self.rules.admission is Admission.REFUSE:
-            return Reason(Cause.NO_MEMORY, text)
+            return Reason(Cause.NO_MEMORY, _TOO_LITTLE, facts)
         if gain >= short:
             return None
         others = (
             f"others that may sleep take {policy.volume(gain)}" if gain else "no other app may sleep for it"
         )
-        return Reason(Cause.NO_MEMORY, f"{text}, and {others}")
+        return Reason(Cause.NO_MEMORY, _TOO_LITTLE, f"{facts}, and {others}")
 
     def begin(self, victim: Candidate, lifecycle_limit: float, now: float) -> None:
         """It is put to sleep, which takes it so many seconds at most."""
@@ -114,10 +116,10 @@ class Reliever:
 
     def reason(self, waiter: App | None) -> Reason:
         """Why somebody has to sleep, with the numbers."""
-        text = f"memory is short: {self._numbers()}"
+        facts = self._numbers()
         if waiter is not None:
-            text += f", {waiter.spec.name} needs {policy.volume(waiter.size or 0)}"
-        return Reason(Cause.EVICTED, text)
+            facts += f", {waiter.spec.name} needs {policy.volume(waiter.size or 0)}"
+        return Reason(Cause.EVICTED, "memory is short", facts)
 
     def change(self) -> Announce | None:
         """The news that memory is short now, or not any more; None: it is as before."""

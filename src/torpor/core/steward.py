@@ -286,7 +286,9 @@ class Steward:
         self._lost[name] = Loss(name, why, now + RETRY)
         if not app.instances.demanded:
             return app, []  # nobody asks any more, and it was told when somebody did
-        said = Announce(name, name, "no-room", why.text, why, {"uses": app.uses, "size": app.size})
+        said = Announce(
+            name, name, "no-room", why.text, why, {"uses": app.uses, "size": app.size}, why.detail
+        )
         return app, [said, *app.reconsider(now)]
 
     def _put_to_sleep(self, victim: Candidate, why: Reason, data: Mapping[str, object], now: float) -> Step:
@@ -295,14 +297,14 @@ class Steward:
         facts = f"priority {victim.priority}, {idle}"
         if victim.size:
             facts = f"{policy.volume(victim.size)}, {facts}"
-        text = f"{why}; so {name} is put to sleep ({victim.deeper}): {facts}"
+        text = f"{why.text}; so {name} is put to sleep ({victim.deeper})"
         numbers = {
             "size": victim.size,
             "priority": victim.priority,
             "idle": victim.idle,
             "tier": victim.deeper,
         }
-        told = Announce(name, name, "evicting", text, why, {**data, **numbers})
+        told = Announce(name, name, "evicting", text, why, {**data, **numbers}, f"{why.detail}; {facts}")
         effects = [told, *app.handle(SleepRequested(name, victim.deeper, why), now)]
         if app.instances.alive and not (app.instances.going or app.instances.freezing):
             self._passed[name] = now + PASS_OVER

@@ -8,6 +8,8 @@ Laws of this file:
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torpor.core import policy, wakefulness
 from torpor.core.endings import Ending, Sequel, sequel
 from torpor.core.instance import FREEZE_LIMIT, Instance
@@ -45,7 +47,7 @@ def start(it: Instance) -> None:
         return
     it.reason = it.needs
     it.enter(Phase.BLOCKED, it.patience)
-    it.say("blocked", it.needs.text)
+    it.say("blocked", it.needs.text, it.needs.detail)
 
 
 def launch(it: Instance) -> None:
@@ -73,7 +75,7 @@ def stay_blocked(it: Instance, refusal: Refusal) -> None:
     So does a replica beside others that are in use: no replica sleeps alone.
     """
     if it.demand:  # else it was told already, when somebody asked
-        it.say("lost", refusal.reason.text)
+        it.say("lost", refusal.reason.text, refusal.reason.detail)
     it.demand = False
     it.reason = refusal.reason
     it.out.append(RefuseWaiting(refusal))
@@ -147,7 +149,8 @@ def drain(it: Instance, reason: Reason, tier: Tier = Tier.STOP, *, patient: bool
     it.demand = False
     it.close_gate()
     it.enter(Phase.DRAINING, it.lifecycle.drain_timeout)
-    it.say("draining", f"going to sleep: {reason}" if reason.cause is Cause.IDLE else reason.text)
+    said = f"going to sleep: {reason.text}" if reason.cause is Cause.IDLE else reason.text
+    it.say("draining", said, reason.detail)
     it.patient = patient or tier.frozen
     if not it.patient:
         it.close_upgraded()
@@ -185,7 +188,7 @@ def resume(it: Instance) -> None:
     """Let what is frozen go on, as soon as everything it needs is there."""
     if it.needs is not None:
         it.deadline = None if it.patience is None else it.now + it.patience
-        it.say("blocked", it.needs.text)
+        it.say("blocked", it.needs.text, it.needs.detail)
         return
     it.reason = None
     it.enter(Phase.STARTING, it.lifecycle.start_timeout)
@@ -198,7 +201,7 @@ def lose_in_sleep(it: Instance, refusal: Refusal) -> None:
 
     What must run, or is needed, does not sleep on: it is ended, and its next generation blocked.
     """
-    it.say("lost", refusal.reason.text)
+    it.say("lost", refusal.reason.text, refusal.reason.detail)
     if _is_missed(it):
         it.out.append(RefuseWaiting(refusal))
         stop(it)
@@ -254,7 +257,7 @@ def watchdog_acts(it: Instance, text: str) -> None:
     """Its watchdog has something to say: what the configuration makes of it."""
     match it.lifecycle.on_watchdog:
         case OnWatchdog.RESTART:
-            end_unhealthy(it, text)
+            end_unhealthy(it, Reason(Cause.UNHEALTHY, text))
         case OnWatchdog.IGNORE:
             it.say("unhealthy", text)
             it.watch()
@@ -262,14 +265,14 @@ def watchdog_acts(it: Instance, text: str) -> None:
         case OnWatchdog.REBOOT:
             it.out.append(Reboot(it.id.app, text))
             # If the machine does not go down, a fresh start is the best that is left.
-            end_unhealthy(it, text)
+            end_unhealthy(it, Reason(Cause.UNHEALTHY, text))
 
 
-def end_unhealthy(it: Instance, text: str) -> None:
+def end_unhealthy(it: Instance, reason: Reason) -> None:
     """End it as after a crash: it does not do its work."""
     it.ending = Ending.UNHEALTHY
-    it.reason = Reason(Cause.UNHEALTHY, text)
-    it.say("unhealthy", text)
+    it.reason = reason
+    it.say("unhealthy", reason.text, reason.detail)
     stop(it)
 
 
@@ -286,7 +289,8 @@ def never_ready(it: Instance, reason: Reason, *, again: bool = False) -> None:
 def crash(it: Instance, message: Exited, *, expected: bool) -> None:
     """It ended by itself after it had been ready."""
     ended_by_itself(it, message.info, expected=expected)
-    it.say("exited", it.told(message.info), expected=expected)
+    assert it.reason is not None
+    it.say("exited", it.reason.text, it.reason.detail, expected=expected)
     clean_up(it, message)
 
 
@@ -294,7 +298,7 @@ def ended_by_itself(it: Instance, info: ExitInfo, *, expected: bool) -> None:
     """Nobody asked for this end, but it may be one to expect."""
     it.exit = info
     it.ending = Ending.FINISHED if expected else Ending.CRASHED
-    it.reason = Reason(Cause.EXITED, it.told(info))
+    it.reason = it.ended(Cause.EXITED, info)
 
 
 def clean_up(it: Instance, message: Exited) -> None:
@@ -340,7 +344,8 @@ def rest(it: Instance) -> None:
             it.say("done", "finished")
         case Sequel.FAILED:
             _lie_down(it, Phase.FAILED)
-            it.say("failed", f"{it.reason}, and is not to be restarted")
+            assert it.reason is not None
+            it.say("failed", f"{it.reason.text}, and is not to be restarted", it.reason.detail)
             it.out.append(RefuseWaiting(it.refusal(it.now)))
 
 
@@ -356,12 +361,13 @@ def _back_off(it: Instance) -> None:
         it.enter(Phase.BACKOFF, delay)
         it.say("backoff", f"next attempt in {policy.span(delay)}", seconds=delay)
         return
-    text = f"{it.reason} ({len(it.failures)} failures within {policy.span(limit.window)})"
-    it.reason = Reason(it.reason.cause if it.reason else Cause.EXITED, text)
+    why = it.reason or Reason(Cause.EXITED, "ended")
+    text = f"{why.text} ({len(it.failures)} failures within {policy.span(limit.window)})"
+    it.reason = replace(why, text=text)
     it.demand = False
     it.woken_at = None
     _lie_down(it, Phase.FAILED, delay)
-    it.say("failed", f"{text}; next attempt in {policy.span(delay)} at the earliest")
+    it.say("failed", f"{text}; next attempt in {policy.span(delay)} at the earliest", why.detail)
     it.out.append(RefuseWaiting(it.refusal(it.now)))
 
 
@@ -370,7 +376,8 @@ def sleep(it: Instance) -> None:
     it.demand = False
     it.woken_at = None
     _lie_down(it, Phase.ASLEEP)
-    it.say("asleep", f"asleep: {it.reason}" if it.reason else "asleep")
+    reason = it.reason
+    it.say("asleep", f"asleep: {reason.text}" if reason else "asleep", reason.detail if reason else "")
     if it.want is Want.DOWN:
         it.out.append(DropStored(it.id))
 

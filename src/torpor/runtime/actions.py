@@ -172,7 +172,15 @@ class Actions:
         """Take a provider's report."""
         if isinstance(message, HookFailed):
             log.warning("%s: %s", message.id, message.text)
-            self._announce(Announce(message.id.app, str(message.id), "hook-failed", message.text))
+            self._announce(
+                Announce(
+                    message.id.app,
+                    str(message.id),
+                    "hook-failed",
+                    "one of its commands failed",
+                    detail=message.text,
+                )
+            )
             return
         if isinstance(message, Exited | Gone | Froze):
             self._end_probe(message.id)
@@ -198,7 +206,7 @@ class Actions:
             return
         except Exception as error:
             log.exception("%s: the provider broke down while starting", id)
-            self._post(StartRefused(id, generation, f"could not be started: {error!r}"))
+            self._post(StartRefused(id, generation, f"{error!r}"))
             return
         self._launched[id] = _Launched(launch, running, provider)
         if self._specs(id.app) is not spec:  # other settings came while it was being born
@@ -237,14 +245,14 @@ class Actions:
     async def _wait_until_ready(self, readiness: Readiness, launched: _Launched) -> None:
         launch = launched.launch
 
-        def announce(text: str) -> None:
-            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
+        def announce(text: str, detail: str = "") -> None:
+            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text, detail=detail))
 
         try:
             await wait_until_ready(readiness, launch, launched.running, launched.provider, announce)
         except TorporError as error:
             # Not a verdict on the app: it may be fine.  The start's deadline ends the attempt.
-            announce(f"cannot tell whether it is ready: {error}")
+            announce("cannot tell whether it is ready", str(error))
         else:
             self._post(BecameReady(launch.id, launch.generation))
 
@@ -281,8 +289,8 @@ class Actions:
         try:
             text = await wait_until_unhealthy(liveness, launch, launched.running, launched.provider)
         except TorporError as error:
-            text = f"cannot tell whether it is alive: {error}"
-            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text))
+            text = "cannot tell whether it is alive"
+            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text, detail=str(error)))
         else:
             self._post(FoundUnhealthy(launch.id, launch.generation, text))
 

@@ -77,6 +77,6 @@ class Console:
         colour = _COLOURS.get(event.kind)
         # An app's words may reach an event's text; the terminal must not obey them.
         text = "".join(
-            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in event.text
+            letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(event)
         )
         return f"\x1b[{colour}m{text}\x1b[0m" if self._colour and colour else text

@@ -63,7 +63,7 @@ class Journal:
         data = dict(announcement.data)
         if announcement.reason is not None:
             data["cause"] = str(announcement.reason.cause)
-            data["reason"] = announcement.reason.text
+            data["reason"] = str(announcement.reason)
         event = Event(
             seq=next(self._seq),
             at=time.time(),
@@ -72,6 +72,7 @@ class Journal:
             text=announcement.text,
             instance=announcement.instance,
             data=MappingProxyType(data),
+            detail=announcement.detail,
         )
         self._events.append(event)
         if event.kind == WAKE_BEGINS or event.app not in self._wakes:

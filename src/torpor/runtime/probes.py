@@ -51,7 +51,7 @@ async def wait_until_ready(
     launch: Launch,
     running: Running,
     provider: Provider,
-    announce: Callable[[str], None],
+    announce: Callable[[str, str], None],
 ) -> None:
     """Return once all of the app's probes have held and its settling time has passed.
 
@@ -66,10 +66,10 @@ async def wait_until_ready(
         await attempt.wait_for(probe)
         missing.remove(probe)
         if missing:
-            announce(_words(missing, launch))
+            announce(*_words(missing, launch))
 
     if missing:
-        announce(_words(missing, launch))
+        announce(*_words(missing, launch))
     try:
         async with asyncio.TaskGroup() as group:
             for probe in readiness.probes:
@@ -78,7 +78,7 @@ async def wait_until_ready(
         # Not `except*`: what is raised inside of that stays wrapped in a group on Python 3.11.2 (Debian 12).
         raise failures.exceptions[0] from None
     if readiness.settle:
-        announce(f"waiting {readiness.settle:g} s to settle")
+        announce(f"waiting {readiness.settle:g} s to settle", "")
         await asyncio.sleep(readiness.settle)
 
 
@@ -106,7 +106,8 @@ async def wait_until_unhealthy(
     while failed < liveness.failures:
         await asyncio.sleep(liveness.interval)
         failed = 0 if await attempt.holds(liveness.probe, liveness.timeout) else failed + 1
-    return f"{_word(liveness.probe)} failed {failed} times"
+    words = " ".join(filter(None, (_word(liveness.probe), _inside(liveness.probe))))
+    return f"{words} failed {failed} times"
 
 
 class _Attempt:
@@ -220,11 +221,12 @@ async def _connect(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-def _words(probes: list[Probe], launch: Launch) -> str:
+def _words(probes: list[Probe], launch: Launch) -> tuple[str, str]:
+    """What is waited for, and the rest of it, which is not for everybody: see `Announce`."""
     # A guest notifies nobody; its host says what its own check has come to.
     word = "its own check" if isinstance(launch.spec.workload, GuestSpec) else None
     words = (word if word and isinstance(probe, NotifyProbe) else _word(probe) for probe in probes)
-    return "waiting for " + ", ".join(words)
+    return "waiting for " + ", ".join(words), ", ".join(filter(None, map(_inside, probes)))
 
 
 def _word(probe: Probe) -> str:
@@ -234,10 +236,21 @@ def _word(probe: Probe) -> str:
         case TcpProbe():
             return "tcp"
         case ExecProbe():
-            return f"exec {' '.join(probe.command)}"
+            return "exec"
         case LogProbe():
-            return f"log /{probe.pattern}/"
+            return "log"
         case NotifyProbe():
             return "notify"
         case DelayProbe():
             return f"delay {probe.seconds:g} s"
+
+
+def _inside(probe: Probe) -> str:
+    """What of a probe only its owner needs to know."""
+    match probe:
+        case ExecProbe():
+            return " ".join(probe.command)
+        case LogProbe():
+            return f"/{probe.pattern}/"
+        case _:
+            return ""

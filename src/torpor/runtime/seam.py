@@ -20,7 +20,7 @@ class Refused(Exception):
     """A held request got a verdict other than an upstream."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason.text)
+        super().__init__(str(refusal.reason))
         self.refusal = refusal
 
 

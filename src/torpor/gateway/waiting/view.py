@@ -65,6 +65,7 @@ _STEP_TEXTS = {
     "waking": "Woken up",  # its text names the client who knocked, which is nobody else's business
     "starting": "Starting",
     "started": "Started, not ready yet",
+    "adopted": "It runs already",
 }
 _TURN = "Others are waiting for what it uses. It is its turn again after them"
 _ON_PURPOSE = frozenset({Cause.OPERATOR, Cause.DOWN, Cause.REMOVED, Cause.SCHEDULE})
