@@ -315,7 +315,8 @@ class Daemon:
         settled = asyncio.Event()
 
         def look(_event: Event | None) -> None:
-            if not self._engine.fleet.alive:
+            # A host that hears neither a stop nor a kill may be away for days; its guests are left to the next daemon.
+            if not self._engine.fleet.alive or self._engine.fleet.beyond_reach(clock.now()):
                 settled.set()
 
         unsubscribe = self._journal.subscribe(look)
@@ -327,7 +328,7 @@ class Daemon:
         for task in (cut, *ends):
             task.cancel()
         unsubscribe()
-        if not settled.is_set():
+        if self._engine.fleet.alive:
             left = [app.spec.name for app in self._engine.fleet.apps.values() if app.instances.alive]
             log.warning("left behind, maybe alive: %s", ", ".join(left))
 

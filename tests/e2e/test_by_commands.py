@@ -124,3 +124,32 @@ def test_it_outlives_the_daemon(launch: Launch, place: Place) -> None:
     assert 200 == get(daemon)
     assert before.alive
     assert before.pid == place.server.pid
+
+
+def test_a_host_that_hears_no_end_keeps_nobody_waiting(launch: Launch, tmp_path: Path) -> None:
+    """`sleep` says at once what is in its way, and the daemon ends by itself; what runs is left to the next."""
+    away = shell("test -e back && rm on || { echo the host is away >&2; exit 1; }")
+    app = {
+        "commands": {"start": "touch on", "stop": away, "status": "test -e on", "interval": "100ms"},
+        "working_dir": str(tmp_path),
+        "stop_timeout": "500ms",
+        "idle_timeout": "1h",
+    }
+    daemon = launch(f"gateway: {{listen: GATEWAY}}\napps: {json.dumps({'far': app})}")
+    assert daemon.cli("wake", "far").code == 0
+
+    asked = daemon.cli("sleep", "far")
+    assert asked.code == 1
+    assert "far has not ended" in asked.err
+    assert "the host is away" in asked.err
+    assert "it is asked again" in asked.err.lower()
+
+    assert daemon.stop() == 0
+    assert any("left behind, maybe alive: far" in line for line in daemon.output)
+    assert (tmp_path / "on").exists()
+
+    (tmp_path / "back").touch()
+    daemon.start()
+    daemon.wait_for_state("far", "ready")
+    assert daemon.cli("sleep", "far").code == 0
+    assert not (tmp_path / "on").exists()

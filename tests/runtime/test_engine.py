@@ -29,6 +29,7 @@ from torpor.core.upstream import Upstream
 from torpor.errors import NotAllowed, UnknownApp
 from torpor.providers.base import HookFailed
 from torpor.providers.fake import Plan
+from torpor.runtime import clock
 from torpor.runtime.operator import Verb
 from torpor.runtime.seam import Refused
 
@@ -169,6 +170,25 @@ async def test_a_stop_that_cannot_be_carried_out_is_reported() -> None:
         home.desk.command(Verb.STOP, "app")
 
         assert "the disk is on fire" == (await home.event("stop-problem")).text
+
+
+@pytest.mark.parametrize("verb", [Verb.STOP, Verb.SLEEP])
+async def test_nobody_waits_for_the_end_of_a_guest_whose_host_is_away(verb: Verb) -> None:
+    """Whoever asked learns at once that it was in vain so far; it ends once the host is back."""
+    guest = replace(APP, guest=True, lifecycle=Lifecycle(stop_timeout=0.05))
+    async with house(guest) as home:
+        await home.awake()
+        home.provider._lives[ID].plan = Plan(stop_problem="the host is away")
+
+        home.desk.command(verb, "app")
+        after = await home.desk.settle(verb, "app")
+
+        assert (Phase.STOPPING, "the host is away") == (after.phase, after.instances[0].unheard)
+        await home.until(lambda: home.engine.fleet.beyond_reach(clock.now()))
+        home.provider._lives[ID].plan = Plan()
+        await home.until(lambda: home.phase() is Phase.ASLEEP)
+        assert home.desk.app("app").instances[0].unheard is None
+        assert not home.engine.fleet.beyond_reach(clock.now())
 
 
 async def test_the_idle_deadline_needs_no_poll() -> None:

@@ -25,7 +25,7 @@ from torpor.control.render import app_document, json_response
 from torpor.control.stream import unless_gone
 from torpor.core.instance import ALIVE, AWAKE
 from torpor.core.model import AppSnapshot, Cause, InstanceSnapshot, Phase, Tier, Want
-from torpor.errors import BadRequest, NotAllowed, StartFailed
+from torpor.errors import BadRequest, NotAllowed, ProviderFailed, StartFailed
 from torpor.runtime.operator import Operator, Verb
 
 FAILURE_LINES = 10
@@ -87,6 +87,8 @@ class Wishes:
             raise StartFailed(
                 f"the rolling restart of {name} did not reach every replica: {after.roll_ended}"
             )
+        if verb in (Verb.STOP, Verb.SLEEP):
+            _check_heard(after)
         awake = AWAKE if verb is Verb.SLEEP else ALIVE
         if verb not in WAKING and any(instance.phase in awake for instance in after.instances):
             raise NotAllowed(
@@ -244,6 +246,16 @@ class Wishes:
             if not need.optional and (needed.want is Want.DOWN or stays_away):
                 return self._culprit(needed) or needed.name
         return None
+
+
+def _check_heard(app: AppSnapshot) -> None:
+    """Raises `ProviderFailed` where the end of an app could not be asked for."""
+    for one in app.instances:
+        if one.phase is Phase.STOPPING and one.unheard is not None:
+            raise ProviderFailed(
+                f"{app.name} has not ended: {one.unheard}",
+                hint=f"It is asked again until it has; `torpor events -f {app.name}` tells when.",
+            )
 
 
 def _well(instance: InstanceSnapshot) -> bool:

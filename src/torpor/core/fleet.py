@@ -33,10 +33,11 @@ from torpor.core.messages import (
     RequestArrived,
     ShutdownRequested,
 )
-from torpor.core.model import AppMemory, AppSpec, Cause, Reason, Refusal, Standing
+from torpor.core.model import AppMemory, AppSpec, Cause, Phase, Reason, Refusal, Standing
 from torpor.core.sharing import Sharing
 from torpor.core.steward import Steward
 
+_GOING = frozenset({Phase.DRAINING, Phase.STOPPING})
 _UNKNOWN = Refusal(Reason(Cause.REMOVED, "removed from the configuration"), None)
 
 
@@ -78,6 +79,11 @@ class Fleet:
     def alive(self) -> bool:
         """Whether something of any app may be alive."""
         return any(app.instances.alive for app in self.apps.values())
+
+    def beyond_reach(self, now: float) -> bool:
+        """Whether all that is to end could neither be asked to nor be killed.  What those need goes on, too."""
+        going = [one for app in self.apps.values() for one in app.instances if one.phase in _GOING]
+        return bool(going) and all(one.beyond_reach(now) for one in going)
 
     def handle(self, message: Input, now: float) -> list[Effect]:
         """Take one input and return everything that follows from it."""

@@ -100,6 +100,7 @@ class Instance:
         "tier",
         "tracked_at",
         "trouble",
+        "unheard",
         "upstream",
         "want",
         "was_ready",
@@ -157,6 +158,7 @@ class Instance:
         self.status: str | None = None
         """Its own words on what it is doing, as long as something of it is alive."""
         self.trouble: str | None = None
+        self.unheard: str | None = None
         """What it says has failed."""
         self.watch_interval = lifecycle.watchdog
         self.watched_until: float | None = None
@@ -240,6 +242,7 @@ class Instance:
             deeper=self._deeper(),
             deeper_in=self._deeper_in(now),
             shallow=self.shallow if self.phase is Phase.FROZEN and self.frozen is not None else None,
+            unheard=self.unheard,
         )
 
     def _finished(self) -> bool:
@@ -260,6 +263,10 @@ class Instance:
         if not self.waits:
             return left
         return None if self.lifecycle.start_timeout is None else left + self.lifecycle.start_timeout
+
+    def beyond_reach(self, now: float) -> bool:
+        """Whether it could neither be asked to end nor be killed, and that is known only of its host."""
+        return self.unheard is not None and now - self.phase_since >= self.lifecycle.stop_timeout
 
     def ended(self, cause: Cause, info: ExitInfo, when: str = "") -> Reason:
         """Why it is not there any more: how it ended, what its host knows of that, and its own word on why."""

@@ -724,6 +724,8 @@ class InstanceSnapshot:
     """Until it sleeps deeper if nobody comes; None where it would not."""
     shallow: str | None = None
     """Why it sleeps less deep than it was to."""
+    unheard: str | None = None
+    """Why its last end could not be asked for; that is tried again."""
 
     @property
     def state(self) -> str:

@@ -518,12 +518,14 @@ def kill(it: Instance, _message: DeadlineReached) -> None:
     # Ever more seldom: its host may be away, and nobody wants to read of it every two seconds.
     spent = it.now - it.phase_since - it.lifecycle.stop_timeout
     it.deadline = it.now + min(max(transitions.KILL_AGAIN, spent), transitions.LONGEST_PAUSE)
+    it.unheard = None
     it.say("killing", "did not end in time, killing it")
     it.out.append(KillInstance(it.id, it.generation))
 
 
 def note_stop_problem(it: Instance, message: StopProblem) -> None:
     """Report it; the deadline tries again."""
+    it.unheard = message.text
     it.say("stop-problem", message.text)
 
 

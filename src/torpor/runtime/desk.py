@@ -174,7 +174,11 @@ class Desk:
 
     def _settled(self, verb: Verb, app: App) -> bool:
         # Somebody who wished the contrary meanwhile may have won: then it is awake again, and stays so.
-        return app.settled or (verb in (Verb.STOP, Verb.SLEEP) and not app.instances.alive)
+        if app.settled:
+            return True
+        # A guest whose host is away ends when that is back, which may be never: whoever waits is told so.
+        away = app.spec.guest and any(one.unheard is not None for one in app.instances)
+        return verb in (Verb.STOP, Verb.SLEEP) and (away or not app.instances.alive)
 
     def _reach(self, name: str) -> list[tuple[Provider, InstanceId, int]]:
         """What is alive of an app: whom to tell, of which generation.  Raises `NotAllowed` where nothing is."""
