@@ -16,6 +16,7 @@ from torpor.core.model import (
     Event,
     ExecProbe,
     ExitInfo,
+    InstanceId,
     Knock,
     Lifecycle,
     Liveness,
@@ -170,6 +171,22 @@ async def test_a_stop_that_cannot_be_carried_out_is_reported() -> None:
         home.desk.command(Verb.STOP, "app")
 
         assert "the disk is on fire" == (await home.event("stop-problem")).text
+
+
+async def test_what_answers_in_place_of_who_has_ended_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe that somebody else answered opens no gate."""
+    async with house(replace(APP, readiness=Readiness((ExecProbe(("check",)),)))) as home:
+        home.provider.probe_answer = True
+
+        async def ended(id: InstanceId, _generation: int) -> bool:
+            home.provider.exit(id, ExitInfo(code=1))
+            return False
+
+        monkeypatch.setattr(home.provider, "confirm", ended)
+        home.desk.command(Verb.WAKE, "app")
+        await home.event("exited")
+
+        assert "ready" not in [event.kind for event in home.journal.recent(100)]
 
 
 @pytest.mark.parametrize("verb", [Verb.STOP, Verb.SLEEP])
@@ -382,7 +399,7 @@ async def test_settle_returns_when_it_cannot_come_true() -> None:
         snapshot = await home.desk.settle(Verb.START, "app")
 
         assert Phase.BACKOFF is snapshot.phase
-        assert "no such program" == str(snapshot.instances[0].reason)
+        assert "could not be started: no such program" == str(snapshot.instances[0].reason)
 
 
 async def test_the_desk_explains_what_it_refuses() -> None:
@@ -439,7 +456,7 @@ async def test_a_liveness_probe_that_fails_ends_the_instance() -> None:
 
         home.provider.probe_answer = False
 
-        assert "exec check failed 2 times" == (await home.event("unhealthy")).text
+        assert "is not healthy: exec check failed 2 times" == str(await home.event("unhealthy"))
         await home.until(lambda: len(home.provider.starts) > 1)
 
 
@@ -476,5 +493,5 @@ async def test_a_hook_that_failed_is_an_event_of_its_app() -> None:
         home.actions.report(HookFailed(ID, 1, "pre_stop ended with exit code 1"))
 
         event = await home.event("hook-failed")
-        assert ("app", "pre_stop ended with exit code 1") == (event.app, event.text)
+        assert ("app", "pre_stop ended with exit code 1") == (event.app, event.detail)
         assert Phase.READY is home.phase()

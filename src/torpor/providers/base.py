@@ -262,6 +262,13 @@ class Provider(Protocol):
         """Keep in mind what was seen of it and cannot be seen again.  No error if it is gone."""
         ...
 
+    async def confirm(self, id: InstanceId, generation: int) -> bool:
+        """Whether it was this generation that has just answered, which is alive still: where it was, another may be by now.
+
+        Where it has ended, that was reported before this returns.
+        """
+        ...
+
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
         """Whether `command`, run in the instance's surroundings, exits 0 within `timeout` seconds."""
         ...

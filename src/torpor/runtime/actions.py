@@ -250,11 +250,13 @@ class Actions:
 
         try:
             await wait_until_ready(readiness, launch, launched.running, launched.provider, announce)
+            confirmed = await launched.provider.confirm(launch.id, launch.generation)
         except TorporError as error:
             # Not a verdict on the app: it may be fine.  The start's deadline ends the attempt.
             announce("cannot tell whether it is ready", str(error))
         else:
-            self._post(BecameReady(launch.id, launch.generation))
+            if confirmed:
+                self._post(BecameReady(launch.id, launch.generation))
 
     def _adapt(self, id: InstanceId, generation: int) -> None:
         launched, spec = self._launched[id], self._specs(id.app)

@@ -133,6 +133,7 @@ class FakeDriver:
 
     title = "the host in memory"
     noun = "guest"
+    lends_addresses = True
 
     def __init__(self, host: FakeHost, port: int | None = None) -> None:
         self.host = host

@@ -69,6 +69,24 @@ async def test_an_end_that_no_notice_tells_of(subject: FakeWorld) -> None:
     assert not (await subject.facts.exited()).by_hand
 
 
+async def test_what_answers_where_it_was_is_not_taken_for_it(subject: FakeWorld) -> None:
+    """Its host may have given its address to another one: whether it lives is asked once more, and told before."""
+    await started(subject)
+    assert await subject.provider.confirm(ID, 1)
+    subject.host.deaf = True
+    subject.host.end(str(ID), ExitInfo(code=1))
+    assert not await subject.provider.confirm(ID, 1)
+    assert [1] == [fact.generation for fact in subject.facts.all if isinstance(fact, Exited)]
+
+
+async def test_a_host_that_is_away_denies_nothing(subject: FakeWorld) -> None:
+    """What answers is taken for what was started there, until its host says otherwise."""
+    await started(subject)
+    subject.host.lose()
+    assert await subject.provider.confirm(ID, 1)
+    subject.host.down = False
+
+
 async def test_a_kill_does_not_wait_for_its_turn(subject: FakeWorld) -> None:
     """A guest that is just being paused by a host that hangs can be killed."""
     await started(subject)

@@ -15,6 +15,7 @@ class AbsentDriver:
     """In place of a driver whose library is not installed, or whose host nobody knows.  Implements `Driver`."""
 
     noun = "guest"
+    lends_addresses = False
 
     def __init__(self, title: str, problem: str, hint: str | None = None) -> None:
         self.title = title

@@ -42,6 +42,7 @@ class CommandDriver:
 
     title = "its commands"
     noun = "guest"
+    lends_addresses = False
 
     def __init__(self, run: Run, base: Mapping[str, str]) -> None:
         """`run`: runs a command; `base`: the environment of every command (see `base_environment`)."""

@@ -125,6 +125,11 @@ class Driver(Protocol):
         """What it calls a guest: `container`, `unit`."""
         ...
 
+    @property
+    def lends_addresses(self) -> bool:
+        """Whether it may give the address of a guest to another one once that has ended."""
+        ...
+
     async def close(self) -> None:
         """Let go of all connections."""
         ...

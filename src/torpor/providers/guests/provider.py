@@ -23,7 +23,7 @@ from torpor.core.model import AppSpec, ExitInfo, InstanceId, Tier
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed, TorporError
 from torpor.providers.base import UNASKED, Frozen, Launch, Report, Running, Stats, Survivor
 from torpor.providers.capture import Capture
-from torpor.providers.guests.attempt import ALIVE
+from torpor.providers.guests.attempt import ALIVE, to_its_end
 from torpor.providers.guests.driver import Driver, Notice, State, Status
 from torpor.providers.guests.life import Life, guest_of, new_record, running_of
 from torpor.providers.guests.lookout import Lookout
@@ -189,6 +189,12 @@ class GuestProvider:
         """See `Provider.wait_for_notify`: it is ready as its host sees it, or its host has nothing to say of that."""
         found = self._find_life(id, generation)
         await (found[1].ready if found is not None else asyncio.Event()).wait()
+
+    async def confirm(self, id: InstanceId, generation: int) -> bool:
+        """See `Provider.confirm`."""
+        if self._driver.lends_addresses and (ward := self._wards.get(id)) is not None:
+            await to_its_end(ward.look_once())
+        return self._find_life(id, generation) is not None
 
     def remembers(self, id: InstanceId, generation: int, fact: str) -> bool:
         """See `Provider.remembers`."""

@@ -93,9 +93,32 @@ class Ward:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_task(self._keep_looking())
 
+    async def look_once(self) -> bool:
+        """Look, and tell what is new; whether that is all for now."""
+        async with self._turn:
+            by_hand, self._by_hand = self._by_hand, False
+            judged = False
+            try:
+                status = await self._driver.status(self.present)
+            except TorporError as error:
+                logger.debug("%s: %s", self.id, error)
+            except Exception:
+                logger.exception("%s: its status cannot be found out", self.id)
+            else:
+                await self._judge(status, by_hand=by_hand)
+                judged = True
+                if self._is_back and self.life is not None and self.life.unheard:
+                    await self._ask_again(self.life)
+                self._is_back = False
+                return status.state is not State.CHANGING
+            finally:
+                if not judged:  # whoever looks next has to know, also where this look was given up
+                    self._by_hand |= by_hand
+            return False
+
     async def settle(self) -> None:
         """Return when a look that begins now was successful."""
-        while not await self._look_once():
+        while not await self.look_once():
             await self._wait_for_news(SHORTEST_PAUSE)
 
     async def start(
@@ -221,7 +244,7 @@ class Ward:
     async def _keep_looking(self) -> None:
         while True:
             self._wanted = False
-            settled = await self._look_once()
+            settled = await self.look_once()
             if self._wanted:
                 continue
             if self.life is None and (settled or not self.followed):
@@ -231,25 +254,6 @@ class Ward:
             # Its end was asked for, or its host does not answer: no reason to wait for ever for a notice.
             await self._wait_for_news(self._gap)
             self._gap = min(2 * self._gap, LONGEST_PAUSE)
-
-    async def _look_once(self) -> bool:
-        """Look, and tell what is new; whether that is all for now."""
-        async with self._turn:
-            by_hand, self._by_hand = self._by_hand, False
-            try:
-                status = await self._driver.status(self.present)
-            except TorporError as error:
-                logger.debug("%s: %s", self.id, error)
-            except Exception:
-                logger.exception("%s: its status cannot be found out", self.id)
-            else:
-                await self._judge(status, by_hand=by_hand)
-                if self._is_back and self.life is not None and self.life.unheard:
-                    await self._ask_again(self.life)
-                self._is_back = False
-                return status.state is not State.CHANGING
-            self._by_hand |= by_hand
-            return False
 
     async def _judge(self, status: Status, *, by_hand: bool) -> None:
         if status.state is State.CHANGING:

@@ -58,6 +58,7 @@ class DockerDriver:
     """One engine."""
 
     noun = "container"
+    lends_addresses = True
 
     def __init__(self, host: EngineHost) -> None:
         self._api = EngineApi(host)

@@ -47,6 +47,8 @@ class ProxmoxDriver:
         self._machines = Machines(self._api)
         self._watch = Watch(self._machines)
 
+    lends_addresses = True
+
     @property
     def title(self) -> str:
         """As `Driver`."""

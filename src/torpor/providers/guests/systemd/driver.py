@@ -55,6 +55,7 @@ class SystemdDriver:
     """Systemd's units, of the system's manager or of a user's.  Implements `Driver`."""
 
     noun = "unit"
+    lends_addresses = False
 
     def __init__(
         self, manager: str, run: Run, base: Mapping[str, str], *, address: str | None = None
