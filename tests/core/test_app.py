@@ -1029,7 +1029,9 @@ def test_a_failed_liveness_probe_is_a_failure() -> None:
     story.exit(signal=15)
 
     assert Phase.ASLEEP is story.phase()
-    assert "is not healthy: http /healthz failed 3 times" == str(story.app.snapshot(story.now).instances[0].reason)
+    assert "is not healthy: http /healthz failed 3 times" == str(
+        story.app.snapshot(story.now).instances[0].reason
+    )
 
 
 def test_more_time_is_granted_to_who_asks() -> None:

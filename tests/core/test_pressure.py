@@ -370,7 +370,7 @@ def test_a_wake_for_which_nobody_can_make_room_is_refused() -> None:
     it.run(1)
 
     assert (
-        "not enough memory: b takes 950 MiB, 700 MiB available, 100 MiB are to stay free, "
+        "not enough memory: b takes 950 MiB: 700 MiB available, 100 MiB are to stay free, "
         "and others that may sleep take 300 MiB" == it.refused[ticket]
     )
     assert ["a"] == it.awake()

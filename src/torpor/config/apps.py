@@ -18,7 +18,7 @@ from torpor.config import template
 from torpor.config.companions import build_companions
 from torpor.config.dependencies import build_dependencies
 from torpor.config.guests import GuestSpec
-from torpor.config.kinds import build_guest, guest_kind, refuse_guest_keys
+from torpor.config.kinds import build_guest, check_kind, guest_kind, refuse_guest_keys
 from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
 from torpor.config.listening import build_activation, build_socket, further_port, main_port
@@ -53,6 +53,7 @@ def build_app(keys: Layers) -> AppSpec:
     connects = None in named or port in named
     routes = tuple(replace(it, app_port=None) if it.app_port == port else it for it in routes)
     streams = tuple(replace(it, app_port=None) if it.app_port == port else it for it in streams)
+    check_kind(keys)
     kind = guest_kind(keys)
     replicas = 1 if kind is not None else _replicas(keys, port)
     socket = build_socket(keys, streams, replicas)

@@ -59,15 +59,15 @@ _OF_GUESTS = ("on_external_start", "respect_manual_stop")
 
 def guest_kind(keys: Layers) -> str | None:
     """The key that says what others made it to be; None: it is a process, or nobody says what it is."""
-    for layer in keys.layers:
-        named = [
-            key for key in ("command", *KINDS) if getattr(layer.keys, key) is not UNSET or layer.refused(key)
-        ]
-        if named:
-            for other in named[1:]:
-                keys.report(other, f"says what the app is, and so does `{named[0]}`; write one of them")
-            return None if named[0] == "command" else named[0]
-    return None
+    first, *_ = _saying_what_it_is(keys) or ["command"]
+    return None if first == "command" else first
+
+
+def check_kind(keys: Layers) -> None:
+    """Report what says once more what the app is."""
+    first, *others = _saying_what_it_is(keys) or ["command"]
+    for other in others:
+        keys.report(other, f"says what the app is, and so does `{first}`; write one of them")
 
 
 def build_guest(keys: Layers, key: str, port: int | None, socket: str | None) -> GuestSpec | None:
@@ -96,6 +96,17 @@ def refuse_guest_keys(keys: Layers) -> None:
     if not value.startswith(UNIX):
         text = f"'{value}': a program of Torpor's listens on 127.0.0.1; unix:./app.sock names a Unix socket instead"
         keys.report("address", text)
+
+
+def _saying_what_it_is(keys: Layers) -> list[str]:
+    """The keys that do so in the first layer in which any does."""
+    for layer in keys.layers:
+        named = [
+            key for key in ("command", *KINDS) if getattr(layer.keys, key) is not UNSET or layer.refused(key)
+        ]
+        if named:
+            return named
+    return []
 
 
 def _address(keys: Layers) -> str | None:

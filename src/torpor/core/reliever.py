@@ -19,8 +19,6 @@ from torpor.core.model import Cause, Reason, Tier
 from torpor.core.pressure import Candidate
 from torpor.core.sharing import Admission, MemoryRules
 
-_TOO_LITTLE = "not enough memory"
-
 PATIENCE = 10.0
 """Seconds that a victim gets beyond its own drain and stop times."""
 
@@ -83,15 +81,15 @@ class Reliever:
     def hopeless(self, app: App, short: int, gain: int) -> Reason | None:
         """Why there will be no memory for a wake; None: there may be.  `gain`: what all that may sleep take."""
         size = policy.volume(app.size or 0)
-        facts = f"{app.spec.name} takes {size}, {self._numbers()}"
+        text = f"not enough memory: {app.spec.name} takes {size}"
         if self.rules.admission is Admission.REFUSE:
-            return Reason(Cause.NO_MEMORY, _TOO_LITTLE, facts)
+            return Reason(Cause.NO_MEMORY, text, self._numbers())
         if gain >= short:
             return None
         others = (
             f"others that may sleep take {policy.volume(gain)}" if gain else "no other app may sleep for it"
         )
-        return Reason(Cause.NO_MEMORY, _TOO_LITTLE, f"{facts}, and {others}")
+        return Reason(Cause.NO_MEMORY, text, f"{self._numbers()}, and {others}")
 
     def begin(self, victim: Candidate, lifecycle_limit: float, now: float) -> None:
         """It is put to sleep, which takes it so many seconds at most."""
