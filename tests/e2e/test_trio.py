@@ -150,6 +150,28 @@ def test_an_engine_that_is_restarted_ends_nobody(trio: Trio, launch: Launch) -> 
     ]
 
 
+def test_an_engine_that_is_away_keeps_nobody_waiting(trio: Trio, launch: Launch) -> None:
+    """A wish is noted, and comes true once it is back; a daemon that ends meanwhile leaves all to the next one."""
+    daemon = launch(trio.config(idle="1m"))
+    visit(daemon)
+    trio.engine.crash()
+    asked = daemon.cli("sleep", "web")
+    assert (1, True) == (asked.code, "web has not ended" in asked.err)
+    trio.engine.begin()
+    daemon.wait_for_state("web", "asleep")
+
+    number = visit(daemon)
+    before = generations(daemon)
+    began = [trio.began(name) for name in NAMES]
+    trio.engine.crash()
+    assert 0 == daemon.stop()
+    assert any("left behind, maybe alive: web" in line for line in daemon.output)
+    trio.engine.begin()
+    daemon.start()
+    assert number + 1 == visit(daemon)
+    assert (before, began) == (generations(daemon), [trio.began(name) for name in NAMES])
+
+
 def test_a_container_that_is_made_anew_is_the_same_app(trio: Trio, launch: Launch) -> None:
     """As `docker compose up --force-recreate` does to one that is awake, and to one that sleeps."""
     daemon = launch(trio.config(idle="1m"))
