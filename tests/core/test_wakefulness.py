@@ -277,7 +277,8 @@ class TestQuestions:
 
         assert story.phase() is Phase.STOPPING
         reason = story.app.instances[0].reason
-        assert "no request for 1m, uses 0 % of a core" == str(reason)
+        assert reason is not None
+        assert ("no request for 1m", "uses 0 % of a core") == (reason.text, reason.detail)
 
     def test_a_yes_keeps_it_awake_until_it_is_asked_again(self) -> None:
         """After a pause it is asked afresh, as often as it takes."""

@@ -83,7 +83,7 @@ def test_a_command_keeps_an_app_awake_as_long_as_it_says_so(launch: Launch) -> N
     assert "web is awake: `test -e busy` exited with code 0" == facts["summary"]
     (daemon.home / "busy").unlink()
     asleep = daemon.wait_for_state("web", "asleep")
-    assert "no request for 300 ms, `test -e busy` exited with code 1" == asleep["reason"]
+    assert "no request for 300 ms: `test -e busy` exited with code 1" == asleep["reason"]
 
 
 def test_a_program_that_uses_cpu_time_is_not_put_to_sleep(launch: Launch) -> None:

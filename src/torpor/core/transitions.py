@@ -113,10 +113,8 @@ def sleep_if_idle(it: Instance) -> None:
     _drop_old_answer(it)
     found = it.clauses(it.now)
     if not wakefulness.awake(found):
-        text = policy.idle_text(it.lifecycle)
-        if it.inquiry is not None:
-            text += f", {it.inquiry.text}"
-        drain(it, Reason(Cause.IDLE, text), it.lifecycle.tier)
+        answer = "" if it.inquiry is None else it.inquiry.text
+        drain(it, Reason(Cause.IDLE, policy.idle_text(it.lifecycle), answer), it.lifecycle.tier)
         return
     if wakefulness.is_to_be_asked(it, found):
         it.inquiry = Inquiry(it.now)
