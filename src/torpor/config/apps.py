@@ -8,58 +8,45 @@ by name.  Paths are relative to the file that names them.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from functools import partial
 
 from msgspec import UNSET
 
-from torpor.config import declarations as declared
 from torpor.config import template
 from torpor.config.companions import build_companions
 from torpor.config.dependencies import build_dependencies
+from torpor.config.doors import build_doors
 from torpor.config.guests import GuestSpec
 from torpor.config.kinds import build_guest, check_kind, guest_kind, refuse_guest_keys
 from torpor.config.layers import Layers, given
 from torpor.config.lifecycle import build_lifecycle
-from torpor.config.listening import build_activation, build_socket, further_port, main_port
+from torpor.config.listening import build_activation, build_socket
 from torpor.config.process import build_process
 from torpor.config.readiness import build_liveness, build_readiness
-from torpor.config.routes import STREAMS, parse_path, parse_route, parse_stream
 from torpor.config.rules import build_rules, build_wake_paths
 from torpor.config.settings import ProcessSpec
 from torpor.config.sharing import build_share
 from torpor.core.model import (
     AppSpec,
     LoadingPage,
-    Route,
-    Scheme,
     SocketPolicy,
-    StreamRoute,
     WakeOn,
 )
 from torpor.core.schedule import Schedule
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-MAX_ROUTES = 1000
 
 
 def build_app(keys: Layers) -> AppSpec:
     """The app.  What is wrong goes to the problems; the result then holds defaults in its place."""
     _check_name(keys)
-    routes, streams = _routes(keys)
-    named = [route.app_port for route in routes]
-    named += [stream.app_port for stream in streams if stream.scheme is not Scheme.UDP]
-    port = main_port(keys, named)
-    connects = None in named or port in named
-    routes = tuple(replace(it, app_port=None) if it.app_port == port else it for it in routes)
-    streams = tuple(replace(it, app_port=None) if it.app_port == port else it for it in streams)
+    doors = build_doors(keys)
     check_kind(keys)
     kind = guest_kind(keys)
-    replicas = 1 if kind is not None else _replicas(keys, port)
-    socket = build_socket(keys, streams, replicas)
-    activation = kind is None and build_activation(keys, connects=connects or not streams)
+    replicas = 1 if kind is not None else _replicas(keys, doors.port)
+    socket = build_socket(keys, doors.streams, replicas)
+    activation = kind is None and build_activation(keys, connects=doors.connects or not doors.streams)
     lifecycle = build_lifecycle(keys)
-    listens = connects or port is not None or socket is not None
+    listens = doors.connects or doors.port is not None or socket is not None
     # A socket that we have bound accepts at once: that tells nothing of the app.
     readiness = build_readiness(keys, listens=listens and not activation, guest=kind is not None)
     workload: ProcessSpec | GuestSpec | None
@@ -67,13 +54,12 @@ def build_app(keys: Layers) -> AppSpec:
         refuse_guest_keys(keys)
         workload = build_process(keys, lifecycle, readiness)
     else:
-        workload = build_guest(keys, kind, port, socket)
-        port = None  # it is the guest's own, beside which others may have the same
+        workload = build_guest(keys, kind, doors.port, socket)
     return AppSpec(
         name=keys.name,
         lifecycle=lifecycle,
-        routes=routes,
-        streams=streams,
+        routes=doors.routes,
+        streams=doors.streams,
         readiness=readiness,
         liveness=build_liveness(keys),
         loading_page=_loading_page(keys),
@@ -84,7 +70,7 @@ def build_app(keys: Layers) -> AppSpec:
         websocket=_websocket(keys),
         stream_activity=keys.get("stream_activity", AppSpec("").stream_activity),
         stream_max_age=_stream_max_age(keys),
-        port=port,
+        port=doors.port if kind is None else None,  # a guest's is its own: others may have the same
         socket=socket,
         activation=activation,
         replicas=replicas,
@@ -124,64 +110,6 @@ def _replicas(keys: Layers, port: int | None) -> int:
     if replicas > 1 and port is not None:
         keys.report("port", f"{replicas} replicas cannot share one port; let Torpor allot the ports")
     return replicas
-
-
-def _routes(keys: Layers) -> tuple[tuple[Route, ...], tuple[StreamRoute, ...]]:
-    value = keys.get("routes", [])
-    items = value if isinstance(value, list) else [value]
-    routes: list[Route] = []
-    streams: list[StreamRoute] = []
-    if len(items) > MAX_ROUTES:
-        keys.report("routes", f"has more than {MAX_ROUTES} routes")
-        return (), ()
-    for position, item in enumerate(items):
-        inner: tuple[str | int, ...] = (position,) if isinstance(value, list) else ()
-        host = item if isinstance(item, str) else item.host
-        if host.strip().startswith(STREAMS):
-            stream = _stream(keys, item, inner)
-            streams += [] if stream is None else [stream]
-        elif (route := _route(keys, item, inner)) is not None:
-            routes.append(route)
-    return tuple(routes), tuple(streams)
-
-
-def _route(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...]) -> Route | None:
-    if isinstance(item, str):
-        return keys.attempt(lambda: parse_route(item), "routes", *inner)
-    route = keys.attempt(lambda: parse_route(item.host), "routes", *inner, "host")
-    if route is None:
-        return None
-    path = route.path
-    if item.path is not UNSET:
-        if "/" in item.host:
-            keys.report("routes", "the path stands in `host` and in `path`; write it once", *inner, "path")
-        path = keys.attempt(lambda: parse_path(str(item.path)), "routes", *inner, "path") or path
-    strip = item.strip_prefix is True
-    if strip and path == "/":
-        keys.report("routes", "there is no path to strip", *inner, "strip_prefix")
-    _refuse(keys, item, ("accept_proxy", "send_proxy"), "is for tcp:// and tls:// only", inner)
-    rules = () if item.rules is UNSET else build_rules(keys, item.rules, "routes", *inner, "rules")
-    return Route(route.host, path, strip, rules, further_port(keys, item.port, *inner))
-
-
-def _stream(keys: Layers, item: str | declared.Route, inner: tuple[str | int, ...]) -> StreamRoute | None:
-    if isinstance(item, str):
-        return keys.attempt(partial(parse_stream, item), "routes", *inner)
-    _refuse(keys, item, ("path", "strip_prefix", "rules"), "is for requests; a stream has none", inner)
-    stream = keys.attempt(partial(parse_stream, item.host), "routes", *inner, "host")
-    if stream is not None and stream.scheme is Scheme.UDP:
-        _refuse(keys, item, ("accept_proxy", "send_proxy"), "is for tcp:// and tls:// only", inner)
-    send = given(item.send_proxy, None)
-    port = further_port(keys, item.port, *inner)
-    return stream and replace(stream, accept_proxy=item.accept_proxy is True, send_proxy=send, app_port=port)
-
-
-def _refuse(
-    keys: Layers, item: declared.Route, names: tuple[str, ...], why: str, inner: tuple[str | int, ...]
-) -> None:
-    for name in names:
-        if getattr(item, name) is not UNSET:
-            keys.report("routes", why, *inner, name)
 
 
 def _loading_page(keys: Layers) -> LoadingPage:
