@@ -24,6 +24,7 @@ from torpor.core.messages import (
 )
 from torpor.core.model import (
     AppSpec,
+    Condition,
     Dependency,
     Endpoint,
     IdleQuestion,
@@ -200,6 +201,28 @@ def test_what_is_frozen_goes_on() -> None:
     story.knock("web")
 
     assert ["api"] == [it.id.app for it in story.effects if isinstance(it, ThawInstance)]
+
+
+def test_a_companion_that_needs_what_is_thawed_does_not_wait_for_it() -> None:
+    """It goes on in this very step, whichever of them is taken along first."""
+    need = (Dependency("db", Condition.STARTED),)
+    frozen = app("db", lifecycle=Lifecycle(tier=Tier.PAUSE))
+    for specs in ((app("api", depends_on=need), frozen), (frozen, app("api", depends_on=need))):
+        story = awake(app("web", "api", "db"), *specs)
+        for name in ("web", "api"):
+            if Phase.READY is not story.phase(name):
+                story.become_ready(name)
+            story.tell(SleepRequested(name))
+            story.exit(name)
+        story.tell(SleepRequested("db"))
+        story.tell_of(Froze(InstanceId("db"), 1, Tier.PAUSE, 1, 1))
+        assert Phase.FROZEN is story.phase("db")
+        story.effects.clear()
+
+        story.knock("web")
+
+        assert ["api", "web"] == sorted(story.started())
+        assert () == story.fleet.apps["api"].snapshot(story.now).awaited
 
 
 def test_others_who_let_it_go_on_wake_its_company() -> None:

@@ -321,7 +321,11 @@ class Fleet:
             return [(other, other.look_again(now)) for other in others if other.instances.ready]
         if not self._booted or self._closing:
             return []
-        followed = [(other, other.go_along(name, now)) for other in others]
+        followed = self._told(self.apps[name], now)
+        followed += [(other, other.go_along(name, now)) for other in others]
+        # They may need each other, and what is thawed is there at once: nobody is to wait for what it was before.
+        followed += [told for other in others for told in self._told(other, now)]
+        followed += [(other, other.reconsider(now)) for other in others if other.instances.waiting]
         # Who wakes for another one's sake takes nobody along: all that go with it do so already.
         woken = (other for other in others if other.instances.in_use)
         self._leading |= {other.spec.name for other in woken if self._company.leads(other.spec.name)}
