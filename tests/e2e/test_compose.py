@@ -72,7 +72,6 @@ services:
       - traefik.enable=true
       - traefik.http.routers.app.rule=Host(`app.localhost`)
       - traefik.http.services.app.loadbalancer.server.port=80
-      - torpor.stop_timeout=1s
 """
 Compose = Callable[..., str]
 """Runs `docker-compose` in a project called `shop` with the words given; what it printed."""
