@@ -23,6 +23,7 @@ from yarl import URL
 
 from torpor.config.hosts import EngineHost
 from torpor.errors import ProviderFailed
+from torpor.providers.guests.docker.moments import SECOND
 from torpor.providers.guests.docker.place import connector_to, place_of
 
 _OLDEST, _NEWEST = (1, 40), (1, 51)
@@ -30,6 +31,8 @@ _OLDEST, _NEWEST = (1, 40), (1, 51)
 _CONNECT = 5.0
 _ANSWER = 30.0
 """Seconds for a call that is answered from what the engine knows."""
+_SAME = 2.0
+"""Seconds by which the date of an answer, which is rounded down, may differ from our time without being another."""
 
 T = TypeVar("T")
 
@@ -65,6 +68,8 @@ class EngineApi:
         self._host = host
         self._session: aiohttp.ClientSession | None = None
         self._base = ""
+        self._ahead = 0.0
+        """Seconds by which its clock is ahead of ours, by its last answer."""
         self._greeting = asyncio.Lock()
 
     async def close(self) -> None:
@@ -88,10 +93,14 @@ class EngineApi:
     async def clock(self) -> int:
         """What time it is there, in seconds since the epoch, rounded down.  Raises `Refused` and `ProviderFailed`."""
         async with self.opened("GET", "/_ping", params={}, limit=_ANSWER) as answer:
-            try:
-                return int(parsedate_to_datetime(answer.headers.get("Date", "")).timestamp())
-            except ValueError:
-                return int(time.time())
+            return int(_date_of(answer))
+
+    def now(self) -> int:
+        """What time it was there at its last answer and is since, in nanoseconds since the epoch.
+
+        Ours, unless the clocks of both differ: another machine's may, and ours may just have been set.
+        """
+        return time.time_ns() + int(self._ahead * SECOND)
 
     @contextlib.asynccontextmanager
     async def opened(
@@ -150,6 +159,8 @@ class EngineApi:
                 headers=headers,
                 timeout=timeout,
             ) as answer:
+                ahead = _date_of(answer) - time.time()
+                self._ahead = ahead if abs(ahead) > _SAME else 0.0
                 # 304: it is so already.
                 if answer.status >= 400:
                     raise Refused(answer.status, _words(await answer.read()) or str(answer.reason))
@@ -212,6 +223,14 @@ def _words(answer: bytes) -> str:
         if isinstance(said, dict):
             return str(said.get("message") or said.get("cause") or "")
     return answer[:500].decode("utf-8", "replace").strip()
+
+
+def _date_of(answer: aiohttp.ClientResponse) -> float:
+    """When it was given, in seconds since the epoch, rounded down by whoever gave it."""
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return time.time()
 
 
 def _numbers(version: str) -> tuple[int, int]:

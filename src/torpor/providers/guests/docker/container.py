@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import time
 
 import msgspec
 
@@ -136,16 +135,16 @@ def start_of(run: str) -> tuple[str, int]:
     return id, int(started or 0)
 
 
-def age_of(container: Container) -> float:
-    """Seconds since its run began, as far as the clocks of both machines agree."""
+def age_of(container: Container, now: int) -> float:
+    """Seconds since its run began; `now` is the engine's (ns since the epoch)."""
     started = nanoseconds(container.state.started_at)
-    return 0.0 if started is None else max(0.0, (time.time_ns() - started) / SECOND)
+    return 0.0 if started is None else max(0.0, (now - started) / SECOND)
 
 
-def seconds_since_end(container: Container) -> float:
-    """How long ago it ended; less than 0 where the engine's clock is ahead of ours, infinite if it never did."""
+def seconds_since_end(container: Container, now: int) -> float:
+    """How long ago it ended, infinite if it never did; `now` is the engine's, and may be a second behind."""
     ended = nanoseconds(container.state.finished_at)
-    return math.inf if ended is None else (time.time_ns() - ended) / SECOND
+    return math.inf if ended is None else (now - ended) / SECOND
 
 
 def health_of(container: Container) -> tuple[Health, str]:

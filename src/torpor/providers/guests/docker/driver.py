@@ -88,7 +88,8 @@ class DockerDriver:
         state, run = state_of(container), run_of(container)
         if state not in (State.RUNNING, State.PAUSED):
             by_hand = self._endings.was_by_hand(container.id, guest.name)
-            if by_hand is None and run is not None and abs(seconds_since_end(container)) < _SETTLED:
+            since = abs(seconds_since_end(container, self._api.now()))
+            if by_hand is None and run is not None and since < _SETTLED:
                 state = State.CHANGING
             return Status(
                 state, run, note=container.state.error, exit=exit_of(container), by_hand=by_hand is True
@@ -101,7 +102,16 @@ class DockerDriver:
         except Unreachable as reason:
             unreachable = str(reason)
         pid = (container.state.pid if machine is None else 0) or None
-        return Status(state, run, endpoint, pid, age_of(container), health, note, unreachable=unreachable)
+        return Status(
+            state,
+            run,
+            endpoint,
+            pid,
+            age_of(container, self._api.now()),
+            health,
+            note,
+            unreachable=unreachable,
+        )
 
     async def start(self, guest: GuestSpec) -> None:
         """Start what is STOPPED.  Raises `StartFailed`."""
