@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 
@@ -124,6 +125,18 @@ async def test_a_life(engine: Engine, driver: DockerDriver) -> None:
     assert (await driver.status(APP)).state is State.MISSING
     await driver.stop(APP)
     await driver.kill(APP)
+
+
+async def test_the_clock_is_the_engines(
+    engine: Engine, driver: DockerDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has just happened has just happened, also where it is another hour than there."""
+    ours = time.time
+    monkeypatch.setattr(time, "time", lambda: ours() + 3600)
+    monkeypatch.setattr(time, "time_ns", lambda: int((ours() + 3600) * 1e9))
+    engine.create("app", "steady")
+    await driver.start(APP)
+    assert 0 <= (await driver.status(APP)).age < 600
 
 
 async def test_one_made_anew_is_another_run(engine: Engine, driver: DockerDriver) -> None:
