@@ -85,6 +85,12 @@ class SystemWorld(SystemdWorld):
         return SystemdDriver("system", self._command, {"PATH": os.environ["PATH"]})
 
 
+@pytest.fixture(params=[pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    """Only the loop that Torpor mostly runs on: a test takes up to a minute here, and `tests/providers` has both."""
+    return request.param
+
+
 @pytest.fixture
 async def subject(tmp_path: Path, anyio_backend: object) -> AsyncIterator[SystemWorld]:
     """A provider of services."""
