@@ -20,6 +20,7 @@ from contract.telling_contract import TellingContract
 from providers.guests.runner import running
 from providers.guests.unit_world import SystemdWorld
 from torpor.core.model import InstanceId
+from torpor.providers.guests import life
 from torpor.providers.guests.driver import Driver
 from torpor.providers.guests.systemd import SystemdDriver
 from torpor.providers.process.nursery import Run
@@ -92,8 +93,12 @@ def anyio_backend(request: pytest.FixtureRequest) -> object:
 
 
 @pytest.fixture
-async def subject(tmp_path: Path, anyio_backend: object) -> AsyncIterator[SystemWorld]:
+async def subject(
+    tmp_path: Path, anyio_backend: object, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SystemWorld]:
     """A provider of services."""
+    # To begin to read the journal takes longer than that, where every instruction is translated.
+    monkeypatch.setattr(life, "_LAST_WORDS", 100.0)
     async with running() as run:
         world = SystemWorld(tmp_path, run)
         try:
