@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -73,8 +73,6 @@ services:
       - traefik.http.routers.app.rule=Host(`app.localhost`)
       - traefik.http.services.app.loadbalancer.server.port=80
 """
-Compose = Callable[..., str]
-"""Runs `docker-compose` in a project called `shop` with the words given; what it printed."""
 
 
 @pytest.fixture(scope="module")
@@ -91,29 +89,39 @@ def docker() -> Iterator[engines.Engine]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
-def compose(docker: engines.Engine, home: Path) -> Iterator[Compose]:
-    def compose(*words: str) -> str:
+class Project:
+    """A project called `shop`, in a folder of its own."""
+
+    def __init__(self, engine: engines.Engine, folder: Path) -> None:
+        self.config = CONFIG.format(url=engine.url)
+        """Of the daemon."""
+        self._folder = folder
+        self._environment = {**os.environ, "DOCKER_HOST": engine.url, "HOME": str(folder)}
+
+    def write(self, text: str) -> None:
+        """Write its Compose file."""
+        (self._folder / "docker-compose.yml").write_text(text)
+
+    def compose(self, *words: str) -> None:
+        """Run `docker-compose` with these words."""
         done = subprocess.run(
             ["docker-compose", "--project-name", "shop", "--no-ansi", *words],
-            cwd=home,
-            env={**os.environ, "DOCKER_HOST": docker.url, "HOME": str(home)},
+            cwd=self._folder,
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    yield compose
-    compose("down", "--timeout", "0", "--remove-orphans")
 
 
 @pytest.fixture
-def write(home: Path) -> Callable[[str], object]:
-    """Write the Compose file."""
-    return (home / "docker-compose.yml").write_text
+def project(docker: engines.Engine, home: Path) -> Iterator[Project]:
+    """Nothing of it is left after the test."""
+    project = Project(docker, home)
+    yield project
+    project.compose("down", "--timeout", "0", "--remove-orphans")
 
 
 def _status(daemon: Daemon, host: str) -> int:
@@ -126,49 +134,49 @@ def _id(docker: engines.Engine, name: str) -> str | None:
 
 
 def test_an_app_goes_through_all_that_compose_does(
-    docker: engines.Engine, compose: Compose, write: Callable[[str], object], launch: Launch
+    docker: engines.Engine, project: Project, launch: Launch
 ) -> None:
     """Made, woken, made anew with its log going on, stopped, woken, stopped, started, and gone with its container."""
-    daemon = launch(CONFIG.format(url=docker.url))
-    write(SHOP.format(idle="5m"))
-    compose("up", "--no-start")
+    daemon = launch(project.config)
+    project.write(SHOP.format(idle="5m"))
+    project.compose("up", "--no-start")
     wait_for("they are apps", lambda: {"web", "shop_db_1"} == daemon.apps().keys())
     assert 200 == _status(daemon, "web.localhost")
     assert _id(docker, "shop_db_1") is not None
     first = _id(docker, "shop_web_1")
 
-    write(SHOP.format(idle="6m"))
-    compose("up", "--detach")
+    project.write(SHOP.format(idle="6m"))
+    project.compose("up", "--detach")
 
     assert first != _id(docker, "shop_web_1") is not None
     wait_for("it is awake, by others", lambda: 350 < (daemon.apps()["web"]["idle_in"] or 0) < 361)
     assert 200 == _status(daemon, "web.localhost")
-    wait_for("its log has both", lambda: daemon.cli("logs", "web", "--grep", "up").out.split() == ["up", "up"])
+    wait_for(
+        "its log has both", lambda: daemon.cli("logs", "web", "--grep", "up").out.split() == ["up", "up"]
+    )
 
-    compose("stop")
+    project.compose("stop")
     daemon.wait_for_state("web", "asleep")
     assert 200 == _status(daemon, "web.localhost")
-    compose("stop")
+    project.compose("stop")
     daemon.wait_for_state("web", "asleep")
-    compose("start")
+    project.compose("start")
     daemon.wait_for_state("web", "ready")
 
-    compose("down")
+    project.compose("down")
     wait_for("it is an app no more", lambda: daemon.apps() == {})
 
 
-def test_what_sleeps_is_made_anew_asleep(
-    docker: engines.Engine, compose: Compose, write: Callable[[str], object], launch: Launch
-) -> None:
+def test_what_sleeps_is_made_anew_asleep(docker: engines.Engine, project: Project, launch: Launch) -> None:
     """A change wakes nobody, and an operator's wish outlives it."""
-    daemon = launch(CONFIG.format(url=docker.url))
-    write(SHOP.format(idle="5m"))
-    compose("up", "--no-start")
+    daemon = launch(project.config)
+    project.write(SHOP.format(idle="5m"))
+    project.compose("up", "--no-start")
     wait_for("it is an app", lambda: "web" in daemon.apps())
     assert 0 == daemon.cli("stop", "web").code
 
-    write(SHOP.format(idle="6m"))
-    compose("up", "--no-start")
+    project.write(SHOP.format(idle="6m"))
+    project.compose("up", "--no-start")
 
     wait_for("it is changed", lambda: "6m" in daemon.cli("show", "web").out)
     facts = daemon.apps()["web"]
@@ -177,20 +185,20 @@ def test_what_sleeps_is_made_anew_asleep(
 
 
 def test_copies_of_a_service_do_not_take_its_route(
-    docker: engines.Engine, compose: Compose, write: Callable[[str], object], launch: Launch
+    docker: engines.Engine, project: Project, launch: Launch
 ) -> None:
     """The first copy is the app, and stays it; the others run beside it, and it is told why they are none."""
-    daemon = launch(CONFIG.format(url=docker.url))
-    write(SHOP.format(idle="5m"))
-    compose("up", "--detach")
+    daemon = launch(project.config)
+    project.write(SHOP.format(idle="5m"))
+    project.compose("up", "--detach")
     wait_for("it is an app", lambda: "web" in daemon.apps())
-    compose("up", "--detach", "--scale", "web=2")
+    project.compose("up", "--detach", "--scale", "web=2")
 
     daemon.wait_for_output("container shop_web_2: .*the app web already")
     assert 200 == _status(daemon, "web.localhost")
     assert None not in {_id(docker, "shop_web_1"), _id(docker, "shop_web_2")}
 
-    compose("up", "--detach", "--scale", "web=1")
+    project.compose("up", "--detach", "--scale", "web=1")
     assert "ready" == daemon.apps()["web"]["state"]
 
 
@@ -198,21 +206,15 @@ def test_copies_of_a_service_do_not_take_its_route(
     ("file", "app", "host"), [(GODOXY, "app", "app.any.test"), (SABLIER, "shop_app_1", "app.localhost")]
 )
 def test_the_labels_of_others_in_a_compose_file(
-    docker: engines.Engine,
-    compose: Compose,
-    write: Callable[[str], object],
-    launch: Launch,
-    file: str,
-    app: str,
-    host: str,
+    project: Project, launch: Launch, file: str, app: str, host: str
 ) -> None:
     """A file written for GoDoxy, or for Sablier with Traefik, is woken by a request as it stands."""
-    write(file)
-    compose("up", "--no-start")
-    daemon = launch(CONFIG.format(url=docker.url))
+    project.write(file)
+    project.compose("up", "--no-start")
+    daemon = launch(project.config)
     assert "asleep" == daemon.apps()[app]["state"]
 
     assert 200 == _status(daemon, host)
 
-    assert _id(docker, app) is not None
-    assert ("proxy.depends_on" in file) == (_id(docker, "shop_db_1") is not None)
+    assert "ready" == daemon.apps()[app]["state"]
+    assert ("proxy.depends_on" in file) == ("shop_db_1" in daemon.apps())
