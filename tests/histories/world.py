@@ -907,7 +907,10 @@ class World:
         for name in () if self.closing else self._in_use() - before:
             for other in self._company().of(name):
                 app = self.fleet.apps[other]
-                may = app.refusal(self.now) is None and not app.door.yielding
+                just = any(
+                    one.phase_since == self.now for one in app.instances
+                )  # its cool-off is over only now
+                may = app.refusal(self.now) is None and not app.door.yielding and not just
                 taken = app.instances.in_use or app.phase is Phase.BLOCKED or other in woken | before
                 law(taken or not may, f"{name} woke, and {other}, its companion, did not")
 
