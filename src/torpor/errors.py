@@ -35,6 +35,15 @@ class TorporError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def advice(self) -> str:
+        """The message with what to do behind it, for a place that has one line for both."""
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+    def advice_about(self, whom: str) -> str:
+        """The same, behind the name of whom it is about, unless the message names them itself."""
+        return self.advice if whom in self.message else f"{whom}: {self.advice}"
+
 
 class ConfigInvalid(TorporError):
     """The configuration was refused as a whole; nothing was applied.

@@ -402,6 +402,17 @@ async def test_settle_returns_when_it_cannot_come_true() -> None:
         assert "could not be started: no such program" == str(snapshot.instances[0].reason)
 
 
+async def test_a_start_that_fails_says_what_to_do() -> None:
+    """A hint is of use where the failure is told, and it is told in one line."""
+    async with house() as home:
+        home.provider.plans["app"] = Plan(refuse="no such program", hint="install it")
+
+        home.desk.command(Verb.START, "app")
+        snapshot = await home.desk.settle(Verb.START, "app")
+
+        assert "could not be started: no such program; install it" == str(snapshot.instances[0].reason)
+
+
 async def test_the_desk_explains_what_it_refuses() -> None:
     """Unknown names come with a near miss, forbidden wishes with what to do instead."""
     async with house() as home:

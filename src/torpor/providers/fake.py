@@ -31,6 +31,8 @@ class Plan:
 
     refuse: str | None = None
     """The text of the `StartFailed` that a start raises."""
+    hint: str | None = None
+    """Its hint."""
     hang: bool = False
     """A start does not return before `let_start`."""
     notify: bool = False
@@ -209,7 +211,7 @@ class FakeProvider:
             await self._held[launch.id].wait()
             self._held[launch.id].clear()
         if plan.refuse is not None:
-            raise StartFailed(plan.refuse)
+            raise StartFailed(plan.refuse, hint=plan.hint)
         if self.alive(launch.id):
             raise StartFailed(f"an earlier generation of {launch.id} is still alive")
         life = _Life(launch, plan, pid=1000 + len(self.starts))

@@ -202,7 +202,7 @@ class Actions:
         except TorporError as error:
             if not isinstance(error, StartFailed):
                 log.warning("%s: %s", id, error)
-            self._post(StartRefused(id, generation, error.message))
+            self._post(StartRefused(id, generation, error.advice))
             return
         except Exception as error:
             log.exception("%s: the provider broke down while starting", id)
@@ -253,7 +253,7 @@ class Actions:
             confirmed = await launched.provider.confirm(launch.id, launch.generation)
         except TorporError as error:
             # Not a verdict on the app: it may be fine.  The start's deadline ends the attempt.
-            announce("cannot tell whether it is ready", str(error))
+            announce("cannot tell whether it is ready", error.advice)
         else:
             if confirmed:
                 self._post(BecameReady(launch.id, launch.generation))
@@ -292,7 +292,7 @@ class Actions:
             text = await wait_until_unhealthy(liveness, launch, launched.running, launched.provider)
         except TorporError as error:
             text = "cannot tell whether it is alive"
-            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text, detail=str(error)))
+            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text, detail=error.advice))
         else:
             self._post(FoundUnhealthy(launch.id, launch.generation, text))
 
@@ -322,7 +322,7 @@ class Actions:
         try:
             frozen = await provider.freeze(id, generation, tier)
         except TorporError as error:
-            self._post(FreezeFailed(id, generation, error.message))
+            self._post(FreezeFailed(id, generation, error.advice))
         except Exception as error:
             log.exception("%s: the provider broke down while freezing", id)
             self._post(FreezeFailed(id, generation, repr(error)))
@@ -335,7 +335,7 @@ class Actions:
         try:
             await provider.thaw(id, generation)
         except TorporError as error:
-            self._post(FoundUnhealthy(id, generation, f"cannot go on: {error.message}"))
+            self._post(FoundUnhealthy(id, generation, f"cannot go on: {error.advice}"))
         except Exception as error:
             log.exception("%s: the provider broke down while thawing", id)
             self._post(FoundUnhealthy(id, generation, f"cannot go on: {error!r}"))
@@ -359,7 +359,7 @@ class Actions:
         try:
             await (provider.kill if kill else provider.stop)(id, generation)
         except TorporError as error:
-            self._post(StopProblem(id, generation, error.message))
+            self._post(StopProblem(id, generation, error.advice))
         except Exception as error:
             log.exception("%s: the provider broke down while stopping", id)
             self._post(StopProblem(id, generation, f"could not be stopped: {error!r}"))
