@@ -303,6 +303,19 @@ async def test_an_engine_that_is_not_to_be_looked_at_any_more_loses_its_apps(tmp
         await found.setup.house.until(lambda: found.engine.closed)
 
 
+def test_an_engine_that_cannot_be_looked_at_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Each `apply` asks for it again, and the library that it needs is still missing."""
+
+    def fail(_name: str, _host: EngineHost) -> Engine:
+        raise ProviderFailed("the library is missing", hint="install it")
+
+    follows = Discovery(fail)
+    follows.follow({"docker": EngineHost("unix:///nowhere", discover=True)})
+    follows.follow({"docker": EngineHost("unix:///nowhere", discover=True)})
+
+    assert ["the library is missing; install it"] == caplog.messages
+
+
 async def test_a_defect_in_reading_labels_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -66,7 +66,7 @@ class Discovery:
             try:
                 self._shelves[name] = Shelf(wanted[name], self._open(name, wanted[name]), self._news.set)
             except TorporError as error:
-                log.error("%s; %s", error.message, error.hint)  # it is said in these words
+                self._tell("", Remark("", error.advice, wrong=True))
 
     def begin(self, take: Take, taken: Sequence[Reading] = ()) -> None:
         """Hand on what is seen; `taken` is known already."""
@@ -131,7 +131,7 @@ class Discovery:
                     due = None
                 taken = readings
             except TorporError as error:
-                self._tell("", Remark("", f"apps of containers are not taken on: {error.message}"))
+                self._tell("", Remark("", f"apps of containers are not taken on: {error.advice}"))
             except Exception:
                 due = clock.now() + AGAIN
                 log.exception("apps of containers are not taken on")
@@ -193,7 +193,7 @@ class Shelf:
                         self._see(await self.catalogue.containers())
                         pause = FIRST_PAUSE
             except TorporError as error:
-                log.warning("%s: %s; asking again in %g s", self.catalogue.title, error.message, pause)
+                log.warning("%s; asking again in %g s", error.advice_about(self.catalogue.title), pause)
             except Exception:
                 log.exception("%s cannot be looked at", self.catalogue.title)
             await asyncio.sleep(pause)

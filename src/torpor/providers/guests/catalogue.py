@@ -48,7 +48,7 @@ def open_catalogue(name: str, host: EngineHost) -> Catalogue:
     except ImportError as error:
         raise ProviderFailed(
             f"{error.name or error} is not installed, without which {name} cannot be asked for its containers",
-            hint="`pip install 'torpor[containers]'` installs it.",
+            hint="`pip install 'torpor[containers]'` installs it",
         ) from error
     catalogue: Catalogue = module.EngineCatalogue(name, host)
     return catalogue

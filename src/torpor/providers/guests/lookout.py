@@ -44,7 +44,7 @@ class Lookout:
     async def _watch(self) -> None:
         pause, told = _SHORTEST_PAUSE, False
         while True:
-            problem = "it has nothing more to say"
+            problem = f"{self._driver.title}: it has nothing more to say"
             try:
                 async for notice in self._driver.watch(self._guests):
                     if told:
@@ -52,13 +52,13 @@ class Lookout:
                     pause, told = _SHORTEST_PAUSE, False
                     self._hear(notice)
             except TorporError as error:
-                problem = error.message
+                problem = error.advice_about(self._driver.title)
             except Exception as error:
                 logger.exception("%s cannot be watched", self._driver.title)
-                problem = repr(error)
+                problem = f"{self._driver.title}: {error!r}"
             if not told:
                 # Once: a host may be down for days.
-                logger.warning("%s: %s; trying again", self._driver.title, problem)
+                logger.warning("%s; trying again", problem)
                 told = True
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
