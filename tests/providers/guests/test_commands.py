@@ -114,8 +114,10 @@ async def test_what_it_is(driver: CommandDriver, tmp_path: Path) -> None:
     assert (State.STOPPED, "status ended with exit code 1") == (status.state, status.exit.note)
 
 
-async def test_it_is_not_alive_before_its_status_says_so(driver: CommandDriver, tmp_path: Path) -> None:
-    """A start by wake-on-LAN only sends a packet; whoever gives up the wait leaves nothing behind."""
+async def test_it_is_not_alive_before_its_status_says_so(
+    driver: CommandDriver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A start by wake-on-LAN only sends a packet; whoever gives up the wait leaves nothing behind but the reason."""
     spec = guest(tmp_path, start=Hook(("true",)))
     start = asyncio.ensure_future(driver.start(spec))
     await asyncio.wait([start], timeout=0.3)
@@ -124,10 +126,14 @@ async def test_it_is_not_alive_before_its_status_says_so(driver: CommandDriver, 
     await start
     (tmp_path / "on").unlink()
     start = asyncio.ensure_future(driver.start(spec))
-    await asyncio.wait([start], timeout=0.1)
+    await asyncio.wait([start], timeout=0.3)
+    assert not caplog.messages
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
+    (told,) = caplog.messages
+    assert "start is done, but status" in told
+    assert "run it by hand to see why" in told
 
 
 async def test_what_commands_are_told(driver: CommandDriver, tmp_path: Path) -> None:

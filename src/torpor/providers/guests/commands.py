@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import shlex
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
@@ -24,6 +25,8 @@ from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.guests.driver import Health, Notice, Piece, State, Status, Usage
 from torpor.providers.guests.errands import Errands, Outcome
 from torpor.providers.process.nursery import Run
+
+logger = logging.getLogger(__name__)
 
 _RUN = "alive"
 _RUN_IS = "run="
@@ -197,14 +200,24 @@ class CommandDriver:
 
     async def _wait_until_alive(self, spec: CommandsSpec) -> None:
         """Look until it is.  A machine that boots does not answer yet, and whoever waits owns the limit."""
-        pause = _FIRST_LOOKS
-        while not (outcome := await self._run(spec, "status", spec.status)).answer:
-            if outcome.no_command:
-                raise StartFailed(
-                    f"cannot find out whether {spec.name} is alive: {outcome}", hint=_by_hand(spec.status)
-                )
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _HURRY)
+        pause, outcome = _FIRST_LOOKS, None
+        try:
+            while not (outcome := await self._run(spec, "status", spec.status)).answer:
+                if outcome.no_command:
+                    raise StartFailed(
+                        f"cannot find out whether {spec.name} is alive: {outcome}", hint=_by_hand(spec.status)
+                    )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _HURRY)
+        except asyncio.CancelledError:
+            # Whoever gave it up knows of its limit alone, and not that it may be alive and badly asked.
+            logger.warning(
+                "%s: start is done, but %s; %s",
+                spec.name,
+                outcome or "status has no answer",
+                _by_hand(spec.status),
+            )
+            raise
 
     async def _health(self, spec: CommandsSpec) -> tuple[Health, str]:
         if spec.ready is None:
