@@ -48,6 +48,19 @@ def test_what_no_request_could_match_is_refused(text: str) -> None:
         parse_route(text)
 
 
+@pytest.mark.parametrize("text", ["udp//10.0.0.1:53", "udp:/10.0.0.1:53", "UDP//10.0.0.1:53"])
+def test_a_scheme_that_is_badly_written_is_seen(text: str) -> None:
+    """It looks like a host name and a path, and nobody would understand what is wrong with those."""
+    with pytest.raises(ValueError, match=r"did you mean udp://10\.0\.0\.1:53\?"):
+        parse_route(text)
+
+
+def test_a_host_may_be_called_like_a_scheme() -> None:
+    """As long as nothing else speaks for the scheme."""
+    assert Route("tcp") == parse_route("tcp")
+    assert Route("tcp", "/x") == parse_route("tcp/x")
+
+
 @pytest.mark.parametrize(
     ("expected", "text"),
     [

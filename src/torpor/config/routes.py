@@ -30,6 +30,11 @@ def parse_route(text: str) -> Route:
         )
         raise ValueError(f"a route has no scheme; write {rest!r} instead of {scheme}://…{hint}")
     host, slash, path = text.partition("/")
+    meant = f"{host.rstrip(':').lower()}://"
+    if meant in STREAMS and (host.endswith(":") or path.startswith("/")):
+        raise ValueError(
+            f"'{text}' begins like a host name and a path; did you mean {meant}{path.lstrip('/')}?"
+        )
     return Route(parse_host(host), parse_path(slash + path) if slash else "/")
 
 
