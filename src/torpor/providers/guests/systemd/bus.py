@@ -137,7 +137,7 @@ class Bus:
                 text = (error.strerror if isinstance(error, OSError) else None) or str(error) or "no answer"
                 raise ProviderFailed(
                     f"cannot reach {self._title} at {self._address}: {text}",
-                    hint="is systemd running here, and may the daemon's user speak to its bus?",
+                    hint="it must run here, and the daemon's user must be allowed to speak to its bus",
                 ) from error
             connection.add_message_handler(self._take)
             try:
