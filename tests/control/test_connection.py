@@ -12,7 +12,7 @@ import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from torpor.control import connection
-from torpor.control.connection import MAX_HEAD, Connection
+from torpor.control.connection import MAX_HEAD, MAX_WAITING, Connection
 from torpor.control.exchange import HIGH_WATER, Exchange
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +88,9 @@ async def test_requests_of_a_connection_are_answered_in_their_order(tmp_path: Pa
     [
         (b"nonsense\r\n\r\n", b"HTTP/1.1 400 "),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD, b"HTTP/1.1 431 "),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * MAX_HEAD + b"\r\n\r\n", b"HTTP/1.1 431 "),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno\r\n", b"HTTP/1.1 400 "),
+        (b"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\nx", b"HTTP/1.1 200 OK\r\n"),
         (b"CONNECT t:1 HTTP/1.1\r\nHost: t\r\n\r\n", b"HTTP/1.1 400 "),
         (b"GET /a HTTP/1.0\r\n\r\n", b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n/a|"),
         (b"HEAD /a HTTP/1.1\r\nConnection: close\r\n\r\n", b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"),
@@ -130,6 +133,52 @@ async def test_an_application_that_breaks_down(tmp_path: Path, begun: bool, expe
 
     assert answer.startswith(expected)
     assert not answer.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "head", [{"status": 200, "headers": [(b"x", b"1\n2")]}, {"status": 299, "headers": []}]
+)
+async def test_an_answer_that_cannot_be_begun(tmp_path: Path, head: dict[str, object]) -> None:
+    """Nothing of it has left: the client is told that this is a fault of ours."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", **head})
+
+    async with served(tmp_path, app) as there:
+        assert (await there.ask(GET % b"a")).startswith(b"HTTP/1.1 500 ")
+
+
+async def test_more_requests_at_once_than_may_wait(tmp_path: Path) -> None:
+    """As many as may are answered, the last one with word that it is the last; nothing else is kept."""
+    go = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await go.wait()
+        await echo(scope, receive, send)
+
+    async with served(tmp_path, app) as there:
+        asking = asyncio.create_task(there.ask(GET % b"a" * 1000))
+        while not any(one.task for one in there.present):
+            await asyncio.sleep(0)
+        go.set()
+
+        answers = (await asyncio.wait_for(asking, 20)).split(b"HTTP/1.1 200 OK\r\n")[1:]
+        assert [False] * MAX_WAITING + [True] == [b"connection: close" in answer for answer in answers]
+
+
+async def test_what_follows_a_body_is_not_kept(tmp_path: Path) -> None:
+    """Fields behind the last chunk may be without end, and nobody asks for them."""
+    heads: list[list[tuple[bytes, bytes]]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await echo(scope, receive, send)
+        heads.append(scope["headers"])
+
+    async with served(tmp_path, app) as there:
+        post = b"POST /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+        await there.ask(post + b"0\r\n" + b"X: y\r\n" * 1000 + b"\r\n")
+
+    assert [[b"transfer-encoding", b"connection"]] == [[name for name, _ in head] for head in heads]
 
 
 async def test_an_application_learns_that_its_client_has_left(tmp_path: Path) -> None:
@@ -215,11 +264,71 @@ async def test_one_connection_too_many(tmp_path: Path) -> None:
 
 async def test_an_idle_connection_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one on which there was something once."""
-    monkeypatch.setattr(connection, "KEEP_ALIVE", 0.01)
+    monkeypatch.setattr(connection, "PATIENCE", 0.01)
     async with served(tmp_path, echo) as there:
         assert b"" == await there.ask()
         assert (await there.ask(GET % b"a")).endswith(chunks(b"/a", b"|"))
         assert not there.present
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_a_body_that_does_not_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    """A client that has fallen silent is left, whether anybody waits for the rest of it or not."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.01)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if answers:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+            return
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async with served(tmp_path, app) as there:
+        answer = await there.ask(b"POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nm")
+        assert answers is bool(answer)
+
+
+async def test_a_client_is_not_left_while_it_is_not_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither while the application takes its time, nor while that reads nothing of a body."""
+    monkeypatch.setattr(connection, "PATIENCE", 0.01)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.1)
+        await echo(scope, receive, send)
+
+    size = 64 * HIGH_WATER
+    head = b"POST /last HTTP/1.1\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % size
+    async with served(tmp_path, app) as there:
+        assert b"HTTP/1.1 200 OK" in await there.ask(LAST)
+        assert size < len(await there.ask(head + b"x" * size))
+
+
+async def test_who_takes_nothing_of_an_answer_is_left_all_the_same(tmp_path: Path) -> None:
+    """A daemon that ends waits for no reader."""
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(200):
+            await send({"type": "http.response.body", "body": b"x" * HIGH_WATER, "more_body": True})
+
+    async with served(tmp_path, app) as there:
+        _, writer = await asyncio.open_unix_connection(there.path, limit=1024)
+        writer.write(GET % b"a")
+        left, before = 0, -1
+        while not left or left != before:  # until nothing more is taken
+            await asyncio.sleep(0.05)
+            left, before = sum(one._transport.get_write_buffer_size() for one in there.present), left
+        (one,) = there.present
+        one.abandon()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not there.present
+        writer.close()
 
 
 async def test_a_connection_that_is_to_end_finishes_its_answer(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Laws:
 2. It is read no faster than the application takes.
 3. An application that fails before it has answered is answered for, with 500; one that fails
    later has its connection cut, so that nobody takes half an answer for a whole one.
-4. The application learns at once that a client has left.
+4. The application learns at once that a client has left, unless more of it lies there than anybody takes.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 MAX_HEAD = 64 * 1024
 """Bytes of a request's head, its target included."""
 MAX_WAITING = 16
-"""Requests that may wait behind the one that is being answered."""
-KEEP_ALIVE = 30.0
-"""Seconds that an idle connection is kept."""
+"""Requests that may wait behind the one that is being answered; the connection ends with the last of them."""
+PATIENCE = 30.0
+"""Seconds of silence from a client that is to send a request, or the rest of one."""
 
 
 class Connection(asyncio.Protocol):
@@ -113,8 +113,9 @@ class Connection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One line of its head."""
-        self._head.append((name.lower(), value))
+        """One line of its head.  Those that may follow a body are of no use to anybody."""
+        if self._incoming is None:
+            self._head.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Its head is there: it may be answered.  What is raised here makes it a bad request."""
@@ -123,6 +124,13 @@ class Connection(asyncio.Protocol):
         if len(self._present) > self._most:
             log.warning("more than %d connections to the control socket", self._most)
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
+            return
+        if len(self._target) + sum(len(name) + len(value) for name, value in self._head) > MAX_HEAD:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+            return
+        if len(self._waiting) == MAX_WAITING:
+            self._waiting[-1].keeps = False  # so the client knows which were not heard
+            self._ending = True
             return
         url = httptools.parse_url(self._target)
         version = self._parser.get_http_version()
@@ -144,8 +152,6 @@ class Connection(asyncio.Protocol):
         self._incoming = Exchange(scope, self._transport, self._writable, keeps=keeps)
         self._size = 0
         self._waiting.append(self._incoming)
-        if len(self._waiting) > MAX_WAITING:
-            self._transport.pause_reading()
         self._go_on()
 
     def on_body(self, body: bytes) -> None:
@@ -173,8 +179,8 @@ class Connection(asyncio.Protocol):
             self._current.keeps = False
 
     def abandon(self) -> None:
-        """Close now."""
-        self._transport.close()
+        """Close now, whatever has not been taken of the answer."""
+        self._transport.abort()
 
     def _go_on(self) -> None:
         """Answer the next request, if none is being answered."""
@@ -203,17 +209,26 @@ class Connection(asyncio.Protocol):
             self.shut_down()
             return
         self._ending = True
-        if self._current is None:
+        if self._current is None or not self._current.begun:
+            if self._current is not None:
+                self._current.leave()
             text = f"{status.phrase}\n".encode()
             fields = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(text))]
             self._transport.write(head(status, [*fields, (b"connection", b"close")]) + text)
         self._transport.close()
 
     def _rest(self) -> None:
-        """Close if nothing comes for a while, once all is answered."""
-        busy = self._current is not None or self._incoming is not None
-        if not busy and self._idle is None and not self._transport.is_closing():
-            self._idle = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._transport.close)
+        """Close if nothing comes for a while, where it is the client's turn."""
+        waits = self._current is None or self._current is self._incoming
+        if waits and self._idle is None and not self._transport.is_closing():
+            self._idle = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        self._idle = None
+        if self._transport.is_reading():
+            self._transport.close()
+        else:
+            self._rest()
 
     def _wake_up(self) -> None:
         if self._idle is not None:

@@ -34,7 +34,7 @@ class Exchange:
         self._more = True
         """Whether more of the body may come."""
         self._handed_over = False
-        self._expects = any(
+        self._expects = scope["http_version"] == "1.1" and any(
             name == b"expect" and value.lower() == b"100-continue" for name, value in scope["headers"]
         )
         self._chunked = False
@@ -79,8 +79,9 @@ class Exchange:
         if self.gone:
             return
         if message["type"] == "http.response.start" and not self.begun:
+            fields = self._begin(message["status"], list(message.get("headers", ())))
             self.begun = True
-            self._transport.write(self._begin(message["status"], list(message.get("headers", ()))))
+            self._transport.write(fields)
         elif message["type"] == "http.response.body" and self.begun and not self.over:
             self._transport.write(self._piece(message.get("body", b""), message.get("more_body", False)))
         else:
