@@ -434,6 +434,22 @@ async def test_a_body_is_limited(tmp_path: Path) -> None:
     assert [] == operator.commands
 
 
+async def test_a_body_of_which_nobody_knows_the_length_is_limited(tmp_path: Path) -> None:
+    """It comes in chunks, and is refused as soon as there is too much of it."""
+    keeper: Any = object()  # never asked
+    server = ControlServer(FakeOperator(), tmp_path / "t.sock", INFO, keeper)
+    await server.open()
+    try:
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "t.sock")
+        writer.write(b"POST /api/v1/apps HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(33):
+            writer.write(b"8000\r\n" + b" " * 0x8000 + b"\r\n")
+        assert (await asyncio.wait_for(reader.readline(), 20)).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+    finally:
+        await server.close()
+
+
 async def test_readiness_is_told_apart_from_life(tmp_path: Path) -> None:
     """`/livez` answers from the first moment, `/readyz` from `mark_ready` to the shutdown."""
     operator = FakeOperator()

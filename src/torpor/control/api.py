@@ -45,7 +45,7 @@ from torpor.control.problems import (
     NotReady,
     problem_response,
 )
-from torpor.control.query import count, flag, last_seen
+from torpor.control.query import MAX_BODY, count, flag, last_seen
 from torpor.control.render import app_detail, app_document, json_response
 from torpor.control.selection import is_glob, meant
 from torpor.control.set_changes import SetChanges
@@ -59,8 +59,6 @@ from torpor.providers.base import Output, Stream
 from torpor.runtime.keeper import Keeper
 from torpor.runtime.operator import Operator
 
-MAX_BODY = 1024 * 1024
-"""Bytes; an app that is added may bring a whole environment along."""
 MAX_LINES = 10_000
 """Log lines per app that one answer looks back on."""
 MAX_EVENTS = 10_000
@@ -356,10 +354,7 @@ async def _guard(
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"0")
     if not length.isdigit() or int(length[:18]) > MAX_BODY:
-        error = BodyTooLarge(
-            f"a request body of more than {MAX_BODY} bytes", hint="No request needs as much."
-        )
-        response = problem_response(error)
+        response = problem_response(BodyTooLarge(MAX_BODY))
         response.headers["connection"] = "close"
         await response(scope, receive, send)
         return

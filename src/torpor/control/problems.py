@@ -39,6 +39,10 @@ class BodyTooLarge(TorporError):
     fault = Fault.CLIENT
     status = 413
 
+    def __init__(self, limit: int) -> None:
+        """`limit`: bytes."""
+        super().__init__(f"a request body of more than {limit} bytes", hint="No request needs as much.")
+
 
 class TooManyFollowers(TorporError):
     """All places for streaming readers are taken."""

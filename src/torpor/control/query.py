@@ -1,4 +1,4 @@
-"""The query parameters of the API, read strictly: a wrong value is refused, never guessed."""
+"""What a request brings along: its query parameters, read strictly (a wrong value is refused, never guessed), and its body."""
 
 from __future__ import annotations
 
@@ -8,11 +8,24 @@ from typing import TypeVar
 
 from starlette.requests import Request
 
+from torpor.control.problems import BodyTooLarge
 from torpor.errors import BadRequest
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+MAX_BODY = 1024 * 1024
+"""Bytes; an app that is added may bring a whole environment along."""
 _FLAGS = {"": True, "1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+async def whole_body(request: Request) -> bytes:
+    """All of it, also where its head tells no length.  Raises `BodyTooLarge`, `ClientDisconnect`."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY:
+            raise BodyTooLarge(MAX_BODY)
+    return bytes(body)
 
 
 def flag(request: Request, name: str, *, default: bool = False) -> bool:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from torpor.config.changes import Changes
 from torpor.config.origin import Origin
 from torpor.config.schema import json_schema
-from torpor.control.query import flag
+from torpor.control.query import flag, whole_body
 from torpor.control.render import json_response
 from torpor.control.stream import unless_gone
 from torpor.control.wishes import Wishes
@@ -63,7 +63,7 @@ class SetChanges:
     async def add(self, request: Request) -> Response:
         """Add an app and start it; with `wait`, answer when it is ready."""
         try:
-            new = msgspec.json.decode(await request.body(), type=NewApp)
+            new = msgspec.json.decode(await whole_body(request), type=NewApp)
         except (msgspec.ValidationError, msgspec.DecodeError) as error:
             raise BadRequest(f"this is no app: {error}", hint='{"name": …, "settings": {…}}') from None
         await self._keeper.add(new.name, new.settings)
