@@ -36,6 +36,7 @@ from torpor.core.messages import (
     StartRequested,
     StatusChanged,
     StopInstance,
+    StopProblem,
     StopRequested,
     TimeExtended,
     Tracked,
@@ -211,6 +212,26 @@ def test_a_request_while_stopping_gets_the_next_generation() -> None:
     story.become_ready()
 
     assert 2 == story.granted()[0].upstream.generation
+
+
+def test_an_end_that_could_not_be_asked_for_is_known_until_it_is_asked_for_again() -> None:
+    """It is beyond reach once its kill was not heard either, and for no longer than that is so."""
+    story = Story(Lifecycle(stop_timeout=10.0)).awake()
+    instance = story.app.instances[0]
+    story.tell(SleepRequested("app"))
+    assert instance.unheard is None
+
+    story.tell(StopProblem(ID, 1, "its host is away"))
+    assert ("its host is away", False) == (instance.unheard, instance.beyond_reach(story.now))
+    story.wait(10.0)
+    assert [KillInstance(ID, 1)] == story.all(KillInstance)
+    assert instance.unheard is None
+    story.tell(StopProblem(ID, 1, "its host is away"))
+    assert instance.beyond_reach(story.now)
+    assert "its host is away" == story.app.snapshot(story.now).instances[0].unheard
+
+    story.exit(signal=9)
+    assert (Phase.ASLEEP, None) == (story.phase(), instance.unheard)
 
 
 def test_an_exit_while_starting_fails_all_waiters_at_once() -> None:

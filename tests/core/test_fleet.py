@@ -28,6 +28,7 @@ from torpor.core.messages import (
     StartRefused,
     StartRequested,
     StopInstance,
+    StopProblem,
     StopRequested,
     WakeRequested,
     Wish,
@@ -682,6 +683,25 @@ def test_what_others_hold_is_stopped_by_force_only() -> None:
     story.tell(StopRequested("db", force=True))
 
     assert ["db"] == story.stopped()
+
+
+def test_a_fleet_is_beyond_reach_when_all_that_is_to_end_are() -> None:
+    """Whoever still may end is waited for; what those need that cannot goes on, and is not."""
+    story = Story(_app("far", "db"), _app("other"), _app("db"))
+    story.knock("far")
+    for name in ("db", "far"):
+        story.become_ready(name)
+    story.knock("other")
+    story.become_ready("other")
+    assert not story.fleet.beyond_reach(story.now)
+    story.tell(ShutdownRequested())
+    story.wait(60.0)
+
+    for name in ("far", "other"):
+        assert not story.fleet.beyond_reach(story.now)
+        story.tell_of(StopProblem(InstanceId(name), 1, "its host is away"))
+    assert story.fleet.beyond_reach(story.now)
+    assert Phase.READY is story.phase("db")
 
 
 def test_shutdown_goes_from_the_top_down() -> None:

@@ -170,7 +170,8 @@ async def test_a_stop_that_cannot_be_carried_out_is_reported() -> None:
 
         home.desk.command(Verb.STOP, "app")
 
-        assert "the disk is on fire" == (await home.event("stop-problem")).text
+        said = await home.event("stop-problem")
+        assert ("could not be asked to end", "the disk is on fire") == (said.text, said.detail)
 
 
 async def test_what_answers_in_place_of_who_has_ended_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,11 +179,12 @@ async def test_what_answers_in_place_of_who_has_ended_proves_nothing(monkeypatch
     async with house(replace(APP, readiness=Readiness((ExecProbe(("check",)),)))) as home:
         home.provider.probe_answer = True
 
-        async def ended(id: InstanceId, _generation: int) -> bool:
-            home.provider.exit(id, ExitInfo(code=1))
+        async def denied(id: InstanceId, _generation: int) -> bool:
+            # Afterwards, so that it is this answer that keeps the gate shut, and not the end.
+            asyncio.get_running_loop().call_soon(home.provider.exit, id, ExitInfo(code=1))
             return False
 
-        monkeypatch.setattr(home.provider, "confirm", ended)
+        monkeypatch.setattr(home.provider, "confirm", denied)
         home.desk.command(Verb.WAKE, "app")
         await home.event("exited")
 

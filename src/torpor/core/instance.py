@@ -158,8 +158,9 @@ class Instance:
         self.status: str | None = None
         """Its own words on what it is doing, as long as something of it is alive."""
         self.trouble: str | None = None
-        self.unheard: str | None = None
         """What it says has failed."""
+        self.unheard: str | None = None
+        """Why its last end could not be asked for."""
         self.watch_interval = lifecycle.watchdog
         self.watched_until: float | None = None
         self.completed: ExitInfo | None = None

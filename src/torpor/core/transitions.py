@@ -229,7 +229,6 @@ def stay_frozen(it: Instance, refusal: Refusal) -> None:
 def kill(it: Instance) -> None:
     """End it by force, and again until it is gone."""
     it.close_gate()
-    it.unheard = None
     it.enter(Phase.STOPPING, KILL_AGAIN)
     it.say("killing", "ending it by force")
     it.out.append(KillInstance(it.id, it.generation))
@@ -247,7 +246,6 @@ def abandon(it: Instance, reason: Reason, retry_after: float | None) -> None:
 def stop(it: Instance) -> None:
     """Ask it to end; `KillInstance` follows at the deadline."""
     it.close_gate()
-    it.unheard = None
     it.enter(Phase.STOPPING, it.lifecycle.stop_timeout)
     it.say("stopping", "stopping")
     it.out.append(StopInstance(it.id, it.generation))
