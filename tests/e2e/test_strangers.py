@@ -26,6 +26,7 @@ APPS: dict[str, dict[str, object]] = {
     "process": {"command": "/nowhere/s3cret"},
     "hook": {"command": "sleep 60", "pre_start": "/nowhere/s3cret --host pve1"},
     "probe": {"command": "sleep 60", "readiness": {"exec": "test -e /nowhere/s3cret"}},
+    "log": {"command": "sleep 60", "readiness": {"log": "s3cret is up"}},
     "ends": {"command": "sh -c 'exit 7'"},
     "needs": {"command": "sleep 60", "depends_on": ["container"]},
 }

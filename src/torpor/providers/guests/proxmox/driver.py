@@ -41,13 +41,13 @@ _BEGINS = frozenset({"vzstart", "qmstart", "vzresume", "qmresume", "vzreboot", "
 class ProxmoxDriver:
     """The guests of one cluster."""
 
+    lends_addresses = True
+
     def __init__(self, host: ProxmoxHost) -> None:
         self._api = ProxmoxApi(host)
         self._tasks = Tasks(self._api)
         self._machines = Machines(self._api)
         self._watch = Watch(self._machines)
-
-    lends_addresses = True
 
     @property
     def title(self) -> str:
