@@ -219,7 +219,6 @@ def test_an_end_that_could_not_be_asked_for_is_known_until_it_is_asked_for_again
     story = Story(Lifecycle(stop_timeout=10.0)).awake()
     instance = story.app.instances[0]
     story.tell(SleepRequested("app"))
-    assert instance.unheard is None
 
     story.tell(StopProblem(ID, 1, "its host is away"))
     assert ("its host is away", False) == (instance.unheard, instance.beyond_reach(story.now))

@@ -171,7 +171,7 @@ async def test_a_stop_that_cannot_be_carried_out_is_reported() -> None:
         home.desk.command(Verb.STOP, "app")
 
         said = await home.event("stop-problem")
-        assert ("could not be asked to end", "the disk is on fire") == (said.text, said.detail)
+        assert ("could not be ended", "the disk is on fire") == (said.text, said.detail)
 
 
 async def test_what_answers_in_place_of_who_has_ended_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -526,7 +526,7 @@ def kill(it: Instance, _message: DeadlineReached) -> None:
 def note_stop_problem(it: Instance, message: StopProblem) -> None:
     """Report it; the deadline tries again."""
     it.unheard = message.text
-    it.say("stop-problem", "could not be asked to end", message.text)
+    it.say("stop-problem", "could not be ended", message.text)
 
 
 def want_again(it: Instance, message: WakeRequested | StartRequested | RestartRequested) -> None:

@@ -362,7 +362,7 @@ class Actions:
             self._post(StopProblem(id, generation, error.advice))
         except Exception as error:
             log.exception("%s: the provider broke down while stopping", id)
-            self._post(StopProblem(id, generation, f"could not be stopped: {error!r}"))
+            self._post(StopProblem(id, generation, repr(error)))
 
     async def _end_unasked(self, id: InstanceId) -> None:
         try:
