@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from core.story import ID, Story
@@ -57,6 +60,7 @@ from torpor.core.model import (
     OnWatchdog,
     Phase,
     Restart,
+    Route,
     StartLimit,
     Want,
 )
@@ -952,6 +956,27 @@ def test_a_senseless_number_of_replicas_is_objected_to(replicas: int) -> None:
     assert found is not None
     assert "1 to 100" in found[1]
     assert 1 == len(story.app.instances)
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ({"port": 9000}, "fixed port 9000"),
+        ({"socket": "/run/app.sock"}, "listens at /run/app.sock"),
+        ({"routes": (Route("ssh", app_port=2222),)}, "fixed port 2222"),
+        ({"guest": True}, "exists once"),
+    ],
+)
+def test_replicas_that_could_not_listen_are_objected_to(place: dict[str, Any], told: str) -> None:
+    """The operator learns where only one of them can."""
+    story = Story().awake()
+    story.app.spec = replace(story.app.spec, **place)
+
+    found = objection(story.app, ScaleRequested("app", 2), story.now)
+
+    assert found is not None
+    assert told in found[0]
+    assert objection(story.app, ScaleRequested("app", 1), story.now) is None
 
 
 def test_a_missed_heartbeat_is_a_failure() -> None:

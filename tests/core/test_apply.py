@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from torpor.core.fleet import Fleet
 from torpor.core.messages import (
@@ -39,6 +42,7 @@ from torpor.core.model import (
     Liveness,
     Phase,
     Restart,
+    Route,
     TcpProbe,
     Want,
 )
@@ -244,6 +248,21 @@ def test_a_changed_number_of_replicas_wins_over_an_earlier_scale() -> None:
     story.apply(replace(one, replicas=2))
 
     assert 2 == sum(not instance.leaving for instance in story.fleet.apps["web"].instances)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [{"port": 9000}, {"socket": "/run/web.sock"}, {"routes": (Route("web"), Route("ssh", app_port=22))}],
+)
+def test_what_listens_at_one_place_is_one_whatever_was_scaled(place: dict[str, Any]) -> None:
+    """The others could not listen there: an operator's number holds only where there may be several."""
+    one = _app("web", always_on=True)
+    story = Story(one)
+    story.tell(ScaleRequested("web", 3))
+
+    story.apply(replace(one, **place))
+
+    assert 1 == sum(not instance.leaving for instance in story.fleet.apps["web"].instances)
 
 
 def test_what_becomes_always_on_is_started() -> None:

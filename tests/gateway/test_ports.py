@@ -9,6 +9,9 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import InvalidStatus
 
 from gateway.fakes import DEFAULT, OK, Answer, Backend, Served, Setup, answer_ok, serving
 from gateway.test_question import GATE, header, question
@@ -19,6 +22,7 @@ from torpor.core.model import (
     Endpoint,
     HttpProbe,
     Lifecycle,
+    ProxyVersion,
     Readiness,
     Reason,
     Refusal,
@@ -209,6 +213,61 @@ async def test_a_stream_leads_to_its_port() -> None:
         assert 0 == setup.gate.refused_connections
         writer.close()
         server.close()
+
+
+async def test_an_app_is_told_at_its_further_port_for_whom_we_connect() -> None:
+    """Each attempt begins with it anew, and what the client has said meanwhile follows."""
+    port = free_port()
+    route = StreamRoute("127.0.0.1", 0, send_proxy=ProxyVersion.V1, app_port=port)
+    async with serving(spec=AppSpec("app", streams=(route,))) as setup:
+        there = setup.gateway.streams.addresses()[0]
+        _, writer = await asyncio.open_connection(*there)
+        writer.write(b"hello\n")
+        await until(lambda: setup.gate.leases > 2)
+        heard = asyncio.get_running_loop().create_future()
+
+        async def hear(reader: asyncio.StreamReader, app: asyncio.StreamWriter) -> None:
+            heard.set_result((await reader.readline(), await reader.readline()))
+            app.close()
+
+        server = await asyncio.start_server(hear, "127.0.0.1", port)
+        own = writer.get_extra_info("sockname")[1]
+        told = f"PROXY TCP4 127.0.0.1 127.0.0.1 {own} {there[1]}\r\n".encode()
+        assert (told, b"hello\n") == await heard
+        writer.close()
+        server.close()
+
+
+async def test_a_websocket_leads_to_its_port() -> None:
+    """It is parked as one at the main port, and what goes there does not notice."""
+
+    async def echo(connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async with serve(echo, "127.0.0.1", 0) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        async with serving(spec=two_ports(port)) as setup:
+            host, own = setup.gateway.addresses()[0]
+            async with connect("ws://side/chat", host=host, port=own, proxy=None) as client:
+                await client.send("knock")
+                assert "knock" == await client.recv()
+                await until(lambda: setup.gate.parked == 1)
+                assert 0 == setup.backend.connections
+            await until(lambda: setup.gate.parked == 0)
+            main = await setup.client()
+            assert b"ok" == (await main.ask(get(b"main")))[1]
+
+
+async def test_a_websocket_where_nobody_listens() -> None:
+    """Its handshake is held, and ends within the one wake_timeout."""
+    spec = two_ports(free_port(), lifecycle=Lifecycle(wake_timeout=0.3))
+    async with serving(spec=spec) as setup:
+        host, own = setup.gateway.addresses()[0]
+        with pytest.raises(InvalidStatus) as refused:
+            await connect("ws://side/chat", host=host, port=own, proxy=None)
+        assert 504 == refused.value.response.status_code
+        assert 0 == setup.gate.refused_connections
 
 
 async def test_a_stream_where_no_way_leads() -> None:

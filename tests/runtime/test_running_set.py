@@ -170,6 +170,19 @@ async def test_an_app_may_not_need_what_is_not_applied_yet(tmp_path: Path) -> No
         assert [] == setup.additions.files()
 
 
+async def test_an_app_may_not_have_a_port_that_another_one_still_has(tmp_path: Path) -> None:
+    """Whether it is the main one of either, or a further one: the edited file has given it away already."""
+    text = TEXT.replace(
+        "apps:\n", "apps:\n  git: {command: sleep 1, routes: [git, {host: ssh, port: 2222}]}\n"
+    )
+    async with running(tmp_path, text) as setup:
+        setup.file.write_text(TEXT)
+
+        for routes in ({"port": 2222}, {"routes": ["new", {"host": "more", "port": 2222}]}):
+            with pytest.raises(NotAllowed, match="2222 is the port of git"):
+                await setup.set.add("new", {**COMMAND, **routes})
+
+
 async def test_changes_come_one_after_the_other(tmp_path: Path) -> None:
     """Of two that want the same name at the same time one has it."""
     async with running(tmp_path) as setup:

@@ -82,11 +82,9 @@ def _check_ports(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settin
 
 
 def _fixed_ports(app: AppSpec, keys: Layers) -> dict[int, str]:
-    """The ports of this machine that it is to have, and which key says so.  A guest has a machine of its own."""
-    found = {} if app.guest else dict.fromkeys(app.further_ports, "routes")
-    if app.port is not None:
-        found[app.port] = "routes" if keys.find("port") is None else "port"
-    return found
+    """The ports of this machine that it is to have, and which key says so."""
+    main = "routes" if keys.find("port") is None else "port"
+    return {port: main if port == app.port else "routes" for port in sorted(app.fixed_ports)}
 
 
 def _check_sockets(apps: Mapping[str, AppSpec], keys: Mapping[str, Layers]) -> None:

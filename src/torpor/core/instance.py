@@ -160,7 +160,7 @@ class Instance:
         self.trouble: str | None = None
         """What it says has failed."""
         self.unheard: str | None = None
-        """Why its last end could not be asked for."""
+        """Why its end could not be asked for the last time; None: it could, or nobody has asked."""
         self.watch_interval = lifecycle.watchdog
         self.watched_until: float | None = None
         self.completed: ExitInfo | None = None

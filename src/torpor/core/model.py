@@ -641,6 +641,17 @@ class AppSpec:
         return found
 
     @property
+    def fixed_ports(self) -> frozenset[int]:
+        """The ports of this machine that are to be its own; a guest has a machine of its own."""
+        main = () if self.port is None else (self.port,)
+        return frozenset() if self.guest else frozenset((*main, *self.further_ports))
+
+    @property
+    def single(self) -> bool:
+        """Whether there can be but one instance of it: others would have to listen at the same place."""
+        return self.guest or self.socket is not None or bool(self.fixed_ports)
+
+    @property
     def listens(self) -> bool:
         """Whether its instances are given a port."""
         if self.socket is not None:

@@ -77,6 +77,11 @@ def _to_scale(spec: AppSpec, replicas: int) -> Objection | None:
             f"{spec.name} has the fixed port {spec.port}, which only one replica can have",
             "leave `port` out and let the app listen on $PORT",
         )
+    if replicas > 1 and spec.socket is not None:
+        return (
+            f"{spec.name} listens at {spec.socket}, which only one replica can have",
+            "leave `address` out and let the app listen on $PORT",
+        )
     if replicas > 1 and (further := spec.further_ports):
         return (
             f"{spec.name} has routes to its fixed port {min(further)}, which only one replica can have",

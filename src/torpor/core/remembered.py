@@ -48,10 +48,9 @@ class Remembered:
         return spec.share.priority if self._kept.priority is None else self._kept.priority
 
     def replicas(self, spec: AppSpec) -> int:
-        """How many instances there are to be; of a fixed port, and of a guest, there is but one."""
-        one = spec.port is not None or spec.guest
-        scaled = None if one else self._kept.replicas
-        return scaled or spec.replicas
+        """How many instances there are to be, also where the configuration has changed since an operator said so."""
+        scaled = self._kept.replicas
+        return spec.replicas if scaled is None or spec.single else scaled
 
     def size(self, spec: AppSpec) -> int | None:
         """Bytes that it is known to take when it is awake."""

@@ -29,8 +29,8 @@ def check_fit(spec: AppSpec, others: Sequence[AppSpec]) -> None:
         if name not in apps:
             raise NotAllowed(f"there is no app named {name} yet", hint=hint)
     for app in apps.values():
-        if spec.port is not None and spec.port == app.port:
-            raise NotAllowed(f"{spec.port} is the port of {app.name}", hint=hint)
+        for port in sorted(spec.fixed_ports & app.fixed_ports):
+            raise NotAllowed(f"{port} is the port of {app.name}", hint=hint)
         if spec.socket is not None and spec.socket == app.socket:
             raise NotAllowed(f"{spec.socket} is the socket of {app.name}", hint=hint)
         if _is_same_guest(spec, app):
