@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from core.test_fleet import Story
 from torpor.core import pressure
 from torpor.core.companions import GROUP, Company
@@ -31,6 +33,7 @@ from torpor.core.model import (
     InstanceId,
     Lifecycle,
     Phase,
+    Restart,
     Tier,
 )
 from torpor.core.schedule import Hours
@@ -152,6 +155,28 @@ def test_a_companion_has_what_it_needs_woken_too() -> None:
 
     assert ["web", "db"] == story.started()
     assert Phase.BLOCKED is story.phase("api")
+
+
+@pytest.mark.parametrize("order", [("seed", "web"), ("web", "seed")])
+@pytest.mark.parametrize("leader", ["seed", "front"])
+def test_what_wakes_again_is_not_complete_for_who_wakes_along(leader: str, order: tuple[str, str]) -> None:
+    """It is waited for until it has ended once more, whichever of them is woken first."""
+    seed = app("seed", "web", lifecycle=Lifecycle(restart=Restart.NO))
+    needs = Dependency("seed", Condition.COMPLETED), Dependency("db", Condition.HEALTHY)
+    apps = {"seed": seed, "web": app("web", depends_on=needs)}
+    story = Story(*(apps[name] for name in order), app("db"), app("front", *order))
+    story.knock("seed")
+    story.tell(SleepRequested("web"))
+    story.become_ready("seed")
+    story.exit("seed")
+    story.effects.clear()
+
+    story.knock(leader)
+
+    assert "web" not in story.started()
+    assert Phase.BLOCKED is story.phase("web")
+    awaited = story.fleet.apps["web"].snapshot(story.now).awaited
+    assert ["db", "seed"] == sorted(one.app for one in awaited)
 
 
 def test_who_may_not_wake_is_left_alone() -> None:

@@ -251,10 +251,10 @@ class World:
         brief = [spec.name for spec in message.apps] if isinstance(message, Applied) else message
         self.trace.append(f"{self.now:9.2f} > {brief}")
         ready = {i for app in self.fleet.apps.values() for i in app.instances if i.phase is Phase.READY}
-        in_use = self._in_use()
+        in_use, unwilling = self._in_use(), self._unwilling()
         effects = self.fleet.handle(message, self.now)
         if not isinstance(message, Applied):
-            self._check_company(in_use, effects)
+            self._check_company(in_use, unwilling, effects)
         self._carry_out(effects)
         self._check()
         app = self.fleet.apps.get(message.app) if isinstance(message, StartRequested) else None
@@ -281,9 +281,9 @@ class World:
                 heapq.heappop(self.agenda)[2]()
             else:
                 self.trace.append(f"{self.now:9.2f} > deadline")
-                in_use = self._in_use()
+                in_use, unwilling = self._in_use(), self._unwilling()
                 effects = self.fleet.deadline_reached(self.now)
-                self._check_company(in_use, effects)
+                self._check_company(in_use, unwilling, effects)
                 self._carry_out(effects)
                 self._check()
         self.now = end
@@ -898,8 +898,12 @@ class World:
     def _in_use(self) -> set[str]:
         return {name for name, app in self.fleet.apps.items() if app.instances.in_use}
 
-    def _check_company(self, before: set[str], effects: list[Effect]) -> None:
-        """Who has begun to wake in this step has taken along all that go with it and may wake.
+    def _unwilling(self) -> set[str]:
+        """Those that would refuse a request now; at a deadline of theirs that may change, but not before a wake."""
+        return {name for name, app in self.fleet.apps.items() if app.refusal(self.now) is not None}
+
+    def _check_company(self, before: set[str], unwilling: set[str], effects: list[Effect]) -> None:
+        """Who has begun to wake in this step has taken along all that go with it and might wake.
 
         Some of them may have been woken in vain by now.  What is blocked has been told so already.
         """
@@ -907,10 +911,7 @@ class World:
         for name in () if self.closing else self._in_use() - before:
             for other in self._company().of(name):
                 app = self.fleet.apps[other]
-                just = any(
-                    one.phase_since == self.now for one in app.instances
-                )  # its cool-off is over only now
-                may = app.refusal(self.now) is None and not app.door.yielding and not just
+                may = other not in unwilling | self._unwilling() and not app.door.yielding
                 taken = app.instances.in_use or app.phase is Phase.BLOCKED or other in woken | before
                 law(taken or not may, f"{name} woke, and {other}, its companion, did not")
 

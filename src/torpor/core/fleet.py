@@ -306,7 +306,8 @@ class Fleet:
                     followed.append((other, other.shut_down(now)))
         if self._company.leads(name) and app.instances.in_use != (name in self._leading):
             self._leading ^= {name}
-            followed += self._lead(name, now)
+            # Told first: who goes with it may need it, and begins by what it has come to be.
+            followed += [*self._told(app, now), *self._lead(name, now)]
         if app.waits_in_vain:
             followed.append((app, app.reconsider(now)))
         return followed + self._told(app, now)
@@ -321,11 +322,10 @@ class Fleet:
             return [(other, other.look_again(now)) for other in others if other.instances.ready]
         if not self._booted or self._closing:
             return []
-        followed = self._told(self.apps[name], now)
-        followed += [(other, other.go_along(name, now)) for other in others]
-        # They may need each other, and what is thawed is there at once: nobody is to wait for what it was before.
-        followed += [told for other in others for told in self._told(other, now)]
-        followed += [(other, other.reconsider(now)) for other in others if other.instances.waiting]
+        followed = []
+        for other in others:
+            followed.append((other, other.go_along(name, now)))
+            followed += self._told(other, now)
         # Who wakes for another one's sake takes nobody along: all that go with it do so already.
         woken = (other for other in others if other.instances.in_use)
         self._leading |= {other.spec.name for other in woken if self._company.leads(other.spec.name)}
@@ -340,7 +340,7 @@ class Fleet:
         return [
             (dependent, dependent.reconsider(now))
             for dependent in self._dependents[name]
-            if dependent.spec.name in self._holding
+            if dependent.holding  # which `_holding` may not know yet of who begins to in this step
         ]
 
     def _queue(self, app: App) -> None:
