@@ -43,6 +43,7 @@ def test_the_apps_own_port_is_no_further_one() -> None:
         ("[{host: 'udp://5353', port: 53}, {host: 'tcp://5353', port: 53}]", 53, [], True),
         ("{host: 'udp://5353', port: 53}", None, [53], False),
         ("[a.localhost, {host: 'tcp://2222', port: 22}]", None, [22], True),
+        ("[{host: a.localhost, port: 9001}, b.localhost]", None, [9001], True),
     ],
 )
 def test_who_names_all_ports_need_not_say_the_main_one(

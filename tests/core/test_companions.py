@@ -442,6 +442,19 @@ def test_a_companion_is_as_busy_as_those_it_goes_with() -> None:
     assert (False, 3.0) == (it.busy, it.idle)
 
 
+def test_a_companion_that_is_frozen_is_not_busy() -> None:
+    """An operator has put it to sleep: it serves nobody, and may sleep deeper."""
+    lifecycle = Lifecycle(tier=Tier.PAUSE, drain_timeout=0.0)
+    story = awake(app("web", "api"), app("api", lifecycle=lifecycle))
+    assert story.fleet.apps["web"].enter() is not None
+    story.tell(SleepRequested("api"))
+    story.tell_of(Froze(InstanceId("api"), 1, Tier.PAUSE, 300, 300))
+
+    it = pressure.candidate(story.fleet.apps["api"], 100, story.now, swap_free=0)
+
+    assert (Tier.PAUSE, False, None) == (it.tier, it.busy, it.spared)
+
+
 # --- another configuration ---
 
 

@@ -61,7 +61,7 @@ def test_a_process_is_woken_by_either_of_its_ports(launch: Launch) -> None:
 
 
 def test_a_process_does_not_start_while_somebody_else_has_its_port(launch: Launch) -> None:
-    """Its visitors are not given to whoever that is; and the port may be changed while it runs."""
+    """Its visitors are not given to whoever that is."""
     stream, ssh = free_port(), free_port()
     daemon = launch(config(forge(stream, ssh, restart="no")))
     with socket.create_server(("127.0.0.1", ssh)):

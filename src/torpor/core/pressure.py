@@ -73,8 +73,8 @@ def enough(candidates: Iterable[Candidate], short: int) -> list[Candidate]:
 def candidate(app: App, size: int, now: float, *, swap_free: int) -> Candidate:
     """The app as a candidate for the sake of memory."""
     them = app.instances
-    # A companion serves past us those that it goes with: it is as busy, and as idle, as they are.
-    company = [them, *(others for others in app.goes_with if others.ready)]
+    # While it is awake, a companion serves past us those that it goes with: it is as busy, and as idle, as they are.
+    company = [them, *(others for others in app.goes_with if them.ready and others.ready)]
     requests = sum(others.inflight for others in company)
     work, until = them.at_work(now), welcome_until(app)
     welcome = until is not None and now < until

@@ -18,7 +18,7 @@ from torpor.providers.guests.docker.container import (
 
 GUEST = ContainerSpec(name="app", host="docker", port=80)
 PUBLISHED: dict[str, list[Binding] | None] = {
-    "80/tcp": [Binding("0.0.0.0", "8080")],
+    "80/tcp": [Binding("0.0.0.0", "8080"), Binding("127.0.0.1", "8081")],
     "22/tcp": [Binding("127.0.0.1", "2222")],
     "53/udp": [Binding("", "5353")],
     "9001/tcp": None,
