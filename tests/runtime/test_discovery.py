@@ -280,6 +280,21 @@ async def test_containers_that_need_each_other_come_and_go_together(tmp_path: Pa
         assert ["z"] == [need.app for need in found.setup.house.engine.fleet.apps["a"].spec.depends_on]
 
 
+async def test_companions_come_and_go_and_harm_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may name each other, and whoever names one that has gone wakes without it."""
+    web, api = made("web", companions="api"), made("api", companions="web")
+    async with discovering(tmp_path, web, api, made("app2", companions="web, ap1")) as found:
+        await found.until("web", "api", "app2")
+        await found.setup.set.apply()
+        assert ["api", "app", "app2", "web"] == sorted(found.setup.apps)
+        monkeypatch.setattr(discovery, "GRACE", 0.01)
+        found.engine.have(web, made("third"))
+        await found.until("web", "third")
+        assert () == found.setup.house.engine.fleet.apps["web"].goes_with
+
+
 async def test_nobody_stays_whose_need_has_gone(tmp_path: Path) -> None:
     """A container that is made anew with a wrong label takes along who needs it, and brings it back later."""
     async with discovering(tmp_path, made("db"), made("web", depends_on="db")) as found:

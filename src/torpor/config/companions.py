@@ -21,18 +21,26 @@ def build_companions(keys: Layers) -> tuple[str, ...]:
 
 
 def check_companions(
-    apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], refused: Collection[str], *, discovers: bool
+    apps: Mapping[str, AppSpec],
+    keys: Mapping[str, Layers],
+    refused: Collection[str],
+    found: Collection[str],
+    *,
+    discovers: bool,
 ) -> None:
     """Report companions that there are not, and too many of them.
 
     Nothing is said about an app that was `refused`: its own problem is enough.  Where an engine
-    `discovers` apps, a group may yet get its members from there.
+    `discovers` apps, a group may yet get its members from there.  Those that were `found` there come
+    and go: one that names another wakes without it, as nobody waits for companions.
     """
     groups = dict.fromkeys(GROUP + group for app in apps.values() for group in sorted(app.groups))
     for app in apps.values():
         others = [name for name in apps if name != app.name]
         for inner, name in _written(keys[app.name]):
             if name not in app.companions or name in groups or name in others or name in refused:
+                continue
+            if app.name in found and name != app.name:
                 continue
             if name == app.name:
                 message, guess = "an app is no companion of itself", None

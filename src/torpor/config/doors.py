@@ -26,7 +26,7 @@ class Doors:
     port: int | None
     """The app's main port; None: whichever it is given."""
     connects: bool
-    """Whether connections come to the main port."""
+    """Whether any of them brings connections."""
 
 
 def build_doors(keys: Layers) -> Doors:
@@ -39,7 +39,7 @@ def build_doors(keys: Layers) -> Doors:
         tuple(replace(route, app_port=None) if route.app_port == port else route for route in routes),
         tuple(replace(stream, app_port=None) if stream.app_port == port else stream for stream in streams),
         port,
-        connects=None in named or port in named,
+        connects=bool(named),
     )
 
 

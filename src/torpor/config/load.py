@@ -104,7 +104,8 @@ class _Loader:
         keys, again = self._apps(settings.hosts)
         apps = {name: build_app(each) for name, each in keys.items()}
         spare = self._spare(again, keys, apps)
-        check_together(apps, keys, settings, self._refused_apps())
+        discovered = {name for name, each in keys.items() if each.own.document.file in found}
+        check_together(apps, keys, settings, self._refused_apps(), discovered)
         origins: dict[str, Origin] = {}
         if not self.problems:
             origins = {name: find_origin(each, self._added) for name, each in keys.items()}

@@ -15,9 +15,16 @@ from torpor.core.model import AppSpec, OnStartTimeout, OnWatchdog, Scheme, Strea
 
 
 def check_together(
-    apps: Mapping[str, AppSpec], keys: Mapping[str, Layers], settings: Settings, refused: Collection[str]
+    apps: Mapping[str, AppSpec],
+    keys: Mapping[str, Layers],
+    settings: Settings,
+    refused: Collection[str],
+    found: Collection[str],
 ) -> None:
-    """Report what does not go together.  `refused` are names of apps of which nothing is known."""
+    """Report what does not go together.
+
+    `refused` are names of apps of which nothing is known, `found` those of apps that are no file's.
+    """
     _check_routes(apps, keys)
     _check_streams(apps, keys, settings)
     _check_ports(apps, keys, settings)
@@ -26,7 +33,7 @@ def check_together(
     _check_reboots(apps, keys, settings)
     check_dependencies(apps, keys, refused)
     discovers = any(engine.discover for engine in settings.hosts.engines.values())
-    check_companions(apps, keys, refused, discovers=discovers)
+    check_companions(apps, keys, refused, found, discovers=discovers)
     check_sharing(apps, keys, settings.sharing)
 
 

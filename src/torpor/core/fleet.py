@@ -269,6 +269,9 @@ class Fleet:
         self._leading.discard(name)
         for needed in app.spec.depends_on:
             self._dependents[needed.app].remove(app)
+        for other in self._company.of(name):
+            if (companion := self.apps.get(other)) is not None:
+                companion.goes_with = tuple(it for it in companion.goes_with if it is not app.instances)
         instances = [ForgetInstance(instance.id) for instance in app.instances]
         return [Announce(name, name, "removed", "removed"), *instances, Forget(name)]
 

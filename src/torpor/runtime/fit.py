@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torpor.config.guests import GuestSpec
 from torpor.config.problems import Problem
 from torpor.config.settings import Settings
-from torpor.core.companions import GROUP
 from torpor.core.model import AppSpec
 from torpor.errors import ConfigInvalid, NotAllowed
 
@@ -24,10 +23,9 @@ def check_fit(spec: AppSpec, others: Sequence[AppSpec]) -> None:
     """Refuse what fits the files, but not the `others`.  Raises `NotAllowed`."""
     hint = "The configuration was edited since it was applied: `torpor apply --dry-run` shows how."
     apps = {app.name: app for app in others}
-    companions = (name for name in spec.companions if not name.startswith(GROUP))
-    for name in (*(needed.app for needed in spec.depends_on), *companions):
-        if name not in apps:
-            raise NotAllowed(f"there is no app named {name} yet", hint=hint)
+    for needed in spec.depends_on:
+        if needed.app not in apps:
+            raise NotAllowed(f"there is no app named {needed.app} yet", hint=hint)
     for app in apps.values():
         for port in sorted(spec.fixed_ports & app.fixed_ports):
             raise NotAllowed(f"{port} is the port of {app.name}", hint=hint)

@@ -110,6 +110,9 @@ def test_companions_by_torpors_own_label_are_services_first() -> None:
     )
 
     assert ["a-api-1", "group:b", "ledger"] == found["a-web-1"].settings["companions"]
+    (told,) = found["a-web-1"].remarks
+    assert str(told).startswith("torpor.companions: there is no app of a container ledger; ")
+    assert not told.wrong
 
 
 def test_without_a_group_nobody_goes_along() -> None:

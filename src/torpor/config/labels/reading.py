@@ -18,6 +18,7 @@ from torpor.config.labels.own import ENABLE, OWN
 from torpor.config.labels.sablier import SABLIER
 from torpor.config.labels.table import Dialect
 from torpor.config.saving import addition_text
+from torpor.core.companions import GROUP
 from torpor.errors import BadRequest
 
 DIALECTS: tuple[Dialect, ...] = (OWN, GODOXY, SABLIER, LAZYTAINER)
@@ -144,7 +145,7 @@ def _need(drafts: Mapping[str, Draft]) -> None:
 
 
 def _accompany(drafts: Mapping[str, Draft]) -> None:
-    """Call companions by the names of apps; whoever loads it knows whether there is an app of any other name."""
+    """Call companions by the names of apps; one of another name may stand in a file."""
     for draft in drafts.values():
         if isinstance(names := draft.settings.get("companions"), list):
             found: dict[str, None] = {}
@@ -152,6 +153,9 @@ def _accompany(drafts: Mapping[str, Draft]) -> None:
                 others = _meant(draft, Need(name, None, ""), drafts)
                 apps = [other.name for other in others if other.dialects or other.aside.get("needed")]
                 found |= dict.fromkeys(apps or [name])
+                if not (apps or name.startswith(GROUP)):
+                    text = f"there is no app of a container {name}; it goes along if a file has an app of that name"
+                    draft.tell(draft.labels["companions"], text)
             draft.settings["companions"] = list(found)
 
 
