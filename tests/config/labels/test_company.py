@@ -115,6 +115,16 @@ def test_companions_by_torpors_own_label_are_services_first() -> None:
     assert not told.wrong
 
 
+def test_a_container_without_labels_is_nobodys_companion() -> None:
+    """It is no app, and does not become one for that, as it would if it were needed."""
+    found = read(
+        container("web", **{"torpor.enable": "true", "torpor.companions": "bare"}), container("bare")
+    )
+
+    assert ["web"] == [*found]
+    assert 1 == len(found["web"].remarks)
+
+
 def test_without_a_group_nobody_goes_along() -> None:
     """In Sablier nothing wakes `default` unless a middleware names it; here every app wakes by itself."""
     found = read(container("web", **SABLIER, caddy="a.org"), container("api", **SABLIER, caddy="b.org"))
