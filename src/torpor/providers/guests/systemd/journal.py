@@ -21,6 +21,7 @@ import msgspec
 from torpor.core.model import ExitInfo
 from torpor.errors import ProviderFailed, StartFailed
 from torpor.providers.guests.driver import Piece, Stream
+from torpor.providers.guests.systemd.lines import Lines
 from torpor.providers.process.nursery import Run
 from torpor.providers.process.surroundings import Surroundings
 
@@ -88,23 +89,18 @@ class Journal:
             *(() if after is None else (f"--after-cursor={after}",)),
         )
         reader, writer = os.pipe()
+        lines = Lines(reader, _LONGEST)
+        child = asyncio.ensure_future(self._run(argv, self._where, writer, None))
+        # Not at the end of a coroutine: one that is cancelled before it ran never comes there.
+        child.add_done_callback(lambda _: os.close(writer))
         try:
-            child = asyncio.ensure_future(_end_of(self._run(argv, self._where, writer, None), writer))
-            lines = asyncio.StreamReader(limit=_LONGEST)
-            pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
-                lambda: asyncio.StreamReaderProtocol(lines), os.fdopen(reader, "rb")
-            )
-        except BaseException:
-            child.cancel()
-            raise
-        try:
-            while (line := await _next(lines, until)) is not None:
+            while (line := await lines.next(until)) is not None:
                 if (piece := _piece(line)) is not None:
                     yield piece
             if until is None or not until.done():
                 await _judge(child)
         finally:
-            pipe.close()
+            lines.close()
             child.cancel()
             await asyncio.wait([child])
 
@@ -112,42 +108,6 @@ class Journal:
         # Only root may ask for it everywhere; others get what is there by now.
         with contextlib.suppress(StartFailed):
             await self._run((_PROGRAM, "--sync"), self._where, subprocess.DEVNULL, _SYNCHRONISING)
-
-
-async def _end_of(running: Awaitable[ExitInfo | None], writer: int) -> ExitInfo | None:
-    try:
-        return await running
-    finally:
-        os.close(writer)
-
-
-async def _next(lines: asyncio.StreamReader, until: asyncio.Future[None] | None) -> bytes | None:
-    """The next whole line; None: there is none, or `until` is done."""
-    reading = asyncio.ensure_future(lines.readuntil())
-    try:
-        waiting: set[asyncio.Future[Any]] = {reading} if until is None else {reading, until}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if not reading.done():
-            return None
-        return reading.result()
-    except asyncio.IncompleteReadError:
-        return None
-    except asyncio.LimitOverrunError:
-        await _skip_line(lines)
-        return b""
-    finally:
-        reading.cancel()
-
-
-async def _skip_line(lines: asyncio.StreamReader) -> None:
-    while True:
-        try:
-            await lines.readuntil()
-            return
-        except asyncio.IncompleteReadError:
-            return
-        except asyncio.LimitOverrunError as error:
-            await lines.readexactly(error.consumed)
 
 
 async def _judge(child: asyncio.Future[ExitInfo | None]) -> None:
