@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,31 @@ async def test_no_bus(run: Run) -> None:
         await driver.status(GUEST)
     with pytest.raises(StartFailed, match="cannot reach systemd"):
         await driver.start(GUEST)
+
+
+async def test_a_connection_that_is_lost_is_not_written_to(driver: SystemdDriver) -> None:
+    """Its descriptor's number may be somebody else's by then, who goes on to be watched as before."""
+    await driver.status(GUEST)
+    bus = driver._bus
+    lost = bus._connection
+    assert lost is not None
+    number = lost._fd
+    lost.disconnect()
+    await lost.wait_for_disconnect()
+    loop = asyncio.get_running_loop()
+    reader, writer = os.pipe()
+    os.dup2(reader, number)
+    heard = asyncio.Event()
+    loop.add_reader(number, heard.set)
+    try:
+        with pytest.raises(ProviderFailed, match="was closed"):
+            await bus._is_present(lost)
+        os.write(writer, b"x")
+        await heard.wait()
+    finally:
+        loop.remove_reader(number)
+        for fd in {reader, writer, number}:
+            os.close(fd)
 
 
 async def test_a_bus_without_systemd(manager: UserManager, run: Run) -> None:

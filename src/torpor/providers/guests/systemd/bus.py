@@ -170,6 +170,9 @@ class Bus:
             raise self._refusal(reply)
 
     async def _send(self, connection: MessageBus, message: Message, timeout: float) -> Message:
+        if not connection.connected:
+            # The library would take its number off the loop, and put it on again, whoever has it by now.
+            raise ProviderFailed(f"the connection to {self._title} was closed")
         try:
             async with asyncio.timeout(timeout):
                 reply = await connection.call(message)
