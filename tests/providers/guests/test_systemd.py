@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dbus_fast.aio import MessageBus
 
 from contract.freeze_contract import FreezeContract
 from contract.guest_contract import GuestContract, HostContract, PausedByOthersContract
@@ -20,7 +21,7 @@ from torpor.config.guests import UnitSpec
 from torpor.core.model import Endpoint, ExitInfo
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
 from torpor.providers.guests.driver import State
-from torpor.providers.guests.systemd import SystemdDriver
+from torpor.providers.guests.systemd import SystemdDriver, bus
 from torpor.providers.guests.systemd.bus import Refused
 from torpor.providers.process.nursery import Run
 
@@ -265,11 +266,35 @@ async def test_no_bus(run: Run) -> None:
         await driver.start(GUEST)
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_connection_that_is_given_up_as_it_is_made(
+    driver: SystemdDriver, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """The loop does not watch what is closed: with uvloop that would end this very process."""
+    made: list[MessageBus] = []
+
+    def make(address: str) -> MessageBus:
+        made.append(MessageBus(address))
+        return made[-1]
+
+    monkeypatch.setattr(bus, "MessageBus", make)
+    asking = asyncio.create_task(driver.status(GUEST))
+    while not (made and made[0].unique_name):
+        await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait([asking])
+    assert asking.cancelled()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert (await driver.status(GUEST)).state is State.MISSING
+
+
 async def test_a_connection_that_is_lost_is_not_written_to(driver: SystemdDriver) -> None:
     """Its descriptor's number may be somebody else's by then, who goes on to be watched as before."""
     await driver.status(GUEST)
-    bus = driver._bus
-    lost = bus._connection
+    lost = driver._bus._connection
     assert lost is not None
     number = lost._fd
     lost.disconnect()
@@ -281,7 +306,7 @@ async def test_a_connection_that_is_lost_is_not_written_to(driver: SystemdDriver
     loop.add_reader(number, heard.set)
     try:
         with pytest.raises(ProviderFailed, match="was closed"):
-            await bus._is_present(lost)
+            await driver._bus._is_present(lost)
         os.write(writer, b"x")
         await heard.wait()
     finally:

@@ -131,8 +131,7 @@ class Bus:
                 return self._connection
             self._connection = None
             try:
-                async with asyncio.timeout(_CONNECTING):
-                    connection = await MessageBus(self._address).connect()
+                connection = await _connect_to(self._address)
             except (OSError, DBusFastError, EOFError) as error:
                 text = (error.strerror if isinstance(error, OSError) else None) or str(error) or "no answer"
                 raise ProviderFailed(
@@ -245,6 +244,28 @@ class Bus:
         if name in _ABSENT:
             return Refused("Absent", f"{self._title} is not on the bus at {self._address}")
         return Refused(name.rpartition(".")[2], f"{self._title} says: {text.rstrip('.')}")
+
+
+async def _connect_to(address: str) -> MessageBus:
+    """A connection to the bus there.  Raises what `MessageBus.connect` does, and `TimeoutError`."""
+    connection = MessageBus(address)
+    connecting = asyncio.ensure_future(connection.connect())
+    try:
+        async with asyncio.timeout(_CONNECTING):
+            return await asyncio.shield(connecting)
+    except (TimeoutError, asyncio.CancelledError):
+        # Once the bus has said hello the library waits to write.  If it is cancelled then, it closes
+        # its socket and does not tell the loop: libuv calls abort() when it comes to watch it.
+        number = connection._fd  # noqa: SLF001 - nothing else tells it
+        if number is not None and not connecting.done():
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(number)
+            loop.remove_writer(number)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        if not connecting.cancelled() and connecting.exception() is None:
+            connection.disconnect()
+        raise
 
 
 def _to_daemon(member: str, text: str) -> Message:
