@@ -297,8 +297,9 @@ async def test_a_connection_that_is_lost_is_not_written_to(driver: SystemdDriver
     lost = driver._bus._connection
     assert lost is not None
     number = lost._fd
+    assert number is not None
     lost.disconnect()
-    await lost.wait_for_disconnect()
+    await lost.wait_for_disconnect()  # type: ignore[no-untyped-call]
     loop = asyncio.get_running_loop()
     reader, writer = os.pipe()
     os.dup2(reader, number)
