@@ -40,13 +40,14 @@ def test_up_prints_where_to_go_and_what_happens(launch: Launch) -> None:
 
 
 def test_a_start_that_fails_says_why(launch: Launch) -> None:
-    """A mistyped program is named: in the terminal, and to whoever knocked."""
+    """A mistyped program is named in the terminal; whoever knocked learns that there is no start."""
     daemon = launch(config(app("web", "frobnicate --now")))
 
     answer = Client(daemon.port, "web.localhost").request()
 
     assert (503, "start-failed") == (answer.status, answer.headers["x-torpor"])
-    assert "frobnicate" in answer.text
+    assert "could not be started" in answer.text
+    assert "frobnicate" not in answer.text
     daemon.wait_for_output(r"web.*frobnicate")
 
 

@@ -294,11 +294,11 @@ def test_it_is_told_in_the_words_of_containers(trio: Trio, launch: Launch) -> No
     trio.engine.remove("web")
     daemon.wait_for_state("web", "asleep")
     assert (
-        "stopped by others: exited with unknown status (the container is gone)"
-        in daemon.cli("why", "web").out
+        "stopped by others: exited with unknown status: the container is gone" in daemon.cli("why", "web").out
     )
     refused = Client(daemon.port, "web.localhost").request()
-    assert (503, "there is no container web at" in refused.text) == (refused.status, True)
+    assert (503, "could not be started" in refused.text) == (refused.status, True)
+    assert "there is no container web at" in daemon.cli("why", "web").out
 
 
 @pytest.mark.browser

