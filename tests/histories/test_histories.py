@@ -259,7 +259,10 @@ def _cell(patch: pytest.MonkeyPatch, phase: Phase, message: type, move: Callable
     patch.setitem(machine.TABLE[phase], message, move)
 
 
-_BEGINNING = {_give_up_although_held: 200, _let_removed_apps_wait: 700}
+_BEGINNING: dict[Callable[[pytest.MonkeyPatch], None], int] = {
+    _give_up_although_held: 200,
+    _let_removed_apps_wait: 700,
+}
 """The seed to begin with, for what few histories show: the time is spent on those that may."""
 
 
