@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torpor.core.messages import (
@@ -172,15 +173,7 @@ class Actions:
         """Take a provider's report."""
         if isinstance(message, HookFailed):
             log.warning("%s: %s", message.id, message.text)
-            self._announce(
-                Announce(
-                    message.id.app,
-                    str(message.id),
-                    "hook-failed",
-                    "one of its commands failed",
-                    detail=message.text,
-                )
-            )
+            self._say(message.id, "hook-failed", "one of its commands failed", message.text)
             return
         if isinstance(message, Exited | Gone | Froze):
             self._end_probe(message.id)
@@ -245,9 +238,7 @@ class Actions:
     async def _wait_until_ready(self, readiness: Readiness, launched: _Launched) -> None:
         launch = launched.launch
 
-        def announce(text: str, detail: str = "") -> None:
-            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text, detail=detail))
-
+        announce = partial(self._say, launch.id, "waiting")
         try:
             await wait_until_ready(readiness, launch, launched.running, launched.provider, announce)
             confirmed = await launched.provider.confirm(launch.id, launch.generation)
@@ -268,6 +259,10 @@ class Actions:
     def _drop_stored(self, id: InstanceId) -> None:
         if (launched := self._launched.get(id)) is not None:
             launched.provider.drop_stored(id)
+
+    def _say(self, id: InstanceId, kind: str, text: str, detail: str = "") -> None:
+        """Tell of an instance; see `Announce`."""
+        self._announce(Announce(id.app, str(id), kind, text, detail=detail))
 
     def _forget(self, id: InstanceId) -> None:
         self._end_probe(id)
@@ -291,8 +286,7 @@ class Actions:
         try:
             text = await wait_until_unhealthy(liveness, launch, launched.running, launched.provider)
         except TorporError as error:
-            text = "cannot tell whether it is alive"
-            self._announce(Announce(launch.id.app, str(launch.id), "waiting", text, detail=error.advice))
+            self._say(launch.id, "waiting", "cannot tell whether it is alive", error.advice)
         else:
             self._post(FoundUnhealthy(launch.id, launch.generation, text))
 
