@@ -92,8 +92,7 @@ class Engine(ABC):
     def end(self) -> None:
         """Remove all containers, and end it in order."""
         if self.answers():
-            for container in self.call("GET", "/containers/json?all=1"):
-                self.remove(container["Id"])
+            self.remove_all()
         self.clean()
         if self.process is not None:
             self.process.terminate()
@@ -135,6 +134,11 @@ class Engine(ABC):
         """Remove a container, if there is one, and whatever it does."""
         with contextlib.suppress(Refused):
             self.call("DELETE", f"/containers/{name}?force=1")
+
+    def remove_all(self) -> None:
+        """Remove every container."""
+        for container in self.call("GET", "/containers/json?all=1"):
+            self.remove(container["Id"])
 
     def call(self, method: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         """The answer to a call.  Raises `Refused`."""

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import engines
 from e2e.harness import Daemon, Launch
+from lending import lent
 
 E2E = Path(__file__).parent
 
@@ -28,6 +30,20 @@ def home() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="torpor-"))
     yield path
     shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[engines.Engine]:
+    """A Docker Engine for the tests of one file."""
+    with lent(engines.Docker) as engine:
+        yield engine
+
+
+@pytest.fixture
+def docker(engine: engines.Engine) -> Iterator[engines.Engine]:
+    """With no container of another test."""
+    yield engine
+    engine.remove_all()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,10 @@ import pytest
 import engines
 from e2e.client import Client
 from e2e.harness import Daemon, Launch, wait_for
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("docker-compose") is None, reason="docker-compose is not installed here"
+)
 
 CONFIG = """
 gateway: {{listen: GATEWAY}}
@@ -73,20 +76,6 @@ services:
       - traefik.http.routers.app.rule=Host(`app.localhost`)
       - traefik.http.services.app.loadbalancer.server.port=80
 """
-
-
-@pytest.fixture(scope="module")
-def docker() -> Iterator[engines.Engine]:
-    if (reason := engines.why_not(engines.Docker)) is not None:
-        pytest.skip(reason)
-    if shutil.which("docker-compose") is None:
-        pytest.skip("docker-compose is not installed here")
-    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
-    try:
-        with engines.running(engines.Docker, folder) as engine:
-            yield engine
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Project:

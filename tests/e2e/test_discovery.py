@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,26 +30,6 @@ GODOXY = {
     "proxy.depends_on": "db",
     "proxy.stop_method": "kill",
 }
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[engines.Engine]:
-    if (reason := engines.why_not(engines.Docker)) is not None:
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
-    try:
-        with engines.running(engines.Docker, folder) as engine:
-            yield engine
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def docker(engine: engines.Engine) -> Iterator[engines.Engine]:
-    """With no container of another test."""
-    yield engine
-    for container in engine.call("GET", "/containers/json?all=1"):
-        engine.remove(container["Id"])
 
 
 def _config(docker: engines.Engine, discover: bool = True) -> str:

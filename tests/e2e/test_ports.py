@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,26 +77,6 @@ def test_a_changed_port_holds_at_once(launch: Launch) -> None:
     with connect(stream) as client:
         assert "SSH-2.0-forge" == read_line(client)
     assert 1 == daemon.apps()["forge"]["generation"]
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[engines.Engine]:
-    if (reason := engines.why_not(engines.Docker)) is not None:
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
-    try:
-        with engines.running(engines.Docker, folder) as engine:
-            yield engine
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def docker(engine: engines.Engine) -> Iterator[engines.Engine]:
-    """With no container of another test."""
-    yield engine
-    for container in engine.call("GET", "/containers/json?all=1"):
-        engine.remove(container["Id"])
 
 
 PUBLISHED = {

@@ -14,7 +14,6 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -22,9 +21,9 @@ from typing import Any
 
 import pytest
 
-import engines
 from e2e.harness import free_port
 from engines import Docker, Engine
+from lending import lent
 
 IMAGE = "torpor-trio"
 NAMES = ("web", "api", "db")
@@ -83,16 +82,12 @@ def why_not() -> str | None:
 
 def running(kind: type[Engine]) -> Iterator[Engine]:
     """An engine with the image of the three, until it is asked for another one.  Skips where there is none."""
-    if (reason := engines.why_not(kind) or why_not()) is not None:
+    if (reason := why_not()) is not None:
         pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
-    try:
-        with engines.running(kind, folder) as engine:
-            where = f"/images/create?fromSrc=-&repo={IMAGE}&tag=latest"
-            engine.call("POST", where, image(), kind="application/x-tar")
-            yield engine
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with lent(kind) as engine:
+        where = f"/images/create?fromSrc=-&repo={IMAGE}&tag=latest"
+        engine.call("POST", where, image(), kind="application/x-tar")
+        yield engine
 
 
 def query(port: int, sql: str, host: str = "127.0.0.1") -> str:

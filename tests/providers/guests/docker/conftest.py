@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import engines
-
-
-def _running(kind: type[engines.Engine]) -> Iterator[engines.Engine]:
-    if (reason := engines.why_not(kind)) is not None:
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="torpor-engine-"))
-    try:
-        with engines.running(kind, folder) as engine:
-            yield engine
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+from lending import lent
 
 
 @pytest.fixture(scope="session")
 def docker() -> Iterator[engines.Engine]:
-    yield from _running(engines.Docker)
+    with lent(engines.Docker) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
 def podman() -> Iterator[engines.Engine]:
-    yield from _running(engines.Podman)
+    with lent(engines.Podman) as engine:
+        yield engine
 
 
 @pytest.fixture(params=["docker", "podman"])
@@ -38,8 +27,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[engines.Engine]:
     """Each of them, with no container of an earlier test."""
     engine: engines.Engine = request.getfixturevalue(request.param)
     yield engine
-    for container in engine.call("GET", "/containers/json?all=1"):
-        engine.remove(container["Id"])
+    engine.remove_all()
 
 
 @pytest.fixture(params=[pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")])
