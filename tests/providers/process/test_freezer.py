@@ -30,9 +30,9 @@ from contract.stillness_contract import (
 from providers.process.conftest import _has_cgroups
 from providers.process.world import World, world
 from torpor.config.settings import Hook, Hooks
-from torpor.core.messages import Exited
 from torpor.core.model import Tier
 from torpor.errors import NotAllowed, ProviderFailed
+from torpor.providers.base import HookFailed
 from torpor.providers.process import slumber
 from torpor.providers.process.freezer import StopSignals
 from torpor.providers.process.procfs import read_process, send_signal, stands_still
@@ -191,7 +191,7 @@ async def test_a_command_that_ends_it_finds_it_awake(subject: World) -> None:
     await subject.provider.freeze(ID, 1, Tier.PAUSE)
     await subject.provider.stop(ID, 1)
     await subject.facts.exited()
-    assert [fact for fact in subject.facts.all if not isinstance(fact, Exited)] == []
+    assert [fact for fact in subject.facts.all if isinstance(fact, HookFailed)] == []
 
 
 async def test_it_is_killed_by_somebody_else(subject: World) -> None:
