@@ -219,9 +219,10 @@ class SystemdDriver:
     async def _look(self, guest: GuestSpec) -> Unit:
         """All properties of a unit.  Systemd reads its file for that, if it must."""
         path = path_of(full_name(guest.name))
+        self._news.attend(path)
         (properties,) = await self._bus.call(path, _PROPERTIES, "GetAll", "s", "")
         unit = Unit(properties)
-        self._news.note(path, unit.activity)
+        self._news.learn(path, unit.activity)
         if path not in self._held and unit.refusal is None:
             self._held.add(path)
             # Whoever may not start units may not do this either, and still may look.

@@ -3,7 +3,9 @@
 1. Nothing of it is the truth about a unit; it says for whom to ask.  The exception is whether
    somebody asked for an end, which no property tells: the unit has ended while it had a job,
    and that was done.  Systemd tells of the unit's end first, and of the job right after it.
-2. A unit that has much to tell between two looks is told of once.
+2. What it tells of itself comes in order, and counts.  An answer may have come before some of that
+   and be read after it: it counts where nothing was told of the unit.
+3. A unit that has much to tell between two looks is told of once.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from torpor.providers.guests.driver import Notice
 from torpor.providers.guests.systemd.unit import ENDED, name_of, path_of
 
 _DONE = "done"
+_UNTOLD = ""
+"""In place of a unit's activity."""
 
 
 class Inbox:
@@ -71,7 +75,7 @@ class News:
             # What other interfaces tell is told by this one, too.
             if "ActiveState" in changed:
                 if path in self._activity:
-                    self.note(path, changed["ActiveState"], changed.get("Job", (0,))[0])
+                    self._note(path, changed["ActiveState"], changed.get("Job", (0,))[0])
                 self._tell(Notice(name_of(path)))
         elif member == "JobRemoved":
             number, job, unit, result = body
@@ -84,12 +88,12 @@ class News:
 
     def miss(self) -> None:
         """See `Listener.miss`."""
-        self._give_up_jobs()
+        self._forget()
         self._tell(Notice())
 
     def lose(self) -> None:
         """See `Listener.lose`."""
-        self._give_up_jobs()
+        self._forget()
         for inbox in self._inboxes:
             inbox.break_off()
 
@@ -103,23 +107,18 @@ class News:
         finally:
             self._inboxes.discard(inbox)
 
-    def note(self, path: str, activity: str, job: int = 0) -> None:
-        """Take down how active a unit is, that somebody asked for or that has told of it.
+    def attend(self, path: str) -> None:
+        """Take down what is told of a unit from now on: somebody asks for it."""
+        self._activity.setdefault(path, _UNTOLD)
 
-        `job`: the number of the job that is under way for it; 0: none is.
-        """
-        before = self._activity.get(path)
-        self._activity[path] = activity
-        if activity not in ENDED:
-            self._by_hand.discard(path)
-            self._ending_jobs.pop(path, None)
-        # A unit that does its work and ends is active at no time: that job has started it.
-        elif job and before not in {*ENDED, "activating"}:
-            self._ending_jobs[path] = job
+    def learn(self, path: str, activity: str) -> None:
+        """Take down how active a unit is by an answer, unless it has told of that itself."""
+        if self._activity.get(path) == _UNTOLD:
+            self._note(path, activity, 0)
 
     def is_active(self, path: str) -> bool:
         """Whether a unit was alive when it was last told or asked about."""
-        return self._activity.get(path, "inactive") not in ENDED
+        return self._activity.get(path, _UNTOLD) not in {_UNTOLD, *ENDED}
 
     def was_by_hand(self, path: str) -> bool:
         """Whether somebody, maybe Torpor, asked for the end of a unit that has ended."""
@@ -139,13 +138,26 @@ class News:
         future = self._jobs.setdefault(job, asyncio.get_running_loop().create_future())
         return await asyncio.shield(future)
 
+    def _note(self, path: str, activity: str, job: int) -> None:
+        """Take down how active a unit is.  `job`: the number of the one that is under way for it; 0: none is."""
+        before = self._activity.get(path)
+        self._activity[path] = activity
+        if activity not in ENDED:
+            self._by_hand.discard(path)
+            self._ending_jobs.pop(path, None)
+        # A unit that does its work and ends is active at no time: that job has started it.
+        elif job and before not in {*ENDED, "activating"}:
+            self._ending_jobs[path] = job
+
     def _settle_job(self, job: str, result: str) -> None:
         for early in self._early:
             early[job] = result
         if (future := self._jobs.pop(job, None)) is not None:
             _settle(future, result)
 
-    def _give_up_jobs(self) -> None:
+    def _forget(self) -> None:
+        """Something may have happened that was not told."""
+        self._activity = dict.fromkeys(self._activity, _UNTOLD)
         for future in self._jobs.values():
             _settle(future, None)
         self._jobs.clear()
