@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from e2e.harness import Process, UnixConnection, free_port, wait_for
+from e2e.harness import Process, UnixConnection, wait_for
+from ports import free_port
 
 IMAGE = "torpor-test"
 APP = b"""#!/bin/sh

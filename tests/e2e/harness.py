@@ -25,6 +25,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ports import free_port
+
 T = TypeVar("T")
 
 PATIENCE = 30.0
@@ -47,14 +49,6 @@ def wait_for(what: str, look: Callable[[], T | None], patience: float = PATIENCE
         if time.monotonic() > deadline:
             raise NeverHappened(f"within {patience:g} s: {what}")
         time.sleep(GLANCE)
-
-
-def free_port() -> int:
-    """A port of the loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, Process, free_port, wait_for
+from e2e.harness import Daemon, Launch, Process, wait_for
+from ports import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from e2e.apps import E2E, app, config
 from e2e.client import Client
-from e2e.harness import PATIENCE, Daemon, Launch, UnixConnection, free_port, wait_for
+from e2e.harness import PATIENCE, Daemon, Launch, UnixConnection, wait_for
 from e2e.test_supervision import diary, member, read
+from ports import free_port
 
 __all__ = ["diary"]
 

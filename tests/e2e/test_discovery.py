@@ -9,7 +9,8 @@ import pytest
 
 import engines
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, free_port, wait_for
+from e2e.harness import Daemon, Launch, wait_for
+from ports import free_port
 
 CONFIG = """
 gateway: {{listen: GATEWAY}}

@@ -15,8 +15,9 @@ import pytest
 
 from e2e.apps import E2E, EXAMPLES, app, config
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, Process, free_port, wait_for
+from e2e.harness import Daemon, Launch, Process, wait_for
 from e2e.test_sleeping import websocket
+from ports import free_port
 
 PROGRAMS = E2E / "programs"
 LISTENING = [sys.executable, str(PROGRAMS / "listening.py")]

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from e2e.harness import Launch, free_port, wait_for
+from e2e.harness import Launch, wait_for
+from ports import free_port
 
 SUPERVISORD = """
 [supervisord]

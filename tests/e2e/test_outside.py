@@ -7,7 +7,8 @@ from pathlib import Path
 
 from e2e.apps import config, web
 from e2e.client import Client
-from e2e.harness import PATIENCE, Daemon, Launch, UnixConnection, free_port, wait_for
+from e2e.harness import PATIENCE, Daemon, Launch, UnixConnection, wait_for
+from ports import free_port
 
 
 def idle_in(daemon: Daemon) -> float:

@@ -12,8 +12,9 @@ import pytest
 import engines
 from e2e.apps import E2E, app, config
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, free_port
+from e2e.harness import Daemon, Launch
 from e2e.test_streams import ask, connect, read_line
+from ports import free_port
 
 FORGE = E2E / "programs" / "forge.py"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, free_port, wait_for
+from e2e.harness import Daemon, Launch, wait_for
+from ports import free_port
 from providers.guests.proxmox.cluster import TOKEN, Cluster
 from providers.guests.proxmox.server import Server, make_certificate
 

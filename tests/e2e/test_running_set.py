@@ -16,8 +16,9 @@ import pytest
 
 from e2e.apps import app, config, web
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, Process, free_port, wait_for
+from e2e.harness import Daemon, Launch, Process, wait_for
 from e2e.load import Load
+from ports import free_port
 from torpor.control.client import Client as Control
 
 SLEEP = "sleep 1000"

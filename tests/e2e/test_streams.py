@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from e2e.apps import E2E, app, config
-from e2e.harness import Launch, free_port, wait_for
+from e2e.harness import Launch, wait_for
+from ports import free_port
 
 PATH = f"{os.environ['PATH']}:/usr/sbin"
 TALKER = E2E / "programs" / "talker.py"

@@ -18,9 +18,10 @@ import engines
 from e2e import trio as three
 from e2e.apps import E2E, app
 from e2e.client import Client
-from e2e.harness import Daemon, Launch, free_port, wait_for
+from e2e.harness import Daemon, Launch, wait_for
 from e2e.test_browser import SLOW, browser, page, shoot
 from e2e.trio import NAMES, Trio, query
+from ports import free_port
 
 __all__ = ["browser", "page"]
 

@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from e2e.harness import free_port
 from engines import Docker, Engine
 from lending import lent
+from ports import free_port
 
 IMAGE = "torpor-trio"
 NAMES = ("web", "api", "db")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway.fakes import serving
+from ports import free_port
 from torpor.config.settings import GatewaySpec, Listen, Tls
 from torpor.errors import ListenFailed
 from torpor.gateway.gateway import Gateway
@@ -70,12 +71,10 @@ async def test_an_address_that_cannot_be_had_changes_nothing() -> None:
     async with serving() as setup:
         gateway = setup.gateway
         before = gateway.addresses()
-        with socket.socket() as held, socket.socket() as free:
+        wanted = free_port()
+        with socket.socket() as held:
             held.bind(("127.0.0.1", 0))
             held.listen()
-            free.bind(("127.0.0.1", 0))
-            wanted = free.getsockname()[1]
-            free.close()
             taken = Listen("127.0.0.1", held.getsockname()[1])
             with pytest.raises(ListenFailed, match="taken"):
                 gateway.prepare(GatewaySpec((gateway.spec.listen[0], Listen("127.0.0.1", wanted), taken)))

@@ -16,6 +16,7 @@ from websockets.exceptions import InvalidStatus
 from gateway.fakes import DEFAULT, OK, Answer, Backend, Served, Setup, answer_ok, serving
 from gateway.test_question import GATE, header, question
 from gateway.test_wake import until
+from ports import free_port
 from torpor.core.model import (
     AppSpec,
     Cause,
@@ -46,13 +47,6 @@ def get(host: bytes, *, plain: bool = True) -> bytes:
 async def further(served: Served) -> None:
     """What the app answers at its further port."""
     await served.send(FURTHER)
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """At which nobody listens."""
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def two_ports(port: int, **settings: object) -> AppSpec:

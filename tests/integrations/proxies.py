@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from e2e.client import Client
-from e2e.harness import PATIENCE, Daemon, Launch, NeverHappened, free_port, wait_for
+from e2e.harness import PATIENCE, Daemon, Launch, NeverHappened, wait_for
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 INTEGRATIONS = ROOT / "integrations"

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ports import free_port
 from torpor.core.model import (
     AppSpec,
     DelayProbe,
@@ -74,14 +75,6 @@ async def serving(*replies: bytes | None) -> AsyncIterator[Backend]:
     finally:
         server.close()
         await server.wait_closed()
-
-
-def free_port() -> int:
-    """A port that refuses connections."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Start:
