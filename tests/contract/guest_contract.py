@@ -14,8 +14,9 @@ from typing import Protocol
 import pytest
 
 from contract.provider_contract import ID, Behaviour, Subject, wait_for_line
-from torpor.core.messages import FoundRunning, Froze, Thawed
+from torpor.core.messages import FoundRunning, Froze, HostReturned, Thawed
 from torpor.core.model import ExitInfo, Tier
+from torpor.errors import ProviderFailed
 from torpor.providers.base import UNASKED
 from torpor.providers.guests.provider import GuestProvider
 
@@ -318,6 +319,20 @@ class HostContract:
         assert before == subject.alive()
         await subject.provider.stop(ID, 8)
         await subject.facts.exited(8)
+
+    async def test_a_start_that_failed_for_want_of_the_host(self, subject: HostSubject) -> None:
+        """Once the host answers again, that is told, once; the next start goes well."""
+        launch = subject.launch(Behaviour.STEADY)
+        subject.follow()
+        await subject.lose_host()
+        with pytest.raises(ProviderFailed):
+            await subject.provider.start(launch)
+        await subject.restore_host()
+        told = await subject.facts.first(HostReturned)
+        await subject.provider.start(subject.launch(Behaviour.STEADY, 2))
+        await settled(subject)
+        assert [told] == subject.facts.all
+        assert subject.alive()
 
 
 @pytest.mark.anyio

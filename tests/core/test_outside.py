@@ -13,8 +13,10 @@ from torpor.core.messages import (
     FoundRunning,
     FreezeInstance,
     Froze,
+    HostReturned,
     ScheduleChanged,
     StartInstance,
+    StartRefused,
     StopRequested,
     Thawed,
     ThawInstance,
@@ -104,6 +106,60 @@ def test_nothing_is_taken_on_out_of_its_hours() -> None:
     story.tell(FOUND)
     assert (Phase.ASLEEP, "unasked") == (story.phase(), kinds(story)[-1])
     story.tell(ScheduleChanged("app", Hours()), FOUND)
+    assert Phase.STARTING is story.phase()
+
+
+def host_is_away(story: Story, times: int) -> Story:
+    """Its starts fail for that, one after the other."""
+    for _ in range(times):
+        story.tell(StartRefused(ID, story.generation, "nothing answers"))
+        story.wait(0.6)
+    return story
+
+
+def test_what_must_run_is_soon_tried_again_once_its_host_is_back() -> None:
+    """The cool-off was for a failure that was none of its own; the failures before count no more either."""
+    story = Story(Lifecycle(always_on=True, start_limit=StartLimit(failures=2, cool_off=60.0)))
+    story.boot()
+    host_is_away(story, 1)
+    host_is_away(story, 1)
+    assert Phase.FAILED is story.phase()
+
+    story.tell(HostReturned(ID))
+    story.wait(0.6)
+    assert Phase.STARTING is story.phase()
+    host_is_away(story, 1)
+    assert Phase.STARTING is story.phase()
+
+
+def test_whoever_waits_for_the_next_attempt_waits_no_longer_than_its_host_is_away() -> None:
+    """A pause that has grown long is cut short."""
+    story = Story(Lifecycle(backoff=Backoff(initial=0.5, factor=100.0)))
+    story.arrive(1)
+    host_is_away(story, 1)
+    story.arrive(2)
+    host_is_away(story, 1)
+    story.arrive(3)
+    assert Phase.BACKOFF is story.phase()
+
+    story.tell(HostReturned(ID))
+    story.wait(0.5)
+    story.become_ready()
+    assert [3] == [grant.ticket for grant in story.granted()]
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_what_nobody_wants_may_be_woken_at_once_when_its_host_is_back(limit: int) -> None:
+    """Whether it had failed or slept by then; and it is said no more that it cannot be started."""
+    story = Story(Lifecycle(start_limit=StartLimit(failures=limit)))
+    story.arrive(1)
+    host_is_away(story, 1)
+    assert (Phase.FAILED if limit == 1 else Phase.ASLEEP) is story.phase()
+
+    story.tell(HostReturned(ID))
+    assert Phase.ASLEEP is story.phase()
+    assert story.app.snapshot(story.now).instances[0].reason is None
+    story.arrive(2)
     assert Phase.STARTING is story.phase()
 
 

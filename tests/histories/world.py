@@ -44,6 +44,7 @@ from torpor.core.messages import (
     Froze,
     Gone,
     GrantTicket,
+    HostReturned,
     Input,
     KillInstance,
     MeasureMemory,
@@ -345,7 +346,9 @@ class World:
         id, generation = instance.id, instance.generation
         body = self.bodies.get(id)
         if body is None:
-            if not instance.alive:
+            if self.dice.random() < 0.3:
+                self.post(HostReturned(id))
+            elif not instance.alive:
                 self.strangers.add(id)
                 self.post(FoundRunning(id, "somebody has started it"))
         elif not body.main:

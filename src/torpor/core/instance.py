@@ -188,6 +188,11 @@ class Instance:
         return any(peer is not self and peer.in_use and not peer.leaving for peer in self.peers)
 
     @property
+    def wanted(self) -> bool:
+        """Whether it is to be there: somebody has come for it, or it is to run for other reasons."""
+        return self.demand or self.held or self.accompanied or self.want is Want.UP
+
+    @property
     def under_way(self) -> bool:
         """Whether it only passes through its phase; what is blocked by a loss stays there."""
         if self.phase is Phase.FROZEN:

@@ -244,6 +244,13 @@ class FoundRunning:
 
 
 @dataclass(frozen=True, slots=True)
+class HostReturned:
+    """Its host answers again, whose absence its last start has failed for."""
+
+    id: InstanceId
+
+
+@dataclass(frozen=True, slots=True)
 class Froze:
     """It is frozen now; nobody here has asked for that where it was ready."""
 
@@ -488,6 +495,7 @@ InstanceInput = (
     Adopted
     | EndRemembered
     | FoundRunning
+    | HostReturned
     | Froze
     | Thawed
     | FreezeFailed

@@ -628,7 +628,7 @@ def gone(it: Instance, _message: Gone | StartRefused) -> None:
 
 def retry(it: Instance, _message: DeadlineReached) -> None:
     """The backoff is over: start if anybody still wants it, or other replicas are in use."""
-    if it.demand or it.held or it.accompanied or it.want is Want.UP:
+    if it.wanted:
         it.restarts += 1
         transitions.start(it)
     else:
@@ -638,7 +638,7 @@ def retry(it: Instance, _message: DeadlineReached) -> None:
 def cool_off_over(it: Instance, _message: DeadlineReached) -> None:
     """Tried often enough and rested long enough: the next one may try again."""
     it.failures.clear()
-    if it.held or it.accompanied or it.want is Want.UP:
+    if it.wanted:
         it.restarts += 1
         transitions.start(it)
     else:

@@ -1,7 +1,8 @@
-"""Moves for what others do to an instance where it lives: start it, freeze it, let it go on, end it.
+"""Moves for what happens to an instance where it lives: others start it, freeze it, let it go on, end it.
 
 Only guests know such others: containers, units, machines have doors besides Torpor's.  The
 rule is that a person who acts there means it, and that a request is worth no less for it.
+And only their hosts may be away: that is no failure of theirs.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from torpor.core import transitions
 from torpor.core.endings import Ending
 from torpor.core.instance import Instance
-from torpor.core.messages import EndUnasked, Exited, FoundRunning, Froze, Thawed
+from torpor.core.messages import EndUnasked, Exited, FoundRunning, Froze, HostReturned, Thawed
 from torpor.core.model import Cause, ManualStop, OnExternalStart, Phase, Reason, Refusal, Want
 from torpor.core.outcomes import RefuseWaiting
 
@@ -35,6 +36,24 @@ def found_running(it: Instance, message: FoundRunning) -> None:
         it.say("waking", f"{message.text}: taking it on", by=OTHERS)
         transitions.start(it)
         it.woken_at = None  # how long it takes others to start it tells nothing of a wake
+
+
+def host_returned(it: Instance, _message: HostReturned) -> None:
+    """It could not be started for its host's sake: that does not count, and it is soon tried again if it is wanted."""
+    it.failures.clear()
+    if not it.wanted:
+        it.reason = None
+        transitions.sleep(it)
+    elif it.deadline is not None:
+        # Not at once: a host that answers every other time is not to be kept busy by its guests.
+        it.deadline = min(it.deadline, it.now + it.lifecycle.backoff.initial)
+
+
+def excuse(it: Instance, _message: HostReturned) -> None:
+    """It sleeps although somebody came, for its host's sake: nothing is wrong with it any more."""
+    it.failures.clear()
+    if it.reason is not None and it.reason.cause is Cause.START_FAILED:
+        it.reason = None
 
 
 def froze_outside(it: Instance, message: Froze) -> None:

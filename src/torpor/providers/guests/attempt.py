@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from torpor.config.guests import GuestSpec
-from torpor.errors import StartFailed, TorporError
+from torpor.errors import ProviderFailed, StartFailed, TorporError
 from torpor.providers.guests.driver import Driver, State, Status
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Attempt:
         self._told = False
 
     async def carry_out(self) -> Status:
-        """What it is once it runs, or has run."""
+        """What it is once it runs, or has run.  Raises `StartFailed`, and `ProviderFailed` where its host is away."""
         try:
             pause = SHORTEST_PAUSE
             while not self._is_up(status := await self._driver.status(self._guest)):
@@ -82,7 +82,7 @@ class Attempt:
                     hint="make it, or correct its name",
                 )
             case State.PAUSED:
-                await self._driver.resume(self._guest)
+                await self._resume()
                 return True
             case State.STOPPED if self._start is None:
                 self._before = status.run
@@ -104,6 +104,12 @@ class Attempt:
                     f": {status.note}" if status.note else "",
                 )
         return False
+
+    async def _resume(self) -> None:
+        try:
+            await self._driver.resume(self._guest)
+        except ProviderFailed as error:  # which has answered: it is not the host that is missing
+            raise StartFailed(error.message, hint=error.hint) from error
 
     async def _undo(self, start: asyncio.Task[None]) -> None:
         if not start.done():

@@ -17,7 +17,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from torpor.config.guests import GuestSpec
-from torpor.core.messages import Exited, FoundRunning, FoundUnhealthy, Froze, StatusChanged, Thawed
+from torpor.core.messages import (
+    Exited,
+    FoundRunning,
+    FoundUnhealthy,
+    Froze,
+    HostReturned,
+    StatusChanged,
+    Thawed,
+)
 from torpor.core.model import ExitInfo, InstanceId, Tier
 from torpor.errors import ProviderFailed, StartFailed, TorporError
 from torpor.providers.base import Frozen, Report
@@ -64,6 +72,8 @@ class Ward:
         self._by_hand = False
         self._is_back = False
         """Whether the host could not be heard for a while, and can again."""
+        self._missed_host = False
+        """Whether the last start has failed because the host did not answer, nor has since."""
         self._told_run: str | None = None
         """The run that was told of as started by others."""
         self._looking: asyncio.Task[None] | None = None
@@ -106,6 +116,7 @@ class Ward:
                 logger.exception("%s: its status cannot be found out", self.id)
             else:
                 await self._judge(status, by_hand=by_hand)
+                self._tell_of_return()
                 judged = True
                 if self._is_back and self.life is not None and self.life.unheard:
                     await self._ask_again(self.life)
@@ -132,10 +143,14 @@ class Ward:
             if self.life is not None or self.survivor is not None:
                 raise StartFailed(f"an earlier generation of {self.id} is still alive")
             attempt = Attempt(self._driver, guest, self._wait_for_news, listens=listens)
-            self._starting = True
+            self._starting, self._missed_host = True, False
             try:
                 with birth as live:
                     return self._live(live(await attempt.carry_out()))
+            except ProviderFailed:
+                self._missed_host = True
+                self.look()
+                raise
             finally:
                 self._starting = False
 
@@ -283,6 +298,11 @@ class Ward:
         # By hand or not, whoever restarts it wants it to run: that is no stop to be respected.
         by_hand = by_hand and status.state in ENDED and not life.asked
         self._report(Exited(life.id, life.generation, info, by_hand=by_hand))
+
+    def _tell_of_return(self) -> None:
+        if self._missed_host:
+            self._missed_host = False
+            self._report(HostReturned(self.id))
 
     def _tell_of(self, status: Status) -> None:
         if status.run != self._told_run:
