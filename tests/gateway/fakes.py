@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from torpor.config.settings import GatewaySpec, Limits, Listen
@@ -313,6 +314,20 @@ class Backend:
         finally:
             writer.close()
             self.open.discard(task)
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[Endpoint]:
+    """Where nobody answers, not even with a refusal: a queue that is full, and that nobody empties."""
+    with contextlib.ExitStack() as sockets:
+        listening = sockets.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = sockets.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield Endpoint("127.0.0.1", listening.getsockname()[1])
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

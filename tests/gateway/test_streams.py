@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from gateway.fakes import FakeGate, FakeSeam
+from gateway.fakes import FakeGate, FakeSeam, silence
 from gateway.test_hello import hello
 from torpor.config.settings import GatewaySpec, Limits, Listen
 from torpor.core.model import (
@@ -28,6 +28,7 @@ from torpor.core.model import (
 )
 from torpor.core.upstream import Upstream
 from torpor.errors import ListenFailed
+from torpor.gateway import dials
 from torpor.gateway.gateway import Gateway
 from torpor.gateway.hello import UNKNOWN_NAME
 from torpor.gateway.proxied import End, Ends, header
@@ -220,6 +221,24 @@ async def test_a_refused_connection_is_tried_again() -> None:
         _, app_writer = await setup.app()
         app_writer.write(b"x")
         assert b"x" == await reader.readexactly(1)
+
+
+async def test_an_app_that_ends_while_it_is_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address vanished with it, and nobody answers there: the connection is held for the next instance."""
+    monkeypatch.setattr(dials, "CONNECT_TIMEOUT", 1000.0)
+    async with streaming() as setup:
+        good = setup.gate.endpoint
+        with silence() as nowhere:
+            gone = setup.gate.awake(nowhere)
+            client = await setup.client()
+            await _until(lambda: setup.gate.inflight)
+            setup.gate.asleep()
+            setup.gateway.drop_upstream(gone)
+            await _until(lambda: setup.gate.waiting)
+            assert 0 == setup.gate.inflight
+        setup.gate.awake(good)
+        client[1].write(b"hello")
+        assert b"hello" == await (await setup.app())[0].readexactly(5)
 
 
 async def test_who_does_not_read_holds_up_who_sends() -> None:

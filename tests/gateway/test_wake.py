@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.fakes import DEFAULT, OK, Answer, Client, Served, answer_ok, serving
+from gateway.fakes import DEFAULT, OK, Answer, Client, Served, answer_ok, serving, silence
 from torpor.config.settings import Limits
 from torpor.core.model import (
     Cause,
@@ -26,7 +26,7 @@ from torpor.core.model import (
     WakeOn,
 )
 from torpor.core.upstream import Upstream
-from torpor.gateway import forward
+from torpor.gateway import dials, forward
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.http import ClientConnection
 
@@ -291,6 +291,40 @@ async def test_connect_refused() -> None:
             await until(lambda: setup.gate.waiting)
             assert (1, 0) == (setup.gate.refused_connections, setup.gate.inflight)
             setup.gate.awake(good)
+            assert b"ok" == (await client.response())[1]
+
+
+@pytest.mark.anyio
+async def test_an_app_that_ends_while_it_is_dialled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its address vanished with it, and nobody answers there: the request goes on as for one that sleeps."""
+    monkeypatch.setattr(dials, "CONNECT_TIMEOUT", 1000.0)
+    async with serving() as setup:
+        good = setup.backend.endpoint
+        with silence() as nowhere:
+            gone = setup.gate.awake(nowhere)
+            client = await setup.client()
+            await client.send(GET)
+            await until(lambda: setup.gate.inflight)
+            setup.gate.asleep()
+            setup.gateway.drop_upstream(gone)
+            await until(lambda: setup.gate.waiting)
+            assert 0 == setup.gate.inflight
+        setup.gate.awake(good)
+        assert b"ok" == (await client.response())[1]
+
+
+@pytest.mark.anyio
+async def test_an_app_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a while that counts as a refusal, whether it has ended or not."""
+    monkeypatch.setattr(dials, "CONNECT_TIMEOUT", 0.05)
+    with silence() as nowhere:
+        async with serving() as setup:
+            setup.gate.awake(nowhere)
+            client = await setup.client()
+            await client.send(GET)
+            await until(lambda: setup.gate.waiting)
+            assert (1, 0) == (setup.gate.refused_connections, setup.gate.inflight)
+            setup.gate.awake(setup.backend.endpoint)
             assert b"ok" == (await client.response())[1]
 
 

@@ -14,23 +14,23 @@ from collections.abc import Iterator
 from torpor.core.model import Endpoint
 from torpor.core.upstream import Upstream
 from torpor.gateway.backend import BackendConnection
+from torpor.gateway.dials import Dials
 from torpor.runtime.dial import connect, way_to
 
 IDLE_PER_UPSTREAM = 512
 """Idle connections kept per upstream; one more is closed."""
-CONNECT_TIMEOUT = 5.0
-"""Seconds until an instance that does not even refuse a connection counts as refusing."""
 
 
 class Pool:
     """The idle connections of all upstreams to one port of theirs."""
 
-    def __init__(self, head_limit: int, port: int | None = None) -> None:
+    def __init__(self, head_limit: int, dials: Dials, port: int | None = None) -> None:
         """`port`: which one; None: the main one of each."""
         self.idle: dict[Upstream, list[BackendConnection]] = {}
         """By upstream, the last used at the end.  The hot path of `Exchange` takes and puts here itself."""
         self.head_limit = head_limit
         self.port = port
+        self._dials = dials
 
     def __len__(self) -> int:
         return sum(map(len, self.idle.values()))
@@ -57,7 +57,7 @@ class Pool:
         def connection() -> BackendConnection:
             return BackendConnection(self, upstream, self.head_limit)
 
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with self._dials.to(upstream):
             if endpoint.path is None:
                 return (await loop.create_connection(connection, endpoint.host, endpoint.port))[1]
             sock = await connect(endpoint)
@@ -113,7 +113,8 @@ class Pools:
     """A pool for each port that routes lead to: what hosts share an app's port share its connections."""
 
     def __init__(self, head_limit: int) -> None:
-        self.main = Pool(head_limit)
+        self._dials = Dials()
+        self.main = Pool(head_limit, self._dials)
         """For the main port of each app."""
         self._by_port: dict[int | None, Pool] = {None: self.main}
 
@@ -128,7 +129,7 @@ class Pools:
         """That for one port.  It stays when no route leads there any more: a request may be on its way back to it."""
         found = self._by_port.get(port)
         if found is None:
-            found = self._by_port[port] = Pool(self.main.head_limit, port)
+            found = self._by_port[port] = Pool(self.main.head_limit, self._dials, port)
         return found
 
     def limit_heads(self, size: int) -> None:
@@ -137,7 +138,8 @@ class Pools:
             pool.head_limit = size
 
     def drop(self, upstream: Upstream) -> None:
-        """Close all idle connections to an upstream, whichever port they lead to."""
+        """It has ended: close all idle connections to it, whichever port they lead to, and open no more."""
+        self._dials.drop(upstream)
         for pool in self:
             pool.drop(upstream)
 

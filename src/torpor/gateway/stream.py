@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from torpor.core.model import Endpoint, Knock
 from torpor.core.upstream import Upstream
 from torpor.gateway.ending import reset
-from torpor.gateway.pool import CONNECT_TIMEOUT
 from torpor.gateway.reach import RETRY_PAUSE, Approach
 from torpor.gateway.stay import Stay
 from torpor.gateway.way import Way
@@ -149,7 +148,8 @@ class Stream:
             if upstream is None:
                 upstream = await attempts.lease(self.by)
             try:
-                return upstream, await _dial(way_to(upstream.endpoint, self._port), self._preface)
+                async with self._streams.dials.to(upstream):
+                    return upstream, await _dial(way_to(upstream.endpoint, self._port), self._preface)
             except OSError as problem:
                 try:
                     attempts.turned_away(upstream, problem)
@@ -217,12 +217,11 @@ class Stream:
 
 
 async def _dial(endpoint: Endpoint, preface: bytes) -> socket.socket:
-    """A connection to there, on which `preface` has been said.  Raises `OSError`, `TimeoutError` included."""
-    async with asyncio.timeout(CONNECT_TIMEOUT):
-        app = await connect(endpoint)
-        try:
-            await asyncio.get_running_loop().sock_sendall(app, preface)
-        except BaseException:
-            app.close()
-            raise
-        return app
+    """A connection to there, on which `preface` has been said.  Raises `OSError`."""
+    app = await connect(endpoint)
+    try:
+        await asyncio.get_running_loop().sock_sendall(app, preface)
+    except BaseException:
+        app.close()
+        raise
+    return app

@@ -15,6 +15,7 @@ from torpor.core.rules import Network
 from torpor.core.upstream import Upstream
 from torpor.errors import ListenFailed
 from torpor.gateway.acceptor import Acceptor
+from torpor.gateway.dials import Dials
 from torpor.gateway.ending import reset
 from torpor.gateway.greeting import Greeting, refuse_name
 from torpor.gateway.headers import within
@@ -36,6 +37,7 @@ class Streams:
         """`changed` is called when a connection or session has ended."""
         self.loop: asyncio.AbstractEventLoop
         self.pipes = Pipes()
+        self.dials = Dials()
         self.limits = Limits()
         """Of these, `connections` and, for a greeting, `header_timeout`."""
         self.trusted: Sequence[Network] = ()
@@ -111,6 +113,7 @@ class Streams:
 
     def drop(self, upstream: Upstream) -> None:
         """This instance has ended."""
+        self.dials.drop(upstream)
         for stream in self._to(upstream):
             stream.app_gone()
 
