@@ -26,7 +26,7 @@ from torpor.core.model import (
     WakeOn,
 )
 from torpor.core.upstream import Upstream
-from torpor.gateway import dials, forward
+from torpor.gateway import dials, held
 from torpor.gateway.backend import BackendConnection
 from torpor.gateway.http import ClientConnection
 
@@ -120,7 +120,7 @@ async def test_page_load_of_an_app_that_dozes() -> None:
 @pytest.mark.anyio
 async def test_page_load_of_an_app_that_is_hard_to_rouse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it takes longer after all, the page shows; the wake goes on, and nobody waits any more."""
-    monkeypatch.setattr(forward, "PAGE_AFTER", 0.01)
+    monkeypatch.setattr(held, "PAGE_AFTER", 0.01)
     async with serving(awake=False) as setup:
         setup.gate.dozing = True
         answer, body = await setup.ask(PAGE)

@@ -26,7 +26,7 @@ from torpor.gateway.plain import PLAIN_RESPONSE
 from torpor.gateway.response import Response, parse_response, without_framing
 
 if TYPE_CHECKING:
-    from torpor.gateway.forward import Exchange
+    from torpor.gateway.forward import Relay
     from torpor.gateway.pool import Pool
     from torpor.gateway.websocket import Tunnel
 
@@ -67,7 +67,7 @@ class BackendConnection(asyncio.Protocol):
         self.upstream = upstream
         self.transport: asyncio.Transport
         self.write: Callable[[bytes], None]
-        self.exchange: Exchange | None = None
+        self.exchange: Relay | None = None
         """Whom the next bytes answer."""
         self.tunnel: Tunnel | None = None
         self.framer: Framer | None = None
@@ -87,7 +87,7 @@ class BackendConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self.write = self.transport.write
 
-    def send(self, exchange: Exchange, head: bytes) -> None:
+    def send(self, exchange: Relay, head: bytes) -> None:
         """Send a request's head; what comes from now on answers it."""
         self.exchange = exchange
         self.transport.write(head)
@@ -124,7 +124,7 @@ class BackendConnection(asyncio.Protocol):
             return
         self._respond(exchange, response, data, end)
 
-    def _plain(self, exchange: Exchange, plain: re.Match[bytes], data: bytes) -> bool:
+    def _plain(self, exchange: Relay, plain: re.Match[bytes], data: bytes) -> bool:
         """Pass on a plain response to a plain request: the hot path of `_respond`.
 
         False if it is not that plain after all.
@@ -134,7 +134,7 @@ class BackendConnection(asyncio.Protocol):
         if missing < 0 or end > self._response_limit:
             return False
         volume = self.upstream.volume
-        if volume is not None and exchange.counts:
+        if volume is not None and exchange.lease.counts:
             volume.passed += len(data) - end
         cut = plain.start(2)
         exchange.respond(data if cut < 0 else data[:cut] + data[plain.end(2) :])
@@ -148,7 +148,7 @@ class BackendConnection(asyncio.Protocol):
             exchange.finish_plain(self)
         return True
 
-    def _respond(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
+    def _respond(self, exchange: Relay, response: Response, data: bytes, end: int) -> None:
         """Pass on a final response: its head, and as much of its body as came with it."""
         status = response.status
         if status in {502, 503} and exchange.retry_unready():
@@ -166,7 +166,7 @@ class BackendConnection(asyncio.Protocol):
         start = end + 4
         if length >= 0 and len(data) - start == length:
             # The whole response lies in one piece: nothing to frame, often nothing to copy.
-            exchange.weigh(length)
+            exchange.lease.weigh(length)
             if head is None:
                 exchange.client.transport.write(data)
             else:
@@ -188,7 +188,7 @@ class BackendConnection(asyncio.Protocol):
         start_of_message = data[: end + 4] if head is None else b"%b%b\r\n" % (head, tail)
         self._body(exchange, framer, data[end + 4 :], start_of_message)
 
-    def _ending(self, exchange: Exchange, head: bytes, length: int) -> tuple[bytes, bytes]:
+    def _ending(self, exchange: Relay, head: bytes, length: int) -> tuple[bytes, bytes]:
         """Decide whether the client's connection outlives this response, and tell the client."""
         request = exchange.request
         close = request.close or exchange.last or length == UNTIL_CLOSE
@@ -200,14 +200,14 @@ class BackendConnection(asyncio.Protocol):
             return head, b"Connection: close\r\n"
         return head, b"Connection: keep-alive\r\n" if request.minor == 0 else b""
 
-    def _body(self, exchange: Exchange, framer: Framer, data: bytes, head: bytes = b"") -> None:
+    def _body(self, exchange: Relay, framer: Framer, data: bytes, head: bytes = b"") -> None:
         try:
             out, rest = framer.feed(data) if data or framer.done else (b"", b"")
         except BadFraming:
             exchange.truncated()
             return
         if self.upstream.volume is not None:
-            exchange.weigh(len(out))
+            exchange.lease.weigh(len(out))
         if head:
             out = head + out
         if out:
@@ -216,7 +216,7 @@ class BackendConnection(asyncio.Protocol):
             self.served += 1
             exchange.finish(reusable=exchange.reusable and not rest)
 
-    def _interim(self, exchange: Exchange, response: Response, data: bytes, end: int) -> None:
+    def _interim(self, exchange: Relay, response: Response, data: bytes, end: int) -> None:
         rest = data[end + 4 :]
         if response.status == 101:
             if exchange.request.upgrade is None:
@@ -234,7 +234,7 @@ class BackendConnection(asyncio.Protocol):
         if rest:
             self.data_received(rest)
 
-    def _partial(self, exchange: Exchange, data: bytes) -> None:
+    def _partial(self, exchange: Relay, data: bytes) -> None:
         if len(data) > self._response_limit:
             exchange.failed("The head of the app's answer is too large.")
         elif data[:7] != b"HTTP/1."[: len(data)]:

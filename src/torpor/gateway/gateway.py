@@ -20,7 +20,7 @@ from torpor.core.routing import RoutingTable
 from torpor.core.upstream import Upstream
 from torpor.gateway import listener
 from torpor.gateway.doorman import Doorman
-from torpor.gateway.forward import Exchange
+from torpor.gateway.forward import Relay
 from torpor.gateway.headers import parse_networks
 from torpor.gateway.http import LINGER, ClientConnection
 from torpor.gateway.listeners import NONE_SPARE, Listeners, Prepared, Spare
@@ -204,7 +204,7 @@ class Gateway:
         self, sock: socket.socket, listen: Listen | None, context: ssl.SSLContext | None, patience: float
     ) -> asyncio.Server:
         scheme = "http" if context is None else "https"
-        kind = Question if listen is not None and listen.gate else Exchange
+        kind = Question if listen is not None and listen.gate else Relay
         return await self.loop.create_server(
             lambda: ClientConnection(self, scheme, kind),
             sock=sock,

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, cast
 
 from torpor.gateway import replies
 from torpor.gateway.ending import end_writing
+from torpor.gateway.exchange import Exchange
 from torpor.gateway.fields import Malformed
-from torpor.gateway.forward import Exchange
 from torpor.gateway.headers import Forwarding
 from torpor.gateway.heads import Request, check_partial, parse_request
 from torpor.gateway.phase import (
@@ -84,7 +84,7 @@ class ClientConnection(asyncio.Protocol):
         "transport",
     )
 
-    def __init__(self, gateway: Gateway, scheme: str, exchange: type[Exchange] = Exchange) -> None:
+    def __init__(self, gateway: Gateway, scheme: str, exchange: type[Exchange]) -> None:
         """`exchange`: what becomes of its requests."""
         self._gateway = gateway
         self.scheme = scheme

@@ -37,6 +37,14 @@ def door_for(routes: HostRoutes[Door] | None, request: Request) -> Door:
     return door
 
 
+def app_of(routes: HostRoutes[Door] | None) -> str | None:
+    """The app that a request under `/_torpor/` is about: the host's, at its root path."""
+    if routes is None:
+        return None
+    found = routes.match(b"/")
+    return found[1].app if found is not None else None
+
+
 def _strip(request: Request, route: Route) -> None:
     if request.forwarded is not None:
         outer = b"x-forwarded-prefix"  # would name another prefix than this route's

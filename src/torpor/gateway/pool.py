@@ -27,7 +27,7 @@ class Pool:
     def __init__(self, head_limit: int, dials: Dials, port: int | None = None) -> None:
         """`port`: which one; None: the main one of each."""
         self.idle: dict[Upstream, list[BackendConnection]] = {}
-        """By upstream, the last used at the end.  The hot path of `Exchange` takes and puts here itself."""
+        """By upstream, the last used at the end.  The hot path of `forward` takes and puts here itself."""
         self.head_limit = head_limit
         self.port = port
         self._dials = dials

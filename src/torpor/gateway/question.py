@@ -11,15 +11,21 @@ Laws:
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from torpor.gateway.exchange import Exchange
 from torpor.gateway.fields import Malformed
-from torpor.gateway.forward import Exchange
 from torpor.gateway.heads import Request, check_host, check_request_line, host_name
 from torpor.gateway.request import RequestHead
+
+if TYPE_CHECKING:
+    from torpor.gateway.gateway import Gateway
+    from torpor.gateway.http import ClientConnection
 
 log = logging.getLogger(__name__)
 
@@ -30,30 +36,37 @@ _CLIENT = re.compile(rb"[0-9A-Za-z.:\[\]_-]{1,64}")
 class Question(Exchange):
     """The exchange of a connection that was accepted on a listener with `gate: true`."""
 
-    __slots__ = ()
+    __slots__ = ("_task",)
 
-    def begin_plain(self, plain: re.Match[bytes], data: bytes) -> None:  # noqa: ARG002 - nothing is passed on
-        """Take on a question, however plain it is."""
-        self._match = plain
-        self._request = None
-        self.begin(self.request)
+    def __init__(self, gateway: Gateway, client: ClientConnection) -> None:
+        super().__init__(gateway, client)
+        self._task: asyncio.Task[None] | None = None
 
     def begin(self, request: Request) -> None:
-        """Take on a question."""
+        """See `Exchange.begin`."""
         self._request = request
         head = request.view(self.client.peer, self.client.scheme)
         named = _PATH.fullmatch(head.path)
         if not self.client.forwarding.from_a_friend:
-            self._refuse("forbidden", "Only 127.0.0.1, ::1 and gateway.trusted_proxies may ask here.")
+            self.refuse("forbidden", "Only 127.0.0.1, ::1 and gateway.trusted_proxies may ask here.")
         elif named is None:
-            self._refuse("not-found", "A gate answers at /api/v1/gate and /api/v1/apps/NAME/gate.")
+            self.refuse("not-found", "A gate answers at /api/v1/gate and /api/v1/apps/NAME/gate.")
         elif head.method not in (b"GET", b"HEAD"):
-            self._refuse(
+            self.refuse(
                 "method-not-allowed", "A gate is asked by GET; X-Forwarded-Method tells the visitor's."
             )
         else:
             app = None if named[1] is None else unquote(named[1])
             self._task = self._gateway.loop.create_task(self._ask(head, app))
+
+    def abandon(self) -> None:
+        """See `Exchange.abandon`."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def forget_routes(self) -> None:
+        """See `Exchange.forget_routes`: it remembers none."""
 
     async def _ask(self, head: RequestHead, app: str | None) -> None:
         try:
@@ -61,10 +74,10 @@ class Question(Exchange):
         except Exception:
             self._task = None
             log.exception("a question about %s could not be answered", app or head.host)
-            self._refuse("internal-error", "Torpor failed to answer this question.")
+            self.refuse("internal-error", "Torpor failed to answer this question.")
             return
         self._task = None
-        self._answer(reply)
+        self.answer(reply)
 
 
 def asked_about(head: RequestHead) -> RequestHead:
