@@ -11,6 +11,7 @@ import aiohttp
 
 from torpor.config.hosts import ClientTls, EngineHost
 from torpor.errors import ProviderFailed
+from torpor.providers.guests.tls import vouched
 
 _PORTS = {"http": 2375, "https": 2376}
 _DEAD_PEER = {socket.TCP_KEEPIDLE: 30, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
@@ -60,10 +61,10 @@ def connector_to(host: EngineHost, place: Place) -> aiohttp.BaseConnector:
 
 def _trust(tls: ClientTls) -> ssl.SSLContext:
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
+        context = vouched(tls.ca)
         if tls.cert is not None:
             context.load_cert_chain(tls.cert, tls.key)
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         files = ", ".join(str(path) for path in (tls.ca, tls.cert, tls.key) if path is not None)
         raise ProviderFailed(
             f"the certificates of the container engine cannot be used: {error}",

@@ -8,6 +8,7 @@ A refusal has its reason in the HTTP status line, and mostly the status 500.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from yarl import URL
 
 from torpor.config.hosts import ProxmoxHost
 from torpor.errors import ProviderFailed
+from torpor.providers.guests import tls
 
 Kind = TypeVar("Kind")
 
@@ -34,6 +36,8 @@ _PAUSE = 0.25
 """Seconds after the first round; twice as many after each further one."""
 _LARGEST_ANSWER = 8 << 20
 """Bytes: thousands of guests."""
+_SHA256 = 32
+"""Bytes of a fingerprint."""
 
 _UNREACHED = frozenset({595, 596, 599})
 """The node that was asked did not get through to the one that it concerns."""
@@ -173,16 +177,8 @@ class ProxmoxApi:
             async with session.request(method, url, allow_redirects=False, **named) as response:  # type: ignore[arg-type]
                 body = await _read(response.content)
                 return _answer(body, response.status, response.reason or "", where)
-        except aiohttp.ServerFingerprintMismatch as error:
-            raise _Unanswered(
-                f"{where}: its certificate has the fingerprint {_with_colons(error.got)}",
-                hint="it is not the one in `fingerprint`: somebody is in between, or it was renewed",
-            ) from error
         except aiohttp.ClientSSLError as error:
-            raise _Unanswered(
-                f"{where}: its certificate is not trusted: {error}",
-                hint="name its `fingerprint`, or as `ca` the cluster's /etc/pve/pve-root-ca.pem",
-            ) from error
+            raise _distrusted(where, error) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _Unanswered(f"{where} does not answer: {error or type(error).__name__}") from error
 
@@ -202,20 +198,38 @@ def _called(url: str) -> str:
     return f"Proxmox VE at {url}"
 
 
-def _trust(host: ProxmoxHost) -> ssl.SSLContext | aiohttp.Fingerprint:
+def _trust(host: ProxmoxHost) -> ssl.SSLContext:
     """Raises `ProviderFailed` where the configured certificates cannot be used."""
     if host.fingerprint is not None:
-        try:
-            return aiohttp.Fingerprint(bytes.fromhex(host.fingerprint.replace(":", "")))
-        except ValueError as error:
-            raise ProviderFailed(
-                f"{host.fingerprint!r} is no SHA-256 fingerprint",
-                hint="`pvenode cert info` on the node shows it: 32 pairs of digits, with colons",
-            ) from error
+        return tls.pinned(_digest(host.fingerprint))
     try:
-        return ssl.create_default_context(cafile=host.ca)
-    except (OSError, ssl.SSLError) as error:
+        return tls.vouched(host.ca)
+    except OSError as error:
         raise ProviderFailed(f"cannot read the certificates of {host.ca}: {error}") from error
+
+
+def _digest(fingerprint: str) -> bytes:
+    with contextlib.suppress(ValueError):
+        digest = bytes.fromhex(fingerprint.replace(":", ""))
+        if len(digest) == _SHA256:
+            return digest
+    raise ProviderFailed(
+        f"{fingerprint!r} is no SHA-256 fingerprint",
+        hint="`pvenode cert info` on the node shows it: 32 pairs of digits, with colons",
+    )
+
+
+def _distrusted(where: str, error: aiohttp.ClientSSLError) -> _Unanswered:
+    reason = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else error
+    if isinstance(reason, tls.WrongCertificate):
+        return _Unanswered(
+            f"{where}: its certificate has the fingerprint {reason.digest.hex(':').upper()}",
+            hint="it is not the one in `fingerprint`: somebody is in between, or it was renewed",
+        )
+    return _Unanswered(
+        f"{where}: its certificate is not trusted: {error}",
+        hint="name its `fingerprint`, or as `ca` the cluster's /etc/pve/pve-root-ca.pem",
+    )
 
 
 async def _read(stream: aiohttp.StreamReader) -> bytes:
@@ -257,7 +271,3 @@ def _may_pass(method: str, error: Refused) -> bool:
         return True
     # A 500 may be a moment's trouble.  What was to be done is not asked for again: the reason is told.
     return error.answer == 500 and method == "GET" and not any(words in error.said for words in _FINAL)
-
-
-def _with_colons(digest: bytes) -> str:
-    return digest.hex(":").upper()
