@@ -291,14 +291,17 @@ async def test_a_body_that_does_not_come(
         assert answers is bool(answer)
 
 
-async def test_a_client_is_not_left_while_it_is_not_its_turn(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_is_not_left_while_it_is_not_its_turn(tmp_path: Path) -> None:
     """Neither while the application takes its time, nor while that reads nothing of a body."""
-    monkeypatch.setattr(connection, "PATIENCE", 0.01)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.1)
+        (one,) = there.present
+        if scope["method"] == "GET":
+            assert one._idle is None
+        else:
+            while one._transport.is_reading():
+                await asyncio.sleep(0.001)
+            one._lose_patience()
         await echo(scope, receive, send)
 
     size = 64 * HIGH_WATER
