@@ -264,7 +264,7 @@ async def test_one_connection_too_many(tmp_path: Path) -> None:
 
 async def test_an_idle_connection_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one on which there was something once."""
-    monkeypatch.setattr(connection, "PATIENCE", 0.01)
+    monkeypatch.setattr(connection, "PATIENCE", 0.2)
     async with served(tmp_path, echo) as there:
         assert b"" == await there.ask()
         assert (await there.ask(GET % b"a")).endswith(chunks(b"/a", b"|"))
@@ -276,7 +276,7 @@ async def test_a_body_that_does_not_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     """A client that has fallen silent is left, whether anybody waits for the rest of it or not."""
-    monkeypatch.setattr(connection, "PATIENCE", 0.01)
+    monkeypatch.setattr(connection, "PATIENCE", 0.2)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if answers:
