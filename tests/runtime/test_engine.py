@@ -27,7 +27,7 @@ from torpor.core.model import (
     TcpProbe,
 )
 from torpor.core.upstream import Upstream
-from torpor.errors import NotAllowed, UnknownApp
+from torpor.errors import NotAllowed, ProviderFailed, UnknownApp
 from torpor.providers.base import HookFailed
 from torpor.providers.fake import Plan
 from torpor.runtime import clock
@@ -498,8 +498,24 @@ async def test_a_program_without_probes_is_ready_when_it_is_started() -> None:
         assert "failed" not in [event.kind for event in home.journal.recent(100)]
 
 
-async def test_a_hook_that_failed_is_an_event_of_its_app() -> None:
-    """Whoever looks at the app finds it; nothing else follows."""
+async def test_a_host_that_fails_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By an event, which whoever reads the daemon's log sees, too."""
+    async with house() as home:
+
+        async def start(_launch: object) -> None:
+            raise ProviderFailed("nothing answers for the engine")
+
+        monkeypatch.setattr(home.provider, "start", start)
+        home.desk.command(Verb.WAKE, "app")
+
+        assert "nothing answers for the engine" == (await home.event("start-failed")).detail
+        assert [] == caplog.records
+
+
+async def test_a_hook_that_failed_is_an_event_of_its_app(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever looks at the app finds it, once; nothing else follows."""
     async with house() as home:
         await home.awake()
 
@@ -507,4 +523,5 @@ async def test_a_hook_that_failed_is_an_event_of_its_app() -> None:
 
         event = await home.event("hook-failed")
         assert ("app", "pre_stop ended with exit code 1") == (event.app, event.detail)
+        assert [] == caplog.records
         assert Phase.READY is home.phase()

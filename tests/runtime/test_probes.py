@@ -227,6 +227,15 @@ async def test_all_probes_must_hold() -> None:
     ] == start.announced
 
 
+async def test_what_holds_at_once_is_not_announced() -> None:
+    """A host that has nothing to say of the health of a guest is not waited for."""
+    start = Start(NotifyProbe(), TcpProbe())
+    await start.provider.start(start.launch)
+    start.provider.notify(ID)
+    await wait_until_ready(start.spec.readiness, start.launch, start.running, start.provider, start.announce)
+    assert ["waiting for tcp"] == start.announced
+
+
 async def test_no_probes_are_ready_at_once() -> None:
     """Nothing to ask, nothing to announce."""
     start = Start()

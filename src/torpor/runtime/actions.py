@@ -43,7 +43,7 @@ from torpor.core.messages import (
     WatchInstance,
 )
 from torpor.core.model import AppSpec, IdleQuestion, InstanceId, Liveness, Readiness, Tier
-from torpor.errors import StartFailed, TorporError
+from torpor.errors import TorporError
 from torpor.providers.base import UNASKED, Fact, HookFailed, Launch, Provider, Running, Survivor
 from torpor.runtime.ports import Ports
 from torpor.runtime.probes import proof_again, wait_until_ready, wait_until_unhealthy
@@ -172,7 +172,6 @@ class Actions:
     def report(self, message: Fact) -> None:
         """Take a provider's report."""
         if isinstance(message, HookFailed):
-            log.warning("%s: %s", message.id, message.text)
             self._say(message.id, "hook-failed", "one of its commands failed", message.text)
             return
         if isinstance(message, Exited | Gone | Froze):
@@ -193,8 +192,6 @@ class Actions:
             self._keepers[id] = provider = self._provider(spec)
             running = await provider.start(launch)
         except TorporError as error:
-            if not isinstance(error, StartFailed):
-                log.warning("%s: %s", id, error)
             self._post(StartRefused(id, generation, error.advice))
             return
         except Exception as error:

@@ -56,24 +56,30 @@ async def wait_until_ready(
     """Return once all of the app's probes have held and its settling time has passed.
 
     Waits for ever if they never do: the caller owns the limit and cancels.  `announce`
-    is told, in words for people, what is still missing.  Raises `ProviderFailed` if
-    a probe cannot be carried out at all.
+    is told, in words for people, what is still missing: not of what holds at once.
+    Raises `ProviderFailed` if a probe cannot be carried out at all.
     """
     attempt = _Attempt(launch, running, provider)
     missing = list(readiness.probes)
+    said = ("", "")
+
+    def tell() -> None:
+        nonlocal said
+        if missing and (words := _words(missing, launch)) != said:
+            said = words
+            announce(*words)
 
     async def hold(probe: Probe) -> None:
         await attempt.wait_for(probe)
         missing.remove(probe)
-        if missing:
-            announce(*_words(missing, launch))
+        tell()
 
-    if missing:
-        announce(*_words(missing, launch))
     try:
         async with asyncio.TaskGroup() as group:
             for probe in readiness.probes:
                 group.create_task(hold(probe))
+            await asyncio.sleep(0)  # each has looked for itself by then
+            tell()
     except ExceptionGroup as failures:
         # Not `except*`: what is raised inside of that stays wrapped in a group on Python 3.11.2 (Debian 12).
         raise failures.exceptions[0] from None
