@@ -43,6 +43,7 @@ from torpor.core.model import (
     Phase,
     Restart,
     Route,
+    StartLimit,
     TcpProbe,
     Want,
 )
@@ -217,6 +218,29 @@ def test_what_failed_with_old_settings_is_tried_with_the_new_ones() -> None:
     story.apply(_app("job", always_on=True, stop_timeout=1.0), renewed="job")
 
     assert ["job"] == story.started()
+
+
+def test_a_failure_of_old_settings_is_not_what_it_sleeps_for_with_the_new_ones() -> None:
+    """Neither is it said to have failed, nor does that count; what is not a failure stays as it was."""
+    limit = StartLimit(failures=2)
+    story = Story(_app("job", start_limit=limit, stop_timeout=9.0), _app("done"))
+    for name, code in (("job", 1), ("done", 0)):
+        story.knock(name)
+        if not code:
+            story.become_ready(name)
+        story.exit(name, code=code)
+        story.wait(1.0)
+        assert Phase.ASLEEP is story.phase(name)
+    job, done = (story.fleet.apps[name].instances[0] for name in ("job", "done"))
+    before = done.reason
+    assert (Cause.START_FAILED, Cause.EXITED) == (job.reason.cause, before.cause)
+
+    story.apply(_app("job", start_limit=limit), _app("done", stop_timeout=1.0), renewed="job done")
+    assert (None, before) == (job.reason, done.reason)
+
+    story.knock("job")
+    story.exit("job", code=1)
+    assert Phase.BACKOFF is story.phase("job")
 
 
 def test_replicas_are_renewed_one_after_the_other() -> None:

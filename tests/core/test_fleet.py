@@ -322,6 +322,34 @@ def test_a_loss_is_told_once_with_its_own_reason() -> None:
     assert () == story.fleet.apps["web"].snapshot(story.now).awaited
 
 
+def test_a_loss_is_not_what_it_sleeps_for_once_that_has_come() -> None:
+    """Whoever looks reads of it until then, and no longer; other reasons to sleep stay."""
+    story = Story(
+        _app("web", "db"),
+        _app("db", start_limit=StartLimit(failures=1, cool_off=60.0)),
+    )
+    story.knock("web")
+    story.exit("db", 3)
+    story.wait(60.0)
+    assert (Phase.ASLEEP, Phase.ASLEEP) == (story.phase("web"), story.phase("db"))
+    assert "needs db: exited with code 3" in story.reason("web")
+
+    story.tell(WakeRequested("db"))
+    assert "needs db: exited with code 3" in story.reason("web")
+    story.become_ready("db")
+    assert story.fleet.apps["web"].instances[0].reason is None
+
+    story.knock("web", 2)
+    story.become_ready("web")
+    story.tell(SleepRequested("web"))
+    story.exit("web")
+    story.tell(SleepRequested("db"))
+    story.exit("db")
+    story.tell(WakeRequested("db"))
+    story.become_ready("db")
+    assert "put to sleep by the operator" == story.reason("web")
+
+
 def test_what_sleeps_frozen_waits_for_others_within_the_same_bound() -> None:
     """It is told what it waits for like any other, and sleeps on when that does not come."""
     story = Story(

@@ -13,7 +13,18 @@ from itertools import chain
 import msgspec
 
 from torpor.core import wakefulness
-from torpor.core.model import AppSnapshot, AppSpec, Cause, Event, InstanceSnapshot, Phase, Tier, WakeOn, Want
+from torpor.core.model import (
+    FAILURES,
+    AppSnapshot,
+    AppSpec,
+    Cause,
+    Event,
+    InstanceSnapshot,
+    Phase,
+    Tier,
+    WakeOn,
+    Want,
+)
 from torpor.core.policy import span
 from torpor.core.wakefulness import Clause
 
@@ -23,8 +34,6 @@ _SLEEPS = {Tier.PAUSE: "paused", Tier.HIBERNATE: "hibernated", Tier.STOP: "stopp
 _PATHS = 3
 """Paths that wake an app of which its `next` names no more."""
 TROUBLED = frozenset({Phase.BACKOFF, Phase.FAILED})
-MISHAPS = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
-"""Causes for which an app's own words are worth a look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ def why_document(account: Account) -> WhyDocument:
     waking = next((event for event in account.wake if event.kind == "waking"), None)
     exits = [event for event in account.events if event.kind == "exited"]
     closed = None if app.pinned else app.hours.closed
-    failed = app.phase in TROUBLED or (reason is not None and reason.cause in MISHAPS)
+    failed = app.phase in TROUBLED or (reason is not None and reason.cause in FAILURES)
     return WhyDocument(
         name=app.name,
         state=app.state,
@@ -267,7 +276,7 @@ def _advice(account: Account, shown: InstanceSnapshot) -> Iterator[str]:
             yield f"`torpor why {needed.app}` tells what that is waiting for"
     if shown.reason is not None and shown.reason.cause is Cause.NO_MEMORY:
         yield "`torpor check memory --dry-run` tells who takes how much, and who may be put to sleep"
-    if app.phase in TROUBLED or (shown.reason is not None and shown.reason.cause in MISHAPS):
+    if app.phase in TROUBLED or (shown.reason is not None and shown.reason.cause in FAILURES):
         yield f"`torpor logs {name}` has all that it wrote"
 
 

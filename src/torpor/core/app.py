@@ -377,6 +377,11 @@ class App:
         return any(instance.holding for instance in self.instances) or (self.closing and self.instances.alive)
 
     @property
+    def concerned(self) -> bool:
+        """Whether it matters to it what its dependencies are: it needs them, or sleeps because they did not come."""
+        return self.holding or self.instances.bereft
+
+    @property
     def standing(self) -> Standing:
         """What this app is to those that depend on it."""
         lost = self.lost if self.phase is Phase.BLOCKED else None

@@ -335,7 +335,7 @@ class Fleet:
         return followed
 
     def _told(self, app: App, now: float) -> list[tuple[App, list[Effect]]]:
-        """Tell what an app has come to be to those that wait for it."""
+        """Tell what an app has come to be to those that wait for it, or have done so in vain."""
         name = app.spec.name
         if (standing := app.standing) == self._standings[name]:
             return []
@@ -343,7 +343,7 @@ class Fleet:
         return [
             (dependent, dependent.reconsider(now))
             for dependent in self._dependents[name]
-            if dependent.holding  # which `_holding` may not know yet of who begins to in this step
+            if dependent.concerned  # which `_holding` may not know yet of who begins to in this step
         ]
 
     def _queue(self, app: App) -> None:

@@ -243,7 +243,7 @@ class Instance:
             reason=self.reason,
             status=self.status,
             woken_by=self.woken_by,
-            finished=self._finished(),
+            finished=self.finished,
             tier=self.known_tier if self.phase is Phase.FROZEN else None,
             deeper=self._deeper(),
             deeper_in=self._deeper_in(now),
@@ -251,7 +251,9 @@ class Instance:
             unheard=self.unheard,
         )
 
-    def _finished(self) -> bool:
+    @property
+    def finished(self) -> bool:
+        """Whether it has done what it was started for: it ended by itself, as its `exit_codes` expect."""
         ended = self.phase in UNUSED and self.reason is not None and self.reason.cause is Cause.EXITED
         return ended and self.completed is not None and policy.succeeded(self.lifecycle, self.completed)
 

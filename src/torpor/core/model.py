@@ -289,6 +289,10 @@ class Cause(StrEnum):
     NO_BUDGET = "no-budget"
 
 
+FAILURES = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
+"""Causes by which an app failed by itself, unless it has ended as it should: its own words may tell more."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """A cause and a sentence for people.

@@ -48,7 +48,7 @@ from torpor.core.messages import (
     WatchdogChanged,
     WatchdogTriggered,
 )
-from torpor.core.model import Cause, OnStartTimeout, OnWatchdog, Phase, Reason, Refusal, Tier, Want
+from torpor.core.model import FAILURES, Cause, OnStartTimeout, OnWatchdog, Phase, Reason, Refusal, Tier, Want
 from torpor.core.outcomes import RefuseWaiting
 from torpor.core.upstream import Upstream
 
@@ -76,6 +76,18 @@ def wake(it: Instance, message: WakeRequested) -> None:
 def stay_down(it: Instance, _message: StopRequested) -> None:
     """It is asleep, and no request is to wake it any more."""
     it.out.append(DropStored(it.id))
+
+
+def forget_failures(it: Instance, _message: ProgramChanged) -> None:
+    """What failed were the old settings: the new ones have not, nor does it sleep for that."""
+    it.failures.clear()
+    if not it.finished:
+        transitions.forget_reason(it, FAILURES)
+
+
+def forget_loss(it: Instance, _message: DependenciesMet) -> None:
+    """It sleeps because something that it needs had not come, and that is there now."""
+    transitions.forget_reason(it, {Cause.DEPENDENCY})
 
 
 def start_fresh(it: Instance, _message: object) -> None:

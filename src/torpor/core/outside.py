@@ -52,8 +52,7 @@ def host_returned(it: Instance, _message: HostReturned) -> None:
 def excuse(it: Instance, _message: HostReturned) -> None:
     """It sleeps although somebody came, for its host's sake: nothing is wrong with it any more."""
     it.failures.clear()
-    if it.reason is not None and it.reason.cause is Cause.START_FAILED:
-        it.reason = None
+    transitions.forget_reason(it, {Cause.START_FAILED})
 
 
 def froze_outside(it: Instance, message: Froze) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torpor.core import wakefulness
 from torpor.core.instance import Instance
-from torpor.core.model import Cause, Phase, Tier
+from torpor.core.model import FAILURES, Cause, Phase, Tier
 from torpor.core.wakefulness import Clause
 
 USEFULNESS = (
@@ -24,8 +24,6 @@ USEFULNESS = (
     Phase.ASLEEP,
 )
 """Phases by what a visitor gets of them, best first."""
-
-_TROUBLES = frozenset({Cause.EXITED, Cause.START_FAILED, Cause.START_TIMEOUT, Cause.UNHEALTHY})
 
 
 class Replicas(list[Instance]):
@@ -46,7 +44,7 @@ class Replicas(list[Instance]):
     @property
     def troubled(self) -> Instance:
         """The one that failed last, or the first one."""
-        failed = [one for one in self if one.reason is not None and one.reason.cause in _TROUBLES]
+        failed = [one for one in self if one.reason is not None and one.reason.cause in FAILURES]
         return max(failed, key=lambda one: one.phase_since, default=self[0])
 
     @property
@@ -68,6 +66,12 @@ class Replicas(list[Instance]):
     def waiting(self) -> bool:
         """Whether one waits for what it needs."""
         return any(instance.waits for instance in self)
+
+    @property
+    def bereft(self) -> bool:
+        """Whether one sleeps because what it needs did not come."""
+        reasons = (one.reason for one in self if one.phase is Phase.ASLEEP)
+        return any(why is not None and why.cause is Cause.DEPENDENCY for why in reasons)
 
     @property
     def under_way(self) -> bool:

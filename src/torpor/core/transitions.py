@@ -8,6 +8,7 @@ Laws of this file:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from torpor.core import policy, wakefulness
@@ -378,6 +379,12 @@ def sleep(it: Instance) -> None:
     it.say("asleep", f"asleep: {reason.text}" if reason else "asleep", reason.detail if reason else "")
     if it.want is Want.DOWN:
         it.out.append(DropStored(it.id))
+
+
+def forget_reason(it: Instance, causes: Collection[Cause]) -> None:
+    """What it sleeps for since it could not run is over, if it was one of these `causes`."""
+    if it.reason is not None and it.reason.cause in causes:
+        it.reason = None
 
 
 def _lie_down(it: Instance, phase: Phase, limit: float | None = None) -> None:
