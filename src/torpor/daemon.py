@@ -16,12 +16,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from torpor import __version__, notify
+from torpor import __version__
 from torpor.config.additions import Additions, in_use, load_all
 from torpor.config.find import find_config
 from torpor.config.labels.joining import join, seated, with_unfit
@@ -29,7 +30,7 @@ from torpor.config.paths import log_path, socket_path, state_dir
 from torpor.config.settings import Settings
 from torpor.control.server import ControlServer, DaemonInfo
 from torpor.core.fleet import Fleet
-from torpor.core.messages import Input, ShutdownRequested
+from torpor.core.messages import Input
 from torpor.core.model import Event, InstanceId
 from torpor.errors import UnknownApp
 from torpor.front import Front, url, urls
@@ -57,8 +58,10 @@ from torpor.runtime.journal import Journal
 from torpor.runtime.memory import MemoryWatch
 from torpor.runtime.ownlog import bounded
 from torpor.runtime.running_set import RunningSet
+from torpor.runtime.shutdown import Shutdown
 from torpor.runtime.standin import HANDED_ON, StandIn
 from torpor.runtime.state import StateFile
+from torpor.runtime.supervisor import Supervisor
 from torpor.runtime.touches import Touches
 
 if TYPE_CHECKING:
@@ -133,11 +136,6 @@ class Daemon:
         self._state = StateFile(state, read_boot())
         self._journal = Journal()
         self._started = time.time()
-        self._asked_to_end = 0
-        self._keep_apps = False
-        self._ending = asyncio.Event()
-        self._impatient = asyncio.Event()
-        self._desperate = asyncio.Event()
         self._engine: Engine
         self._actions: Actions
         self._seam: LocalSeam
@@ -147,9 +145,10 @@ class Daemon:
         self._folder = state
         self._stand_in: StandIn | None = None
         self._providers = Providers(state, self._report, base_environment(os.environ), settings.hosts)
+        self._shutdown = Shutdown(self._providers.process.hurry)
 
     async def run(self) -> int:
-        """Run until `end` is called, by a signal or by an operator; returns the exit code."""
+        """Run until the end is asked for, by a signal or by an operator; returns the exit code."""
         async with contextlib.AsyncExitStack() as stack:
             # Restored last of all: whoever asks again while this ends is heard, too.
             signals = stack.enter_context(contextlib.ExitStack())
@@ -181,7 +180,9 @@ class Daemon:
             await gateway.open(handed)
             stack.push_async_callback(gateway.close, CUT)
 
-            desk = Desk(self._engine, self._journal, self._providers.of, self.end, self._memory.facts)
+            desk = Desk(
+                self._engine, self._journal, self._providers.of, self._shutdown.ask, self._memory.facts
+            )
             front = Front(self._seam, gateway)
             calendar = Calendar(self._seam.specs, self._post)
             stack.callback(calendar.close)
@@ -207,7 +208,8 @@ class Daemon:
                 memory=self._memory,
                 settings=lambda: self._set.settings,
             )
-            self._hang_up = HangUp(self._set, self._tell_supervisor)
+            supervisor = Supervisor(self._shutdown, lambda: f"runs {self._apps()}")
+            self._hang_up = HangUp(self._set, supervisor.tell)
             control = ControlServer(
                 desk, self._control, self._info(gateway), self._set, gateway.doorman.answer
             )
@@ -241,10 +243,10 @@ class Daemon:
                 self._stand_in.begin()
                 self._look_for_the_end()
             control.mark_ready()
-            with self._supervised():
-                await self._ending.wait()
+            with supervisor.told():
+                await self._shutdown.wait()
             self._set.close()
-            if not self._keep_apps:
+            if not self._shutdown.keeps_apps:
                 await self._stop_apps(gateway)
                 if self._stand_in is not None:
                     self._exit_code = self._stand_in.code
@@ -268,73 +270,21 @@ class Daemon:
             return readings, not unfit
         return readings, True
 
-    @contextlib.contextmanager
-    def _supervised(self) -> Iterator[None]:
-        """Tell whoever supervises the daemon itself (systemd …) that it is up, alive, and about to end."""
-        self._tell_supervisor()
-        interval = notify.watchdog_interval()
-        beating = asyncio.create_task(_beat(interval / 2)) if interval is not None else None
-        try:
-            yield
-        finally:
-            if beating is not None:
-                beating.cancel()
-            notify.stopping()
-
-    def _tell_supervisor(self) -> None:
-        if not self._ending.is_set():
-            notify.ready(f"runs {self._apps()}")
-
-    def end(self, keep_apps: bool = False) -> None:
-        """Begin the orderly end.  Asked twice: cut what is in flight.  Asked again: leave at once.
-
-        `keep_apps`, the first time: leave the apps running.
-        """
-        if self._asked_to_end == 0:
-            self._keep_apps = keep_apps
-        self._asked_to_end += 1
-        stages = (self._ending, self._impatient, self._desperate)
-        stages[min(self._asked_to_end, len(stages)) - 1].set()
-        if self._desperate.is_set():
-            self._providers.process.hurry()
-
     def _end_with(self, event: Event) -> None:
         """End if the app whose end is the daemon's has ended by itself, for good."""
         if event.app == self._exit_with:
             self._look_for_the_end()
 
     def _look_for_the_end(self) -> None:
-        if self._stand_in is not None and self._stand_in.over and not self._ending.is_set():
+        if self._stand_in is not None and self._stand_in.over and not self._shutdown.begun:
             self._exit_code = self._stand_in.code
             self._stand_in = None
-            self.end()
+            self._shutdown.ask()
 
     async def _stop_apps(self, gateway: Gateway) -> None:
         if self._alone is None or self._engine.fleet.alive:
             self._console.say("stopping all apps (again: cut what is in flight; once more: leave at once)")
-        settled = asyncio.Event()
-
-        def look(_event: Event | None) -> None:
-            # A host that hears neither a stop nor a kill may be away for days; its guests are left to the next daemon.
-            if not self._engine.fleet.alive or self._engine.fleet.beyond_reach(clock.now()):
-                settled.set()
-
-        unsubscribe = self._journal.subscribe(look)
-        self._engine.post(ShutdownRequested())
-        look(None)
-        cut = asyncio.create_task(self._cut_when_impatient(gateway))
-        ends = [asyncio.create_task(event.wait()) for event in (settled, self._desperate)]
-        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        for task in (cut, *ends):
-            task.cancel()
-        unsubscribe()
-        if self._engine.fleet.alive:
-            left = [app.spec.name for app in self._engine.fleet.apps.values() if app.instances.alive]
-            log.warning("left behind, maybe alive: %s", ", ".join(left))
-
-    async def _cut_when_impatient(self, gateway: Gateway) -> None:
-        await self._impatient.wait()
-        await gateway.close(0.0)
+        await self._shutdown.stop_apps(self._engine, self._journal, partial(gateway.close, 0.0))
 
     def _post(self, message: Input) -> None:
         self._engine.post(message)
@@ -346,11 +296,11 @@ class Daemon:
         """Hear signals until `stack` is closed."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self.end)
+            loop.add_signal_handler(number, self._shutdown.ask)
             stack.callback(loop.remove_signal_handler, number)
         # A closed terminal ends what was started in it; a daemon without one has nothing to hang up.
         in_terminal = any(os.isatty(fd) for fd in (0, 1, 2))
-        loop.add_signal_handler(signal.SIGHUP, self.end if in_terminal else self._hang_up.come)
+        loop.add_signal_handler(signal.SIGHUP, self._shutdown.ask if in_terminal else self._hang_up.come)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
         if self._stand_in is not None:
             for number in HANDED_ON:
@@ -384,13 +334,6 @@ class Daemon:
             for where in [*(url(bases[0], route) for route in app.routes if bases), *map(str, app.streams)]:
                 say(f"  {app.name:<14}  {where}")
         say()
-
-
-async def _beat(pause: float) -> None:
-    """Give signs of life: a loop that hangs gives none."""
-    while True:
-        notify.heartbeat()
-        await asyncio.sleep(pause)
 
 
 def wants_colour(stream: TextIO) -> bool:
