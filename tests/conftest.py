@@ -8,11 +8,22 @@ import os
 from collections.abc import Awaitable, Callable, Generator
 
 import anyio
+import hypothesis
 import pytest
 
 _LIMIT = 800.0 if os.environ.get("VMTEST") else 100.0
 """Seconds that an async test may take: less than pytest's own limit, which breaks the loop that the fixtures'
 ends need, and does not tell where the test hung.  `scripts/vmtest` has a machine that takes ten times as long."""
+
+
+# How long an example takes says nothing: the machine may be busy.
+hypothesis.settings.register_profile(
+    "patient",
+    parent=hypothesis.settings(),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture(

@@ -71,7 +71,7 @@ def test_long_trailer_is_refused_before_it_ends() -> None:
         run(Chunked(LIMITS), endless)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.binary(min_size=1, max_size=40), max_size=6),
     st.lists(st.integers(min_value=1, max_value=50), min_size=1, max_size=8),

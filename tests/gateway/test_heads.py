@@ -277,7 +277,7 @@ class Opinion:
         self.complete = True
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(_LINES, st.booleans(), _FIELDS)
 def test_never_laxer_than_llhttp(line: bytes, with_host: bool, fields: bytes) -> None:
     """What we accept, llhttp accepts with the same fields; and the plain expression agrees with us."""
@@ -304,7 +304,7 @@ def test_never_laxer_than_llhttp(line: bytes, with_host: bool, fields: bytes) ->
         assert request.head == (data[: end + 2] if start < 0 else data[:start] + data[stop : end + 2])
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(_STATUS_LINES, st.booleans(), _FIELDS)
 def test_plain_response_agrees(line: bytes, with_length: bool, fields: bytes) -> None:
     """Whatever the plain expression takes for a response, the careful reader reads the same way."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from importers.imports import Result, imported
@@ -141,7 +141,7 @@ def _uci_text(value: str) -> str:
     ],
     ids=["supervisord", "systemd", "pm_tiny", "pm2", "compose", "streamlit-launcher"],
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(data=st.data())
 def test_every_setting_is_carried_or_told(
     write: Callable[[dict[str, str]], tuple[str, str]], known: dict[str, str], data: st.DataObject
@@ -189,7 +189,7 @@ SCALARS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=SCALARS)
 def test_text_comes_back_as_it_was(text: str) -> None:
     """Whatever an argument or a variable holds, the loader gives it back."""
@@ -204,7 +204,7 @@ def test_text_comes_back_as_it_was(text: str) -> None:
     assert text == workload.environment["V"]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(text=st.text("0123456789abcdefxo.-+_~nulltrue ", max_size=12))
 def test_plain_text_is_no_number(text: str) -> None:
     """What looks like something else to YAML is quoted."""

@@ -50,7 +50,7 @@ def expected(pattern: str, text: list[bytes], *, ignore: bool) -> list[bool]:
     return [by_text.search(line.decode("utf-8", "replace")) is not None for line in text]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     text=st.lists(st.text("abxA é\t", max_size=6), max_size=12),
     ends=st.booleans(),
@@ -88,7 +88,7 @@ def test_what_each_match_has(pattern: str, text: str) -> None:
     assert text == needed_text(pattern)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     text=st.lists(
         st.lists(st.sampled_from(["abx", "a", ",abA", "xab", "a.b-x", "baa", "x"]), max_size=3), max_size=12
@@ -107,7 +107,7 @@ def test_who_has_it_is_asked(text: list[list[str]], pattern: str, ignore: bool) 
     assert {line for line, matches in zip(lines(data), wanted, strict=True) if matches} == found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(["a", "b", "c"]), max_size=25), st.integers(1, 3), st.integers(1, 30))
 def test_neighbours(text: list[str], context: int, size: int) -> None:
     """With a context come so many lines around each, each once, and a gap is told."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from torpor.config.settings import LogSpec
@@ -126,7 +126,7 @@ def killed_at(step: int, *, after: bool) -> Iterator[None]:
             module.os = os  # type: ignore[attr-defined]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(chunks, specs, st.sampled_from([1, 3, 64, 4096, 262_144]), st.integers(0, 3))
 def test_the_segments_are_the_stream(written: list[bytes], spec: LogSpec, most: int, pause: int) -> None:
     """Any bytes, any chunks, any rotation; also across daemons that end in order."""
@@ -143,7 +143,7 @@ def test_the_segments_are_the_stream(written: list[bytes], spec: LogSpec, most: 
         assert 0 == it.daemon.lost
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(chunks, specs, st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=8))
 def test_no_kill_changes_the_stream(
     written: list[bytes], spec: LogSpec, kills: list[tuple[int, bool]]
@@ -167,7 +167,7 @@ def test_no_kill_changes_the_stream(
         assert b"".join(written) == it.stream()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.lists(st.binary(max_size=40), max_size=40), st.sampled_from([45, 100, 1000]))
 def test_rotation_is_between_lines(lines: list[bytes], size: int) -> None:
     """No archive is larger than asked for, and each ends with a line, where lines are not longer than that."""
@@ -181,7 +181,7 @@ def test_rotation_is_between_lines(lines: list[bytes], size: int) -> None:
             assert not content or content.endswith(b"\n")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(chunks, specs, st.integers(0, 40), st.integers(1, 5))
 def test_the_reader_finds_every_line(written: list[bytes], spec: LogSpec, count: int, starts: int) -> None:
     """Forwards and backwards, across segments; a generation's beginning ends a line."""
@@ -308,7 +308,7 @@ def test_bytes_never_lie_in_memory_alone(monkeypatch: pytest.MonkeyPatch, tmp_pa
     os.close(end)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(chunks, st.lists(st.tuples(st.integers(1, 25), st.booleans()), max_size=5))
 def test_stamped_lines_survive_kills(written: list[bytes], kills: list[tuple[int, bool]]) -> None:
     """With time stamps a kill may write a piece twice; it loses none."""
