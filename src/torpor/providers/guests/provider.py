@@ -299,7 +299,7 @@ class GuestProvider:
             logger.warning(
                 "%s: cannot tell whether it survived: %s; it is taken on once %s answers",
                 record.id,
-                error or "no answer",
+                str(error) or "no answer",
                 self._driver.title,
             )
             self._ward(record.id, record.guest).left_run = record.run
