@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
 
-from torpor.providers.guests.docker.events import Actor, Endings, Event
+import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+
+from torpor.providers.guests.docker.events import Actor, Endings, Event, _read
 
 
 @pytest.fixture
@@ -45,3 +49,16 @@ def test_an_end_that_nobody_heard_of_does_not_hide_the_next_one(endings: Endings
     endings.begin(is_podman=False)
     told(endings, "start", "kill", "die", "stop")
     assert endings.was_by_hand("1", "app") is True
+
+
+@pytest.mark.anyio
+async def test_a_loop_that_is_late_looks_what_has_come() -> None:
+    """Only where there is nothing has the time to say more run out."""
+    loop = asyncio.get_running_loop()
+    protocol = BaseProtocol(loop)
+    protocol.connection_made(asyncio.Transport())
+    content = StreamReader(protocol, 1 << 16, loop=loop)
+    long_ago = loop.time() - 1
+    loop.call_later(0.001, content.feed_data, b"stop")
+    assert await _read(content, long_ago) == b"stop"
+    assert await _read(content, long_ago) is None

@@ -48,7 +48,7 @@ _UNPAUSES = 10
 """How often what is paused is let go on before that is given up."""
 _LATE_NEWS = 0.05
 """Seconds until such news have come, as a rule."""
-_SETTLED = 1.0
+_SETTLED = 4.0
 """Seconds after an end in which it may still be told who has asked for it."""
 _SIGNAL_OF_STOP = (1, 42)
 """The version of the API from which on a stop can be told which signal to send."""

@@ -13,14 +13,18 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
+import aiohttp
 import msgspec
 
 from torpor.errors import ProviderFailed
 from torpor.providers.guests.docker.api import EngineApi
 from torpor.providers.guests.driver import Notice
 
-_HOLD = 0.5
-"""Seconds; it takes an engine some hundredths."""
+_HOLD = 2.0
+"""Seconds.  It takes an engine some hundredths; but Podman reads the log of its events only now and then, and
+on a busy machine all of it takes its time.  Better a restart that comes late than one that nobody wants."""
+_GLANCE = 0.05
+"""Seconds."""
 _LONGEST = 1024 * 1024
 """Bytes of an event: labels are told, too."""
 
@@ -157,10 +161,7 @@ async def notices(api: EngineApi, endings: Endings) -> AsyncIterator[Notice]:
     async with api.opened("GET", "/events", params=params) as answer, _heard(api, endings):
         yield Notice()
         while True:
-            try:
-                async with asyncio.timeout_at(endings.deadline):
-                    chunk = await answer.content.readany()
-            except TimeoutError:
+            if (chunk := await _read(answer.content, endings.deadline)) is None:
                 for notice in endings.overdue(now()):
                     yield notice
                 continue
@@ -174,6 +175,18 @@ async def notices(api: EngineApi, endings: Endings) -> AsyncIterator[Notice]:
             for line in lines:
                 for notice in endings.take(_event(bytes(line)), now()):
                     yield notice
+
+
+async def _read(content: aiohttp.StreamReader, deadline: float | None) -> bytes | None:
+    """More of it; None: nothing has come until the deadline."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            return await content.readany()
+    # A loop that is late learns that before it looks at what has come meanwhile.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_GLANCE):
+            return await content.readany()
+    return None
 
 
 @contextlib.asynccontextmanager
