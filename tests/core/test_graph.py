@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from torpor.core.graph import closure, cycles, dependents, levels
+from torpor.core.graph import closure, closures, cycles, dependents, levels
 
 DIAMOND = {"web": ("api", "cache"), "api": ("db",), "cache": ("db",), "db": (), "alone": ()}
 
@@ -28,6 +28,31 @@ def test_the_closure_holds_the_roots_and_all_they_need() -> None:
     assert {"api", "db"} == closure(DIAMOND, ["api"])
     assert {"web", "api", "cache", "db"} == closure(DIAMOND, ["web"])
     assert frozenset() == closure(DIAMOND, [])
+
+
+class Counting(dict[str, tuple[str, ...]]):
+    """A graph that counts how often a name's needs are asked for."""
+
+    asked = 0
+
+    def get(self, name: str, default: object = None) -> tuple[str, ...]:  # type: ignore[override]
+        self.asked += 1
+        return super().get(name, default)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("ring", [False, True])
+def test_no_way_is_walked_twice_for_all_closures(step: int, *, ring: bool) -> None:
+    """Neither of a chain, from whichever end it is written down, nor of a ring."""
+    names = [str(number) for number in range(500)][::step]
+    graph = Counting({name: (str(int(name) + 1),) for name in names})
+    if ring:
+        graph["499"] = ("0",)
+
+    found = closures(graph)
+
+    assert (500, 500 if ring else 1) == (len(found["0"]), len(found["499"]))
+    assert graph.asked < 5 * len(names)
 
 
 def test_dependents_are_the_graph_turned_round() -> None:
@@ -95,6 +120,13 @@ def test_the_closure_is_closed_and_small(graph: dict[str, tuple[str, ...]], root
     assert set(roots) <= found
     assert all(needed in found for name in found for needed in graph.get(name, ()))
     assert all(any(name in graph.get(other, ()) for other in found) for name in found - set(roots))
+
+
+@given(GRAPHS)
+def test_all_closures_are_what_each_one_is(graph: dict[str, tuple[str, ...]]) -> None:
+    """Of each name in it, whether it is a key or not."""
+    names = {*graph, *(needed for needs in graph.values() for needed in needs)}
+    assert {name: closure(graph, graph.get(name, ())) for name in names} == closures(graph)
 
 
 @given(GRAPHS)

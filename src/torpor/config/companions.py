@@ -36,11 +36,10 @@ def check_companions(
     """
     groups = dict.fromkeys(GROUP + group for app in apps.values() for group in sorted(app.groups))
     for app in apps.values():
-        others = [name for name in apps if name != app.name]
         for inner, name in _written(keys[app.name]):
-            if name not in app.companions or name in groups or name in others or name in refused:
+            if name not in app.companions or name in groups or name in refused:
                 continue
-            if app.name in found and name != app.name:
+            if name != app.name and (name in apps or app.name in found):
                 continue
             if name == app.name:
                 message, guess = "an app is no companion of itself", None
@@ -50,6 +49,7 @@ def check_companions(
                 if discovers and guess is None:
                     continue
             else:
+                others = [other for other in apps if other != app.name]
                 message, guess = f"there is no app '{name}'", near_miss(name, [*others, *groups])
             keys[app.name].report("companions", message, *inner, suggestion=guess)
     _check_number(apps, keys)

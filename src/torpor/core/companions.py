@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from torpor.core.graph import closure, dependents
+from torpor.core.graph import closures, dependents
 from torpor.core.model import AppSpec
 
 GROUP = "group:"
@@ -55,14 +55,13 @@ def _ways(specs: Iterable[AppSpec]) -> dict[str, tuple[str, ...]]:
 
 
 def _closures(ways: Mapping[str, tuple[str, ...]], specs: Iterable[AppSpec]) -> dict[str, tuple[str, ...]]:
-    """Where the ways from each app lead; those that begin alike share one answer."""
+    """Where the ways from each app lead; those that lead alike share one answer."""
     places = {spec.name: place for place, spec in enumerate(specs)}
     shared: dict[frozenset[str], tuple[str, ...]] = {}
     found = {}
-    for name in places:
-        if first := frozenset(ways.get(name, ())):
-            if first not in shared:
-                reached = closure(ways, first) & places.keys()
-                shared[first] = tuple(sorted(reached, key=places.__getitem__))
-            found[name] = shared[first]
+    for name, reached in closures(ways).items():
+        if name in places and reached:
+            if reached not in shared:
+                shared[reached] = tuple(sorted(reached & places.keys(), key=places.__getitem__))
+            found[name] = shared[reached]
     return found

@@ -8,6 +8,7 @@ recurses; a chain may be as long as it likes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 
@@ -45,6 +46,47 @@ def closure(graph: Graph, roots: Iterable[str]) -> frozenset[str]:
         new = set(graph.get(left.pop(), ())) - found
         found |= new
         left.extend(new)
+    return frozenset(found)
+
+
+def closures(graph: Graph) -> dict[str, frozenset[str]]:
+    """Of each name all that it needs, directly or not: itself too, where a way leads back to it.
+
+    No way is walked twice, and equal answers are one.
+    """
+    found: dict[str, frozenset[str]] = {}
+    once: dict[frozenset[str], frozenset[str]] = {}
+    for root in graph:
+        # Whoever is come to last needs the least: those before it take over its answer.
+        for name in reversed(_newly_met(graph, root, found)):
+            answer = _needed(graph, name, found)
+            found[name] = once.setdefault(answer, answer)
+    return found
+
+
+def _newly_met(graph: Graph, root: str, known: Mapping[str, object]) -> list[str]:
+    """The root and all that it needs, in the order in which one comes to them; nothing that is known."""
+    met = {} if root in known else {root: None}
+    left = deque(met)
+    while left:
+        new = [name for name in graph.get(left.popleft(), ()) if name not in met and name not in known]
+        met |= dict.fromkeys(new)
+        left.extend(new)
+    return list(met)
+
+
+def _needed(graph: Graph, name: str, known: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """All that a name needs, on from what is known by the answer for that."""
+    found = set(graph.get(name, ()))
+    left = list(found)
+    while left:
+        needed = left.pop()
+        if needed in known:
+            found |= known[needed]
+        else:
+            new = set(graph.get(needed, ())) - found
+            found |= new
+            left.extend(new)
     return frozenset(found)
 
 
