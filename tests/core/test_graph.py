@@ -35,7 +35,7 @@ class Counting(dict[str, tuple[str, ...]]):
 
     asked = 0
 
-    def get(self, name: str, default: object = None) -> tuple[str, ...]:  # type: ignore[override]
+    def get(self, name: str, default: object = None) -> tuple[str, ...]:
         self.asked += 1
         return super().get(name, default)  # type: ignore[arg-type]
 

@@ -11,6 +11,7 @@ from histories.world import LawBroken, World
 from torpor.core import app as app_module
 from torpor.core import (
     dependencies,
+    exits,
     grounds,
     machine,
     moves,
@@ -76,7 +77,7 @@ def _start_beside_the_living(patch: pytest.MonkeyPatch) -> None:
 
 
 def _finish_despite_leftovers(patch: pytest.MonkeyPatch) -> None:
-    _cell(patch, Phase.STOPPING, Exited, moves.gone)
+    _cell(patch, Phase.STOPPING, Exited, exits.gone)
 
 
 def _forget_who_waits(patch: pytest.MonkeyPatch) -> None:
