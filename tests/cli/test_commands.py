@@ -396,13 +396,16 @@ def test_ctrl_c_is_130_without_a_word(daemon: Daemon, line: str) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:
-        if line == "restart shop":
-            daemon.wait_for_waiting()
-        else:
-            assert process.stdout is not None
-            assert process.stdout.readline() != b""
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        try:
+            if line == "restart shop":
+                daemon.wait_for_waiting()
+            else:
+                assert process.stdout is not None
+                assert process.stdout.readline() != b""
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()  # a command that heard nothing would be waited for until the end of the day
     assert (130, b"") == (process.returncode, errors)
 
 
