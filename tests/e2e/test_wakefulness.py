@@ -14,7 +14,7 @@ SPINS = (
     "import os, threading, time, http.server as h\n"
     "def spin():\n"
     "    while True:\n"
-    "        if not os.path.exists('spin'): time.sleep(0.02)\n"
+    "        if not os.path.exists('spin'): time.sleep(0.1)\n"
     "threading.Thread(target=spin, daemon=True).start()\n"
     "h.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), h.SimpleHTTPRequestHandler).serve_forever()\n"
 )
@@ -92,19 +92,19 @@ def test_a_program_that_uses_cpu_time_is_not_put_to_sleep(launch: Launch) -> Non
         "spinner",
         [sys.executable, "-c", SPINS],
         idle_timeout="300ms",
-        cpu_below="20%",
+        cpu_below="2%",  # of which it gets more, however many others compute
         cpu_window="500ms",
     )
     daemon = launch(config(spins))
     (daemon.home / "spin").touch()
     Client(daemon.port, "spinner.localhost").request()
 
-    facts = why_in(daemon, "spinner", "not below 20 %")
+    facts = why_in(daemon, "spinner", "not below 2 %")
 
     assert ["question"] == [clause["name"] for clause in facts["clauses"] if clause["keeps_awake"]]
     (daemon.home / "spin").unlink()
     asleep = daemon.wait_for_state("spinner", "asleep")
-    assert "below 20 %" in asleep["reason"]
+    assert "below 2 %" in asleep["reason"]
 
 
 def test_out_of_its_hours_an_app_refuses_and_a_pin_lifts_that(launch: Launch) -> None:
