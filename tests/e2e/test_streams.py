@@ -115,7 +115,6 @@ def test_psql_wakes_postgresql(launch: Launch, home: Path) -> None:
     daemon = launch(config(stream("db", port, server, readiness=ready, idle_timeout="500ms", **identity)))
     psql = ("psql", "-h", "127.0.0.1", "-p", str(port), "-U", "me", "-d", "postgres", "-Atc")
 
-    assert "42" == run(*psql, "select 6 * 7")
     assert "1" == run(*psql, "select 1 from pg_sleep(2)")
     assert 1 == daemon.apps()["db"]["generation"]
     assert 8 * 1024 * 1024 == len(run(*psql, "select repeat('x', 8 * 1024 * 1024)"))

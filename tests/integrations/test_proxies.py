@@ -81,12 +81,11 @@ def test_use_past_torpor_is_use(behind: Behind, proxy: str) -> None:
     setup = behind(proxy)
     wait_for("it is reached past Torpor", lambda: "forwarded" not in seen(setup)["headers"])
     before = setup.daemon.apps()["notes"]
-    wait_for("time passes", lambda: setup.daemon.apps()["notes"]["idle_in"] < before["idle_in"] - 0.1)
+    wait_for("time passes", lambda: setup.daemon.apps()["notes"]["idle_in"] < before["idle_in"] - 1)
     low = setup.daemon.apps()["notes"]["idle_in"]
 
-    seen(setup)
-
-    wait_for("the clock begins anew", lambda: setup.daemon.apps()["notes"]["idle_in"] > low)
+    # The clock is looked at once it has run on: somebody who is slow to do so has to come again.
+    wait_for("the clock begins anew", lambda: seen(setup) and setup.daemon.apps()["notes"]["idle_in"] > low)
 
 
 @pytest.mark.parametrize("proxy", ALL)
