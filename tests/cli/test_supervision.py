@@ -109,9 +109,9 @@ def test_show_tells_who_needs_whom(shared_family: Path) -> None:
 
 
 def test_the_graph_is_a_tree(shared_family: Path) -> None:
-    """What an app needs stands below it; with names those and what they need."""
+    """What an app needs stands below it, who is woken with it behind it; with names those and what they need."""
     both = """\
-web  ready
+web  ready  (wakes group:post as well)
 ├─ api  ready  (healthy)
 │  ├─ db  ready  (healthy)
 │  └─ cache  ready  (started, optional)
@@ -128,6 +128,8 @@ def test_the_graph_for_programs(shared_family: Path) -> None:
     (api, *_) = json.loads(torpor(shared_family, "graph", "api", "--json").stdout)[2:]
     assert ("api", "ready", ["web"]) == (api["name"], api["state"], api["held_by"])
     assert {"app": "cache", "condition": "started", "optional": True} == api["depends_on"][1]
+    names = [app["name"] for app in json.loads(torpor(shared_family, "graph", "web", "--json").stdout)]
+    assert ["db", "cache", "api", "web", "queue", "mail"] == names
     dot = torpor(shared_family, "graph", "api", "--dot").stdout
     assert (
         "digraph torpor {\n"
@@ -141,12 +143,37 @@ def test_the_graph_for_programs(shared_family: Path) -> None:
     ) == dot
 
 
+def test_who_goes_with_an_app_is_in_its_graph() -> None:
+    """Circles and groups included: each app is named once for it."""
+    app = {"state": "ready", "want": "auto", "depends_on": [], "companions": [], "groups": []}
+    need = {"app": "chat", "condition": "healthy", "optional": False}
+    apps = {
+        "web": {**app, "companions": ["chat", "group:post"], "depends_on": [need]},
+        "chat": {**app, "companions": ["web"]},
+        "mail": {**app, "groups": ["post", "other"]},
+    }
+    assert [
+        "web  ready  (wakes chat, group:post as well)",
+        "└─ chat  ready  (healthy, wakes web as well)",
+        "chat  ready",
+    ] == list(tree_lines(apps, ["web", "chat"], colour=False))
+    assert [
+        '  "web" -> "chat" [label="healthy"];',
+        '  "web" -> "chat" [style=dotted];',
+        '  "web" -> "group:post" [style=dotted];',
+        '  "chat" -> "web" [style=dotted];',
+        '  "group:post" -> "mail" [style=dotted];',
+        "}",
+    ] == list(dot_lines(apps))[5:]
+
+
 def test_what_is_in_the_tree_already_is_named_once_more() -> None:
     """Diamonds upon diamonds do not grow the tree beyond the number of needs."""
     apps = {
         f"{side}{number}": {
             "state": "ready",
             "want": "auto",
+            "companions": [],
             "depends_on": [
                 {"app": f"{other}{number + 1}", "condition": "healthy", "optional": False} for other in "ab"
             ]
@@ -163,7 +190,7 @@ def test_what_is_in_the_tree_already_is_named_once_more() -> None:
 
 def test_names_cannot_break_out_of_the_graph() -> None:
     """Quotes and line feeds in a name stay inside its string."""
-    app = {"state": "ready", "want": "auto", "depends_on": []}
+    app = {"state": "ready", "want": "auto", "depends_on": [], "companions": [], "groups": []}
     lines = list(dot_lines({'a"]; b [label="\\': app}))
     assert r'  "a\"]; b [label=\"\\" [label="a\"]; b [label=\"\\\nready"];' == lines[2]
 

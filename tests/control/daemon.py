@@ -53,7 +53,13 @@ def fill_family(operator: FakeOperator) -> None:
         held_by=("web",),
         needs=(Dependency("db"), Dependency("cache", Condition.STARTED, optional=True)),
     )
-    operator.add("web", needs=(Dependency("api"), Dependency("cache")), replicas=2, status="42 visitors")
+    operator.add(
+        "web",
+        needs=(Dependency("api"), Dependency("cache")),
+        companions=("group:post",),
+        replicas=2,
+        status="42 visitors",
+    )
     failure = Reason(Cause.START_FAILED, "exited with code 3 before it was ready")
     operator.add("queue", phase=Phase.BACKOFF, reason=failure, retry_in=4.0, held_by=("mail",))
     operator.add(
@@ -61,6 +67,7 @@ def fill_family(operator: FakeOperator) -> None:
         phase=Phase.BLOCKED,
         reason=Reason(Cause.DEPENDENCY, "waiting for queue to be ready"),
         needs=(Dependency("queue"),),
+        groups=("post",),
     )
     operator.slow.add("queue")
     say = operator.announce

@@ -316,6 +316,8 @@ def snapshot(
     replicas: int = 1,
     needs: Sequence[Dependency] = (),
     held_by: Sequence[str] = (),
+    companions: Sequence[str] = (),
+    groups: Sequence[str] = (),
     status: str | None = None,
 ) -> AppSnapshot:
     """An app whose instances are all alike."""
@@ -343,6 +345,12 @@ def snapshot(
         eta=2.5,
         waking_for=None,
         instances=tuple(replace(instance, id=InstanceId(name, number)) for number in range(replicas)),
-        spec=AppSpec(name, routes=tuple(routes) or (Route(f"{name}.localhost"),), depends_on=tuple(needs)),
+        spec=AppSpec(
+            name,
+            routes=tuple(routes) or (Route(f"{name}.localhost"),),
+            depends_on=tuple(needs),
+            companions=tuple(companions),
+            groups=frozenset(groups),
+        ),
         held_by=tuple(held_by),
     )

@@ -12,6 +12,7 @@ import click
 from torpor.cli.connection import app_argument, connect, json_option, print_json, select
 from torpor.cli.status import state_colour, state_words
 from torpor.cli.terminal import has_colour, paint, printable
+from torpor.control.selection import GROUP
 
 App = dict[str, Any]
 
@@ -23,8 +24,8 @@ App = dict[str, Any]
 def graph(names: Sequence[str], dot: bool, as_json: bool) -> None:
     """Show which apps need which, and how they are.
 
-    Below an app stands what it needs, with the condition that must be met before it is started.
-    With names: those apps and all that they need.
+    Below an app stands what it needs, with the condition that must be met before it is started;
+    behind it, who is woken with it.  With names: those apps, and all that they need or wake.
     """
     if dot and as_json:
         raise click.UsageError("--dot and --json exclude each other")
@@ -33,7 +34,11 @@ def graph(names: Sequence[str], dot: bool, as_json: bool) -> None:
     apps = connect().get("apps")
     roots = [app["name"] for app in select(apps, names)]
     needs = {app["name"]: [needed["app"] for needed in app["depends_on"]] for app in apps}
-    meant = closure(needs, roots) if names else frozenset(needs)
+    ways = {app["name"]: [*needs[app["name"]], *app["companions"]] for app in apps}
+    for app in apps:
+        for group in app["groups"]:
+            ways.setdefault(GROUP + group, []).append(app["name"])
+    meant = closure(ways, roots) if names else frozenset(needs)
     by_name = {app["name"]: app for app in apps if app["name"] in meant}
     if as_json:
         print_json([_facts(app) for app in by_name.values()])
@@ -56,7 +61,9 @@ def tree_lines(apps: Mapping[str, App], tops: Sequence[str], *, colour: bool) ->
         app = apps[name]
         again = name in shown and bool(app["depends_on"])
         state = paint(state_words(app), state_colour(app), on=colour)
-        notes = [note for note in (why, "see above" if again else "") if note]
+        with_it = printable(", ".join(app["companions"]))
+        companions = f"wakes {with_it} as well" if with_it and name not in shown else ""
+        notes = [note for note in (why, "see above" if again else "", companions) if note]
         remark = paint(f"  ({', '.join(notes)})", "dim", on=colour) if notes else ""
         yield f"{branch}{printable(name)}  {state}{remark}"
         if name in shown:
@@ -76,7 +83,7 @@ def tree_lines(apps: Mapping[str, App], tops: Sequence[str], *, colour: bool) ->
 
 
 def dot_lines(apps: Mapping[str, App]) -> Iterator[str]:
-    """The graph for `dot -Tsvg`: an arrow leads from an app to what it needs."""
+    """The graph for `dot -Tsvg`: an arrow leads from an app to what it needs, and a dotted one to who goes with it."""
     yield "digraph torpor {"
     yield "  node [shape=box];"
     for name, app in apps.items():
@@ -86,11 +93,25 @@ def dot_lines(apps: Mapping[str, App]) -> Iterator[str]:
         for needed in app["depends_on"]:
             style = ", style=dashed" if needed["optional"] else ""
             yield f"  {_quoted(name)} -> {_quoted(needed['app'])} [label={_quoted(needed['condition'])}{style}];"
+        for companion in app["companions"]:
+            yield f"  {_quoted(name)} -> {_quoted(companion)} [style=dotted];"
+    yield from _members(apps)
     yield "}"
 
 
+def _members(apps: Mapping[str, App]) -> Iterator[str]:
+    """Of each group that goes with an app."""
+    named = {companion for app in apps.values() for companion in app["companions"]}
+    for name, app in apps.items():
+        for group in app["groups"]:
+            if (node := f"{GROUP}{group}") in named:
+                yield f"  {_quoted(node)} -> {_quoted(name)} [style=dotted];"
+
+
 def _facts(app: App) -> App:
-    return {key: app[key] for key in ("name", "state", "want", "depends_on", "held_by")}
+    return {
+        key: app[key] for key in ("name", "state", "want", "depends_on", "held_by", "companions", "groups")
+    }
 
 
 def _condition(needed: dict[str, Any]) -> str:
