@@ -179,12 +179,10 @@ async def test_what_answers_in_place_of_who_has_ended_proves_nothing(monkeypatch
     async with house(replace(APP, readiness=Readiness((ExecProbe(("check",)),)))) as home:
         home.provider.probe_answer = True
 
-        async def denied(id: InstanceId, _generation: int) -> bool:
-            # Afterwards, so that it is this answer that keeps the gate shut, and not the end.
-            asyncio.get_running_loop().call_soon(home.provider.exit, id, ExitInfo(code=1))
-            return False
+        async def looked(id: InstanceId) -> None:
+            home.provider.exit(id, ExitInfo(code=1))
 
-        monkeypatch.setattr(home.provider, "confirm", denied)
+        monkeypatch.setattr(home.provider, "ensure_end_noticed", looked)
         home.desk.command(Verb.WAKE, "app")
         await home.event("exited")
 

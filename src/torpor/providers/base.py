@@ -262,10 +262,10 @@ class Provider(Protocol):
         """Keep in mind what was seen of it and cannot be seen again.  No error if it is gone."""
         ...
 
-    async def confirm(self, id: InstanceId, generation: int) -> bool:
-        """Whether it was this generation that has just answered, which is alive still: where it was, another may be by now.
+    async def ensure_end_noticed(self, id: InstanceId) -> None:
+        """Return once its end has been reported, if it has ended: who answers where it was may be another by now.
 
-        Where it has ended, that was reported before this returns.
+        Returns too where its host does not say.
         """
         ...
 

@@ -309,10 +309,8 @@ class FakeProvider:
         if (life := self._life(id, generation)) is not None:
             life.seen.add(fact)
 
-    async def confirm(self, id: InstanceId, generation: int) -> bool:
-        """See `Provider.confirm`."""
-        await asyncio.sleep(0)
-        return self._life(id, generation) is not None
+    async def ensure_end_noticed(self, id: InstanceId) -> None:
+        """See `Provider.ensure_end_noticed`."""
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:  # noqa: ARG002
         """See `Provider.run_probe`."""

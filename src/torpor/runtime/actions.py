@@ -238,13 +238,13 @@ class Actions:
         announce = partial(self._say, launch.id, "waiting")
         try:
             await wait_until_ready(readiness, launch, launched.running, launched.provider, announce)
-            confirmed = await launched.provider.confirm(launch.id, launch.generation)
+            # Whose end is reported now is not ready any more, whoever it was that answered.
+            await launched.provider.ensure_end_noticed(launch.id)
         except TorporError as error:
             # Not a verdict on the app: it may be fine.  The start's deadline ends the attempt.
             announce("cannot tell whether it is ready", error.advice)
         else:
-            if confirmed:
-                self._post(BecameReady(launch.id, launch.generation))
+            self._post(BecameReady(launch.id, launch.generation))
 
     def _adapt(self, id: InstanceId, generation: int) -> None:
         launched, spec = self._launched[id], self._specs(id.app)

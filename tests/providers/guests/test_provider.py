@@ -72,10 +72,11 @@ async def test_an_end_that_no_notice_tells_of(subject: FakeWorld) -> None:
 async def test_what_answers_where_it_was_is_not_taken_for_it(subject: FakeWorld) -> None:
     """Its host may have given its address to another one: whether it lives is asked once more, and told before."""
     await started(subject)
-    assert await subject.provider.confirm(ID, 1)
+    await subject.provider.ensure_end_noticed(ID)
+    assert not [fact for fact in subject.facts.all if isinstance(fact, Exited)]
     subject.host.deaf = True
     subject.host.end(str(ID), ExitInfo(code=1))
-    assert not await subject.provider.confirm(ID, 1)
+    await subject.provider.ensure_end_noticed(ID)
     assert [1] == [fact.generation for fact in subject.facts.all if isinstance(fact, Exited)]
 
 
@@ -83,8 +84,9 @@ async def test_a_host_that_is_away_denies_nothing(subject: FakeWorld) -> None:
     """What answers is taken for what was started there, until its host says otherwise."""
     await started(subject)
     subject.host.lose()
-    assert await subject.provider.confirm(ID, 1)
+    await subject.provider.ensure_end_noticed(ID)
     subject.host.down = False
+    assert not [fact for fact in subject.facts.all if isinstance(fact, Exited)]
 
 
 async def test_a_kill_does_not_wait_for_its_turn(subject: FakeWorld) -> None:

@@ -190,11 +190,10 @@ class GuestProvider:
         found = self._find_life(id, generation)
         await (found[1].ready if found is not None else asyncio.Event()).wait()
 
-    async def confirm(self, id: InstanceId, generation: int) -> bool:
-        """See `Provider.confirm`."""
+    async def ensure_end_noticed(self, id: InstanceId) -> None:
+        """See `Provider.ensure_end_noticed`."""
         if self._driver.lends_addresses and (ward := self._wards.get(id)) is not None:
             await to_its_end(ward.look_once())
-        return self._find_life(id, generation) is not None
 
     def remembers(self, id: InstanceId, generation: int, fact: str) -> bool:
         """See `Provider.remembers`."""

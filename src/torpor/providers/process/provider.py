@@ -346,9 +346,8 @@ class ProcessProvider:
         if life is not None:
             life.remember(fact)
 
-    async def confirm(self, id: InstanceId, generation: int) -> bool:
-        """See `Provider.confirm`: its port is its own for as long as anything of it is alive."""
-        return self._life(id, generation) is not None
+    async def ensure_end_noticed(self, id: InstanceId) -> None:
+        """See `Provider.ensure_end_noticed`: its port is its own for as long as anything of it is alive."""
 
     async def run_probe(self, launch: Launch, command: tuple[str, ...], timeout: float) -> bool:
         """See `Provider.run_probe`."""
