@@ -57,6 +57,7 @@ from torpor.runtime.inheritance import Inheritance
 from torpor.runtime.journal import Journal
 from torpor.runtime.memory import MemoryWatch
 from torpor.runtime.ownlog import bounded
+from torpor.runtime.reboot import Rebooter
 from torpor.runtime.running_set import RunningSet
 from torpor.runtime.shutdown import Shutdown
 from torpor.runtime.standin import HANDED_ON, StandIn
@@ -200,13 +201,14 @@ class Daemon:
                 alone=None if self._alone is None else self._alone.name,
             )
             self._set.forget_spare()
+            rebooter = Rebooter()
             dispatch = Dispatch(
-                actions=self._actions,
-                seam=self._seam,
-                journal=self._journal,
-                state=self._state,
-                memory=self._memory,
-                settings=lambda: self._set.settings,
+                self._actions,
+                self._seam,
+                self._journal,
+                remember=self._state.remember,
+                measure=self._memory.measure,
+                reboot=lambda app, text: rebooter.reboot(self._set.settings, app, text),
             )
             supervisor = Supervisor(self._shutdown, lambda: f"runs {self._apps()}")
             self._hang_up = HangUp(self._set, supervisor.tell)

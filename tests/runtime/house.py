@@ -8,18 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from torpor.core.fleet import Fleet
-from torpor.core.messages import (
-    Announce,
-    CloseUpgraded,
-    DropUpstream,
-    Effect,
-    Forget,
-    GrantTicket,
-    MeasureMemory,
-    Reboot,
-    RefuseTicket,
-    Remember,
-)
 from torpor.core.model import AppSpec, Event, InstanceId, NotifyProbe, Phase, Readiness, Route
 from torpor.core.sharing import Sharing
 from torpor.core.upstream import Upstream
@@ -28,6 +16,7 @@ from torpor.providers.fake import FakeProvider
 from torpor.runtime import clock
 from torpor.runtime.actions import Actions
 from torpor.runtime.desk import Desk
+from torpor.runtime.dispatch import Dispatch
 from torpor.runtime.engine import Engine
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.journal import Journal
@@ -56,9 +45,8 @@ class House:
     def __init__(self, *specs: AppSpec, sharing: Sharing | None = None) -> None:
         self.journal = Journal()
         self.remembered: list[str] = []
-        self.shut_down: list[bool] = []
         self.asked_to_measure = 0
-        self.reboots = 0
+        self.shut_down: list[bool] = []
         """For each time that the daemon was told to end: whether it is to leave the apps running."""
         self.engine = Engine(Fleet(specs or (APP,), {}, clock.now(), sharing))
         self.provider = FakeProvider(self._report)
@@ -69,6 +57,14 @@ class House:
             self.journal.announce,
         )
         self.seam = LocalSeam(self.engine, self.journal, lambda _spec: self.provider)
+        self.dispatch = Dispatch(
+            self.actions,
+            self.seam,
+            self.journal,
+            remember=self.remembered.append,
+            measure=self._measure,
+            reboot=lambda _app, _text: None,
+        )
         self.listener = Listener()
         self.seam.listen(self.listener)
         self.desk = Desk(self.engine, self.journal, lambda _spec: self.provider, self._shut_down)
@@ -105,22 +101,8 @@ class House:
         await self.until(look)
         return found[-1]
 
-    def perform(self, effect: Effect) -> None:
-        match effect:
-            case Announce():
-                self.journal.announce(effect)
-            case Remember(app=app):
-                self.remembered.append(app)
-            case GrantTicket() | RefuseTicket() | CloseUpgraded() | DropUpstream():
-                self.seam.perform(effect)
-            case MeasureMemory():
-                self.asked_to_measure += 1
-            case Reboot():
-                self.reboots += 1
-            case Forget():
-                self.journal.forget(effect.app)
-            case _:
-                self.actions.perform(effect)
+    def _measure(self) -> None:
+        self.asked_to_measure += 1
 
     def _report(self, message: Fact) -> None:
         self.actions.report(message)
@@ -133,7 +115,7 @@ class House:
 async def house(*specs: AppSpec, sharing: Sharing | None = None) -> AsyncIterator[House]:
     """A house that is open for the duration of the test."""
     built = House(*specs, sharing=sharing)
-    built.engine.open(built.perform)
+    built.engine.open(built.dispatch.perform)
     try:
         yield built
     finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torpor.config.settings import Settings
 from torpor.core.messages import (
     Announce,
     CloseUpgraded,
@@ -20,9 +19,6 @@ from torpor.core.messages import (
 from torpor.runtime.actions import Actions
 from torpor.runtime.gate import LocalSeam
 from torpor.runtime.journal import Journal
-from torpor.runtime.memory import MemoryWatch
-from torpor.runtime.reboot import Rebooter
-from torpor.runtime.state import StateFile
 
 
 class Dispatch:
@@ -30,22 +26,21 @@ class Dispatch:
 
     def __init__(
         self,
-        *,
         actions: Actions,
         seam: LocalSeam,
         journal: Journal,
-        state: StateFile,
-        memory: MemoryWatch,
-        settings: Callable[[], Settings],
+        *,
+        remember: Callable[[str], None],
+        measure: Callable[[], None],
+        reboot: Callable[[str, str], None],
     ) -> None:
-        """`settings`: those that hold now."""
+        """`remember` writes down what is known of an app, `measure` all memory; `reboot` for an app, and why."""
         self._actions = actions
         self._seam = seam
         self._journal = journal
-        self._state = state
-        self._memory = memory
-        self._settings = settings
-        self._rebooter = Rebooter()
+        self._remember = remember
+        self._measure = measure
+        self._reboot = reboot
 
     def perform(self, effect: Effect) -> None:
         """Begin to carry it out."""
@@ -55,14 +50,14 @@ class Dispatch:
             case Announce():
                 self._journal.announce(effect)
             case Remember(app=app):
-                self._state.remember(app)
+                self._remember(app)
             case Forget(app=app):
                 self._seam.forget(app)
                 self._journal.forget(app)
-                self._state.remember(app)
+                self._remember(app)
             case MeasureMemory():
-                self._memory.measure()
+                self._measure()
             case Reboot(app=app, text=text):
-                self._rebooter.reboot(self._settings(), app, text)
+                self._reboot(app, text)
             case _:
                 self._actions.perform(effect)
