@@ -7,6 +7,7 @@ import inspect
 import os
 import signal
 from collections.abc import Awaitable, Callable, Generator
+from pathlib import Path
 
 import anyio
 import hypothesis
@@ -16,6 +17,10 @@ _LIMIT = 800.0 if os.environ.get("VMTEST") else 100.0
 """Seconds that an async test may take: less than pytest's own limit, which breaks the loop that the fixtures'
 ends need, and does not tell where the test hung.  `scripts/vmtest` has a machine that takes ten times as long."""
 
+
+_HERE = Path(__file__).parent
+_LONGEST = ("soak", "histories", "e2e", "integrations", "providers")
+"""Folders whose files take longest, the longest first."""
 
 # How long an example takes says nothing: the machine may be busy.
 hypothesis.settings.register_profile(
@@ -31,6 +36,12 @@ def pytest_configure() -> None:
     """Let what the tests start hear a Ctrl-C: a shell's job in the background hands on that nobody does."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest: several workers come to their ends together then."""
+    rank = {folder: place for place, folder in enumerate(_LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(_HERE).parts[0], len(rank)))
 
 
 @pytest.fixture(
