@@ -280,3 +280,36 @@ async def test_what_it_cannot(driver: CommandDriver, tmp_path: Path) -> None:
     assert await driver.usage(spec) is None
     assert [] == [piece async for piece in driver.logs(spec, "alive", None)]
     assert await driver.execute(spec, ("test", "$PORT", "=", "445"), 10) == ExitInfo(code=0)
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_watching_ends_whatever_there_is_to_tell(
+    driver: CommandDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """Also where the end and a piece of news come at the same moment: a daemon would wait for it for ever."""
+    found: list[asyncio.Queue[Notice]] = []
+
+    async def follow(_name: str, _specs: object, news: asyncio.Queue[Notice]) -> None:
+        found.append(news)
+        await asyncio.Event().wait()
+
+    async def watch() -> None:
+        async for _ in driver.watch(lambda: [guest(tmp_path)]):
+            pass
+
+    monkeypatch.setattr(driver, "_follow", follow)
+    watching = asyncio.create_task(watch())
+    while not found:
+        await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    found[0].put_nowait(Notice("nas"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    watching.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    ended = watching.done()
+    watching.cancel()
+    await asyncio.wait([watching])
+    assert ended

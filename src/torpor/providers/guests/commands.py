@@ -160,7 +160,9 @@ class CommandDriver:
                 for name in specs.keys() - looking.keys():
                     looking[name] = asyncio.create_task(self._follow(name, specs, news))
                 with contextlib.suppress(TimeoutError):
-                    notice = await asyncio.wait_for(news.get(), _HURRY)
+                    # Not `wait_for`: before Python 3.12 it loses a cancellation that comes together with news.
+                    async with asyncio.timeout(_HURRY):
+                        notice = await news.get()
                     yield notice
         finally:
             for task in looking.values():
