@@ -133,7 +133,7 @@ def _nginx(setup: Setup, program: str) -> Commands:
 
 
 def _caddy(setup: Setup, program: str) -> Commands:
-    options = f"{{\n\tadmin off\n\tauto_https off\n\tpersist_config off\n\thttp_port {setup.port}\n}}\n"
+    options = f"{{\n\tadmin off\n\tauto_https off\n\thttp_port {setup.port}\n}}\n"
     file = setup.write("Caddyfile", options + setup.text("caddy/Caddyfile"))
     return [[program, "run", "--config", str(file), "--adapter", "caddyfile"]], {
         "XDG_DATA_HOME": str(setup.home),
