@@ -44,11 +44,13 @@ def test_a_group_wakes_with_any_of_its_members_and_sleeps_as_a_whole(launch: Lau
 
 def test_company_outlives_the_daemon(launch: Launch) -> None:
     """The next daemon takes all of them on, starts none beside itself, and lets them sleep together."""
-    daemon = launch(config(*(web(name, **{**SHOP, "idle_timeout": "5s"}) for name in NAMES)))
+    daemon = launch(config(*(web(name, **{**SHOP, "idle_timeout": "1h"}) for name in NAMES)))
     assert 200 == Client(daemon.port, "page.localhost").request().status
     pids = {name: daemon.wait_for_state(name, "ready")["pid"] for name in NAMES}
     daemon.kill()
     daemon.start()
 
     assert pids == {name: daemon.wait_for_state(name, "ready")["pid"] for name in NAMES}
+    daemon.write_config(config(*(web(name, **SHOP) for name in NAMES)))
+    assert 0 == daemon.cli("apply").code
     wait_for("all sleep", lambda: states(daemon) == {"asleep"})
