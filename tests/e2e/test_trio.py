@@ -173,6 +173,19 @@ def test_an_engine_that_is_away_keeps_nobody_waiting(trio: Trio, launch: Launch)
     assert (before, began) == (generations(daemon), [trio.began(name) for name in NAMES])
 
 
+def test_what_failed_while_the_engine_was_away_does_not_rest_for_that(trio: Trio, launch: Launch) -> None:
+    """It has met its start limit meanwhile; whoever comes once the engine is back is served."""
+    limit = {"start_limit": {"failures": 1, "cool_off": "1h"}}
+    daemon = launch(trio.config(idle="1m", db=limit))
+    trio.engine.crash()
+    assert 503 == Client(daemon.port, "web.localhost").request().status
+    assert "nothing answers" in daemon.wait_for_state("db", "failed")["reason"]
+
+    trio.engine.begin()
+    assert None is daemon.wait_for_state("db", "asleep")["reason"]
+    assert visit(daemon)
+
+
 def test_a_container_that_is_made_anew_is_the_same_app(trio: Trio, launch: Launch) -> None:
     """As `docker compose up --force-recreate` does to one that is awake, and to one that sleeps."""
     daemon = launch(trio.config(idle="1m"))
