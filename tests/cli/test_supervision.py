@@ -145,9 +145,15 @@ def test_the_graph_for_programs(shared_family: Path) -> None:
 
 def test_who_goes_with_an_app_is_in_its_graph() -> None:
     """Circles and groups included: each app is named once for it."""
-    app = {"state": "ready", "want": "auto", "depends_on": [], "companions": [], "groups": []}
+    app: dict[str, object] = {
+        "state": "ready",
+        "want": "auto",
+        "depends_on": [],
+        "companions": [],
+        "groups": [],
+    }
     need = {"app": "chat", "condition": "healthy", "optional": False}
-    apps = {
+    apps: dict[str, dict[str, object]] = {
         "web": {**app, "companions": ["chat", "group:post"], "depends_on": [need]},
         "chat": {**app, "companions": ["web"]},
         "mail": {**app, "groups": ["post", "other"]},
