@@ -477,7 +477,7 @@ async def test_slow_app() -> None:
             await asyncio.sleep(0.05)
         assert before > 0
         (connection,) = setup.gateway._connections
-        backend = connection._exchange.backend
+        backend = connection.exchange.backend
         assert backend is not None
         assert backend.transport.get_write_buffer_size() + len(connection.buffer) <= 1_000_000
         go.set()

@@ -28,7 +28,7 @@ from torpor.core.model import (
 from torpor.core.upstream import Upstream
 from torpor.gateway import dials, held
 from torpor.gateway.backend import BackendConnection
-from torpor.gateway.http import ClientConnection
+from torpor.gateway.patience import Patience
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 PAGE = b"GET / HTTP/1.1\r\nHost: a\r\nSec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\nAccept: text/html\r\n\r\n"
@@ -255,13 +255,13 @@ async def test_client_leaves_while_held() -> None:
 async def test_client_leaves_with_an_unread_body(monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that leaves while its upload is not read is missed all the same, but not looked for often."""
     looks = []
-    look = ClientConnection._has_left
+    look = Patience._has_left
 
-    def noted(connection: ClientConnection) -> bool:
-        looks.append(connection)
-        return look(connection)
+    def noted(patience: Patience) -> bool:
+        looks.append(patience)
+        return look(patience)
 
-    monkeypatch.setattr(ClientConnection, "_has_left", noted)
+    monkeypatch.setattr(Patience, "_has_left", noted)
     async with serving(awake=False, limits=Limits(idle_timeout=0.2)) as setup:
         client = await setup.client()
         client.writer.write(b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000000\r\n\r\n" + b"x" * 300_000)
@@ -274,7 +274,7 @@ async def test_client_leaves_with_an_unread_body(monkeypatch: pytest.MonkeyPatch
             connection.sweep(later + tenth / 10)
         assert 3 == len(looks)
         client.close()
-        connection._looked_at = -math.inf
+        connection._patience._looked_at = -math.inf
         await until(lambda: not setup.gate.waiting)
 
 

@@ -22,8 +22,9 @@ from torpor.gateway import listener
 from torpor.gateway.doorman import Doorman
 from torpor.gateway.forward import Relay
 from torpor.gateway.headers import parse_networks
-from torpor.gateway.http import LINGER, ClientConnection
+from torpor.gateway.http import ClientConnection
 from torpor.gateway.listeners import NONE_SPARE, Listeners, Prepared, Spare
+from torpor.gateway.patience import LINGER
 from torpor.gateway.pool import Pool, Pools
 from torpor.gateway.question import Question
 from torpor.gateway.streams import Streams

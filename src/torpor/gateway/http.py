@@ -5,8 +5,7 @@ Laws:
    up to `READ_AHEAD` bytes; then the connection is not read until there is room.
 2. A head that could be read two ways is answered and the connection closed; nothing of it, and
    nothing behind it, is forwarded.
-3. Whoever is slow (a head, a body, the silence between requests) is measured by the gateway's
-   sweep: no request sets a timer or reads a clock.
+3. Whoever is slow (a head, a body, the silence between requests) meets its end: see `patience`.
 4. The end of the client's sending while it awaits an answer counts as its leaving: it cannot
    be told from a closed browser tab, and an app should not work for nobody.
 5. The work that a byte causes does not grow with what came before it: nothing is searched
@@ -16,8 +15,6 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-import math
-import select
 import socket
 import struct
 from email.utils import formatdate
@@ -29,6 +26,7 @@ from torpor.gateway.exchange import Exchange
 from torpor.gateway.fields import Malformed
 from torpor.gateway.headers import Forwarding
 from torpor.gateway.heads import Request, check_partial, parse_request
+from torpor.gateway.patience import Patience
 from torpor.gateway.phase import (
     AWAITING,
     BACKEND_FULL,
@@ -50,12 +48,6 @@ READ_AHEAD = 64 * 1024
 """Bytes kept of what the client sends before its turn, in bytes."""
 EMPTY_LINES = 2
 """Empty lines that are ignored before a request (RFC 9112, 2.2, asks for one at least)."""
-LOOK_AFTER_UNREAD = 2.0
-"""Seconds between two looks whether a client that is not read has left.  A look is a system call
-(about 2 µs); ten thousand stuck uploads cost the loop one percent that way, not ten."""
-LINGER = 2.0
-"""Seconds that a refused client is still read (and ignored), so that a reset does not
-destroy the reply before it was read."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -65,16 +57,14 @@ class ClientConnection(asyncio.Protocol):
         "_begin_plain",
         "_empty_lines",
         "_empty_lines_of",
-        "_exchange",
         "_gateway",
         "_harmless",
-        "_looked_at",
-        "_mark",
-        "_marked_at",
+        "_patience",
         "_searched",
         "_stream",
         "_tunnel",
         "buffer",
+        "exchange",
         "forwarding",
         "obstacles",
         "peer",
@@ -100,26 +90,22 @@ class ClientConnection(asyncio.Protocol):
         self._empty_lines = 0
         """Met before the request with the number `_empty_lines_of` (a count of `served`)."""
         self._empty_lines_of = 0
-        self._exchange = exchange(gateway, self)
+        self.exchange = exchange(gateway, self)
         # Kept at hand for the hot path: finding them costs more than using them.
-        self._begin_plain = self._exchange.begin_plain
+        self._begin_plain = self.exchange.begin_plain
         self._harmless = gateway.harmless_size
         self.served = 0
         self._stream: OwnStream | None = None
         self._tunnel: Tunnel | None = None
         self.obstacles = 0
-        self._mark: tuple[str, int] | None = None
-        """What the last sweep saw; unchanged at the next one means that nothing happened."""
-        self._marked_at = 0.0
-        self._looked_at = -math.inf
-        """When the last look was for a client that left unread."""
+        self._patience = Patience(self)
 
     # --- asyncio's protocol interface ------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Part of asyncio's protocol interface."""
         self.transport = cast("asyncio.Transport", transport)
-        self._exchange.respond = self.transport.write
+        self.exchange.respond = self.transport.write
         peer = transport.get_extra_info("peername")
         own = transport.get_extra_info("sockname")
         self.peer = str(peer[0]) if peer else ""
@@ -164,16 +150,16 @@ class ClientConnection(asyncio.Protocol):
         self.obstacles |= CLIENT_FULL
         if self._tunnel is not None:
             self._tunnel.pause_app()
-        elif self._exchange.backend is not None:
-            self._exchange.backend.pause_reading()
+        elif self.exchange.backend is not None:
+            self.exchange.backend.pause_reading()
 
     def resume_writing(self) -> None:
         """Part of asyncio's protocol interface."""
         self.obstacles &= ~CLIENT_FULL
         if self._tunnel is not None:
             self._tunnel.resume_app()
-        elif self._exchange.backend is not None:
-            self._exchange.backend.resume_reading()
+        elif self.exchange.backend is not None:
+            self.exchange.backend.resume_reading()
         else:
             self._next()
 
@@ -202,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
         del buffer[: end + 4]
         self._searched = 0
         self.phase = BUSY
-        self._exchange.begin(request)
+        self.exchange.begin(request)
 
     def _skip_empty_lines(self) -> None:
         """Some clients end a form's body with one line break too many.  Raises `Malformed`."""
@@ -221,7 +207,7 @@ class ClientConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.from_client(data)
         elif self.phase == BUSY:
-            exchange = self._exchange
+            exchange = self.exchange
             if exchange.body is not None and exchange.backend is not None and not self.buffer:
                 data = exchange.send_body(data)
             self.buffer += data
@@ -230,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
     def pump_body(self) -> None:
         """The backend is connected: pass on what came of the body, then read on."""
         if self.buffer:
-            self.buffer += self._exchange.send_body(self._take_buffer())
+            self.buffer += self.exchange.send_body(self._take_buffer())
         self._limit_read_ahead()
 
     def _take_buffer(self) -> bytes:
@@ -247,7 +233,7 @@ class ClientConnection(asyncio.Protocol):
     def exchange_done(self, *, close: bool) -> None:
         """The exchange is over: serve the next request."""
         self.served += 1
-        self._exchange.reset()
+        self.exchange.reset()
         self.resume_reading(BACKEND_FULL)
         if self.phase != BUSY:
             return
@@ -329,7 +315,7 @@ class ClientConnection(asyncio.Protocol):
             self.phase = CLOSED
             self.transport.abort()
         else:
-            self._exchange.reset()
+            self.exchange.reset()
             self._linger()
 
     def close_if_idle(self) -> None:
@@ -346,7 +332,11 @@ class ClientConnection(asyncio.Protocol):
 
     def forget_routes(self) -> None:
         """The configuration changed."""
-        self._exchange.forget_routes()
+        self.exchange.forget_routes()
+
+    def sweep(self, now: float) -> None:
+        """See `Patience.sweep`."""
+        self._patience.sweep(now, self._gateway.spec.limits)
 
     def _linger(self) -> None:
         """Close our half and ignore what still comes, until the client closes or time is up."""
@@ -362,7 +352,7 @@ class ClientConnection(asyncio.Protocol):
         """The client is gone, or is to be taken for it."""
         if self._tunnel is not None:
             self._tunnel.client_lost()
-        self._exchange.abandon()
+        self.exchange.abandon()
         if self._stream is not None:
             stream, self._stream = self._stream, None
             stream.closed()
@@ -383,51 +373,3 @@ class ClientConnection(asyncio.Protocol):
             self.obstacles &= ~why
             if not self.obstacles & ~CLIENT_FULL and not self.transport.is_closing():
                 self.transport.resume_reading()
-
-    # --- the sweep -------------------------------------------------------------------------
-
-    def sweep(self, now: float) -> None:
-        """Called now and then: end the connection if nothing happened for too long."""
-        unread = self.phase == BUSY and self.obstacles & (BACKEND_FULL | BUFFER_FULL)
-        if unread and now - self._looked_at >= LOOK_AFTER_UNREAD:
-            self._looked_at = now
-            if self._has_left():
-                self.abort()
-                return
-        mark, limit = self._watched()
-        if mark != self._mark:
-            self._mark = mark
-            self._marked_at = now
-        elif mark is not None and now - self._marked_at >= limit:
-            self._timed_out(mark[0])
-
-    def _watched(self) -> tuple[tuple[str, int] | None, float]:
-        """What must change before the limit (in seconds) is over, if anything must."""
-        limits = self._gateway.spec.limits
-        if self.phase == AWAITING:
-            if self.buffer or not self.served:
-                # Counted from the first byte on, not from the last one.
-                return (("head" if self.buffer else "start"), self.served), limits.header_timeout
-            return ("idle", self.served), limits.idle_timeout
-        body = self._exchange.body
-        if self.phase == BUSY and body is not None and not self.obstacles & (BACKEND_FULL | BUFFER_FULL):
-            return ("body", body.progress), limits.body_timeout
-        if self.phase == LINGERING:
-            # What is still to be delivered may take its time while it moves.
-            waiting = self.transport.get_write_buffer_size()
-            return ("linger", waiting), limits.body_timeout if waiting else LINGER
-        return None, 0.0
-
-    def _has_left(self) -> bool:
-        """Whether the client closed while it is not read: the loop reports no end then."""
-        poll = select.poll()
-        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLRDHUP)
-        return bool(poll.poll(0))
-
-    def _timed_out(self, kind: str) -> None:
-        if kind == "head":
-            self.refuse("request-timeout", "The request's head took too long.")
-        elif kind == "body":
-            self._exchange.abandon_body()
-        else:
-            self.transport.abort()
