@@ -340,7 +340,7 @@ FILES = st.dictionaries(KEYS, TREES, max_size=4) | st.builds(
 
 
 @pytest.mark.slow
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=FILES)
 def test_any_file_gives_settings_or_problems(home: Path, data: dict[str, object]) -> None:
     """Whatever stands in a file, loading gives settings or problems with places, never another error."""

@@ -44,7 +44,7 @@ def only_process(path: Path) -> ProcessSpec:
 @given(
     st.lists(WORDS, min_size=1), st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_command_is_read_back_word_for_word(tmp_path: Path, words: list[str], value: str) -> None:
     """Whatever files are called: quotes, dollars, colons, control characters and all."""
     app = App(
@@ -60,7 +60,7 @@ def test_any_command_is_read_back_word_for_word(tmp_path: Path, words: list[str]
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1).filter(str.strip))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @example("echo $$ ${NAME:-x} $$$ $PORT ${PORT}")
 def test_any_text_for_a_shell_is_read_back(tmp_path: Path, text: str) -> None:
     """A Procfile's command is the shell's, to the letter: `$$` and `${NAME:-x}` too."""
