@@ -85,8 +85,9 @@ PUBLISHED = {
     "HostConfig": {"PortBindings": {"80/tcp": [{"HostPort": "0"}], "81/tcp": [{"HostPort": "0"}]}},
 }
 STORE = (
-    "mkdir /console; echo console >/console/index.html; httpd -p 80 -h /www; exec httpd -f -p 81 -h /console"
+    "mkdir /console; echo console >/console/index.html; httpd -p 81 -h /console; exec httpd -f -p 80 -h /www"
 )
+"""Once it answers at its main port, it does so at the other one."""
 
 
 def _on(docker: engines.Engine, discover: bool = False) -> str:
@@ -111,6 +112,8 @@ def test_a_container_is_woken_by_either_of_its_ports(
         {"host": f"tcp://127.0.0.1:{stream}", "port": 81},
     ]
     settings = {"container": "store", "port": 80, "routes": routes, "stop_timeout": "1s", "sleep": "kill"}
+    # Docker accepts at a published port before anybody listens in the container.
+    settings["readiness"] = {"http": "/"}
     daemon = launch(f"{_on(docker)}gateway: {{listen: GATEWAY}}\napps: {json.dumps({'store': settings})}\n")
 
     assert "console\n" == page(daemon, "console.localhost")
