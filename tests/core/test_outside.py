@@ -132,6 +132,21 @@ def test_what_must_run_is_soon_tried_again_once_its_host_is_back() -> None:
     assert Phase.STARTING is story.phase()
 
 
+def test_what_must_run_and_is_not_to_be_restarted_is_started_once_its_host_is_back() -> None:
+    """That would be its first start: an engine may come up after Torpor when the machine boots."""
+    story = Story(Lifecycle(always_on=True, restart=Restart.NO))
+    story.boot()
+    host_is_away(story, 1)
+    assert (Phase.FAILED, None) == (story.phase(), story.app.next_deadline())
+
+    story.tell(HostReturned(ID))
+    story.wait(0.6)
+    assert Phase.STARTING is story.phase()
+    story.become_ready()
+    story.exit(1)
+    assert (Phase.FAILED, None) == (story.phase(), story.app.next_deadline())
+
+
 def test_whoever_waits_for_the_next_attempt_waits_no_longer_than_its_host_is_away() -> None:
     """A pause that has grown long is cut short."""
     story = Story(Lifecycle(backoff=Backoff(initial=0.5, factor=100.0)))

@@ -44,9 +44,11 @@ def host_returned(it: Instance, _message: HostReturned) -> None:
     if not it.wanted:
         it.reason = None
         transitions.sleep(it)
-    elif it.deadline is not None:
-        # Not at once: a host that answers every other time is not to be kept busy by its guests.
-        it.deadline = min(it.deadline, it.now + it.lifecycle.backoff.initial)
+        return
+    # Not at once: a host that answers every other time is not to be kept busy by its guests.  And soon also
+    # where no attempt was to follow, as with `restart: no`: it has not been started yet.
+    soon = it.now + it.lifecycle.backoff.initial
+    it.deadline = soon if it.deadline is None else min(it.deadline, soon)
 
 
 def excuse(it: Instance, _message: HostReturned) -> None:
