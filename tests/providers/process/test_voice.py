@@ -158,6 +158,8 @@ os._exit(6)
     (survivor,) = await subject.provider.survivors()
     assert stats.pid == survivor.running.pid
     subject.provider.adopt(launch)
+    while len(subject.processes()) > 1:
+        await asyncio.sleep(0.001)
     (subject.folder / "go").touch()
     assert Exited(ID, 1, ExitInfo(code=6)) == await subject.facts.exited()
 
