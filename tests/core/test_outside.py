@@ -178,6 +178,17 @@ def test_what_nobody_wants_may_be_woken_at_once_when_its_host_is_back(limit: int
     assert Phase.STARTING is story.phase()
 
 
+def test_a_start_that_failed_for_its_host_does_not_count_once_that_is_back() -> None:
+    """It slept already when its host came back: of two failures in a row that was none."""
+    story = Story(Lifecycle(start_limit=StartLimit(failures=2)))
+    story.arrive(1)
+    host_is_away(story, 1)
+    story.tell(HostReturned(ID))
+    story.arrive(2)
+    story.tell(StartRefused(ID, story.generation, "no such image"))
+    assert Phase.BACKOFF is story.phase()
+
+
 def test_a_host_that_restarts_it_by_itself_ends_the_pause() -> None:
     """While it waits for its next attempt it is taken as it comes; its failures still count."""
     story = Story(Lifecycle(backoff=Backoff(initial=30.0), start_limit=StartLimit(failures=2))).awake()
