@@ -84,6 +84,52 @@ async def test_another_certificate(silent: int, digest: bytes) -> None:
     assert digest == caught.value.digest
 
 
+async def test_who_is_vouched_for_has_to_be_who_was_meant(
+    silent: int, certificate: tuple[Path, Path], digest: bytes
+) -> None:
+    """The certificate is for 127.0.0.1, under no name; one that is pinned is known by itself."""
+    with pytest.raises(ssl.SSLCertVerificationError, match="localhost"):
+        await asyncio.open_connection(
+            "127.0.0.1", silent, ssl=vouched(certificate[0]), server_hostname="localhost"
+        )
+    _, writer = await asyncio.open_connection(
+        "127.0.0.1", silent, ssl=pinned(digest), server_hostname="localhost"
+    )
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_each_connection_is_looked_at(
+    certificate: tuple[Path, Path], digest: bytes, tmp_path: Path
+) -> None:
+    """A host that has had the right certificate before is told nothing with another one: the token least of all."""
+    heard = bytearray()
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.extend(await reader.readline())
+        writer.write(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*certificate)
+    server = await asyncio.start_server(hear, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    driver = ProxmoxDriver(
+        ProxmoxHost(urls=(f"https://127.0.0.1:{port}",), token="", fingerprint=digest.hex())
+    )
+    with pytest.raises(ProviderFailed, match="401"):
+        await driver.status(MachineSpec(name="105", host="pve", port=8080))
+    assert heard
+    heard.clear()
+
+    context.load_cert_chain(*make_certificate(tmp_path))
+    with pytest.raises(ProviderFailed, match="has the fingerprint"):
+        await driver.status(MachineSpec(name="105", host="pve", port=8080))
+    await driver.close()
+    server.close()
+    assert not heard
+
+
 async def test_nothing_is_left_of_who_is_not_trusted(silent: int) -> None:
     """A driver that is closed leaves no connection behind to a host with another certificate."""
     host = ProxmoxHost(urls=(f"https://127.0.0.1:{silent}",), token="", fingerprint="00" * 32)

@@ -44,7 +44,8 @@ def vouched(ca: Path | None) -> ssl.SSLContext:
 def pinned(digest: bytes) -> ssl.SSLContext:
     """Trusts one certificate, known by its SHA-256 digest, whoever vouches for it, under any name.
 
-    With another one the handshake fails: by `WrongCertificate`.
+    With another one the handshake fails, before anything else is sent: by `WrongCertificate`.
+    That holds for connections of an event loop; nothing else may be made of it.
     """
 
     class Pinned(_Brief):
