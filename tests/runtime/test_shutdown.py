@@ -9,6 +9,7 @@ import pytest
 
 from runtime.house import APP, ID, House, house
 from torpor.core.model import Lifecycle
+from torpor.core.upstream import Upstream
 from torpor.providers.fake import Plan
 from torpor.runtime.shutdown import Shutdown
 
@@ -37,12 +38,18 @@ class End:
         self.cut.set()
 
 
+async def in_flight(home: House) -> Upstream:
+    """Where a request is under way that has not ended."""
+    await home.awake()
+    upstream = home.gate.enter()
+    assert upstream is not None
+    return upstream
+
+
 async def test_whoever_asks_once_gets_an_orderly_end() -> None:
     """It comes once the last request has ended and nothing of any app is alive."""
     async with house(PATIENT) as home:
-        await home.awake()
-        upstream = home.gate.enter()
-        assert upstream is not None
+        upstream = await in_flight(home)
         end = End(home)
         ending = end.begin()
         await asyncio.sleep(0)
@@ -59,9 +66,7 @@ async def test_whoever_asks_once_gets_an_orderly_end() -> None:
 async def test_whoever_asks_again_cuts_what_is_in_flight() -> None:
     """Nobody waits for the last request then."""
     async with house(PATIENT) as home:
-        await home.awake()
-        upstream = home.gate.enter()
-        assert upstream is not None
+        upstream = await in_flight(home)
         end = End(home)
         ending = end.begin()
 
