@@ -43,6 +43,10 @@ def config() -> str:
     )
 
 
+SILENCE = 2.0
+"""Seconds without a word after which a stream has no more to say."""
+
+
 def events(client: Client) -> str:
     """What the stream of events tells until it ends, or has nothing more to say."""
     connection, reply = client.open("/_torpor/events")
@@ -63,15 +67,16 @@ def daemon(launch: Launch) -> Daemon:
 @pytest.mark.parametrize("app", APPS)
 def test_a_failure_tells_nothing_of_the_machine(daemon: Daemon, app: str) -> None:
     """Neither page, nor problem document, nor status, nor events quote what a host or a program says."""
-    client = Client(daemon.port, f"{app}.localhost", timeout=1.0)
-    page = Client(daemon.port, f"{app}.localhost").navigate()
+    client = Client(daemon.port, f"{app}.localhost")
+    page = client.navigate()
     wait_for(
         "the attempt is over", lambda: not daemon.apps()[app]["state"].startswith(("start", "stop", "block"))
     )
-    live = events(client)  # before anybody knocks again: only the present attempt is told
-    held = Client(daemon.port, f"{app}.localhost").request()
-    later = Client(daemon.port, f"{app}.localhost").navigate()
-    plain = Client(daemon.port, f"{app}.localhost").request(headers={"Accept": BROWSER["Accept"]})
+    # Before anybody knocks again: only the present attempt is told.
+    live = events(Client(daemon.port, client.host, SILENCE))
+    held = client.request()
+    later = client.navigate()
+    plain = client.request(headers={"Accept": BROWSER["Accept"]})
     status = client.request("/_torpor/status")
 
     told = {
