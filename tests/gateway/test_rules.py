@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import socket
 from dataclasses import replace
 
 import pytest
 
 from gateway.fakes import DEFAULT, OK, Served, answer_ok, serving
 from gateway.test_wake import GET, PAGE, until
-from torpor.core.model import AppSpec, Cause, Knock, Reason, Refusal, Route, SocketActivity, SocketPolicy
+from torpor.core.model import (
+    AppSpec,
+    Cause,
+    Endpoint,
+    Knock,
+    Reason,
+    Refusal,
+    Route,
+    SocketActivity,
+    SocketPolicy,
+)
 from torpor.core.rules import Answer, Glob, Header, Rule
 from torpor.core.volume import Volume
 from torpor.gateway.headers import Forwarding, parse_networks
@@ -117,6 +128,24 @@ async def test_what_does_not_count_repays_its_lease_as_such(request_head: bytes)
         assert b"ok" == (await setup.ask(request_head))[1]
         assert 1 == setup.gate.discounted
         assert before == setup.gate.upstream.last_active
+
+
+@pytest.mark.anyio
+async def test_whether_one_counts_says_nothing_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after one that was refused a connection, and met another replica."""
+    async with serving(spec=ruled(QUIET)) as setup:
+        good = setup.backend.endpoint
+        monkeypatch.setattr(setup.gate, "connect_refused", lambda _: setup.gate.awake(good))
+        with socket.create_server(("127.0.0.1", 0)) as nobody:
+            port = nobody.getsockname()[1]
+        setup.gate.awake(Endpoint("127.0.0.1", port))
+        client = await setup.client()
+        assert b"ok" == (await client.ask(to("/loud")))[1]
+        assert (2, 0) == (setup.gate.leases, setup.gate.discounted)
+
+        post = b"POST /quiet HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
+        assert b"ok" == (await client.ask(post))[1]
+        assert 1 == setup.gate.discounted
 
 
 @pytest.mark.anyio

@@ -117,6 +117,7 @@ class Held:
             if (backend := await attempts.connect(upstream)) is not None:
                 return backend
             lease.repay()
+            self._relay.look_closely()  # nothing of what this request meets is to be there for the next one
             upstream = attempts.another()
             if upstream is None:
                 await asyncio.sleep(RETRY_PAUSE)
