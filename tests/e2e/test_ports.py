@@ -112,8 +112,6 @@ def test_a_container_is_woken_by_either_of_its_ports(
         {"host": f"tcp://127.0.0.1:{stream}", "port": 81},
     ]
     settings = {"container": "store", "port": 80, "routes": routes, "stop_timeout": "1s", "sleep": "kill"}
-    # Docker accepts at a published port before anybody listens in the container.
-    settings["readiness"] = {"http": "/"}
     daemon = launch(f"{_on(docker)}gateway: {{listen: GATEWAY}}\napps: {json.dumps({'store': settings})}\n")
 
     assert "console\n" == page(daemon, "console.localhost")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -22,6 +24,7 @@ from torpor.core.model import (
     Probe,
     Readiness,
     TcpProbe,
+    Ways,
     in_full,
 )
 from torpor.errors import ProviderFailed
@@ -122,6 +125,32 @@ async def test_tcp_holds_once_something_listens() -> None:
     await waiting
     server.close()
     await server.wait_closed()
+
+
+@pytest.mark.parametrize("end", [b"", b"reset"], ids=["closed", "broken off"])
+async def test_a_published_port_accepts_for_nobody(end: bytes) -> None:
+    """Who accepts there closes at once while nobody listens behind it: that is not ready."""
+    ends = [end, end, None]
+    accepted = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.append(1)
+        what = ends.pop(0) if len(ends) > 1 else ends[0]
+        if what is None:
+            await reader.read()
+        elif what:
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        start = Start(TcpProbe(), port=port)
+        published = Endpoint("127.0.0.1", port, ways=Ways(None, (("80/tcp", Endpoint("127.0.0.1", port)),)))
+        start.running = replace(start.running, endpoint=published)
+        await start.wait()
+    assert 3 == len(accepted)
 
 
 async def test_tcp_of_an_app_that_listens_nowhere() -> None:

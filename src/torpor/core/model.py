@@ -208,6 +208,12 @@ class Endpoint:
             return self.ways.to(port, datagrams=datagrams)
         return None if self.path is not None else Endpoint(self.host, port)
 
+    @property
+    def relayed(self) -> bool:
+        """Whether it is a published port: somebody in between accepts connections there, whoever listens behind it."""
+        published = () if self.ways is None else self.ways.published
+        return any((self.host, self.port) == (one.host, one.port) for _, one in published)
+
     def __str__(self) -> str:
         if self.path is not None:
             return f"unix:{self.path}"

@@ -41,6 +41,9 @@ _FIRST_LIMIT = 1.0
 """How long the first attempt may take, in seconds; an app that hangs gets more each time."""
 _LIMIT_FACTOR = 2.0
 _LONGEST_LIMIT = 10.0
+_FAREWELL = 0.05
+"""Seconds in which a published port closes a connection for which nobody listens behind it: that is asked only
+once it was accepted, and answered at once."""
 _STATUS_LINE = 256
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r?\n)")
 _EARLIER_LINES = 100_000
@@ -189,7 +192,16 @@ async def _in_time(limit: float, attempt: Awaitable[bool]) -> bool:
 
 
 async def _accepts(endpoint: Endpoint) -> bool:
-    with await _connect(endpoint):
+    with await _connect(endpoint) as sock:
+        return not endpoint.relayed or await _stays(sock)
+
+
+async def _stays(sock: socket.socket) -> bool:
+    """Whether a connection is not closed as soon as it is there.  Raises `OSError` where it is broken off."""
+    try:
+        async with asyncio.timeout(_FAREWELL):
+            return await asyncio.get_running_loop().sock_recv(sock, 1) != b""
+    except TimeoutError:
         return True
 
 
