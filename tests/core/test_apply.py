@@ -220,6 +220,23 @@ def test_what_failed_with_old_settings_is_tried_with_the_new_ones() -> None:
     assert ["job"] == story.started()
 
 
+@pytest.mark.parametrize("failures", [1, 5])
+def test_a_replica_that_failed_with_old_settings_does_not_sleep_alone(failures: int) -> None:
+    """The others are in use: it is tried with the new ones like what must run, also past the limit."""
+    old = replace(_app("web", start_limit=StartLimit(failures=failures)), replicas=2)
+    story = Story(old)
+    story.knock("web")
+    story.become_ready("web", 0)
+    story.become_ready("web", 1)
+    story.exit("web", 1, code=1)
+    replica = story.fleet.apps["web"].instances[1]
+    assert (Phase.FAILED if failures == 1 else Phase.BACKOFF) is replica.phase
+
+    story.apply(replace(old, lifecycle=replace(old.lifecycle, stop_timeout=1.0)), renewed="web")
+
+    assert "web/1" in story.started()
+
+
 def test_a_failure_of_old_settings_is_not_what_it_sleeps_for_with_the_new_ones() -> None:
     """Neither is it said to have failed, nor does that count; what is not a failure stays as it was."""
     limit = StartLimit(failures=2)

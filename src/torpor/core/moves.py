@@ -244,7 +244,7 @@ def try_renewed(it: Instance, _message: ProgramChanged) -> None:
     """What failed were the old settings: start with the new ones if anybody wants it, else it may be woken."""
     it.failures.clear()
     it.reason = CHANGED
-    if it.demand or it.held or it.want is Want.UP:
+    if it.wanted:
         transitions.start(it)
     else:
         transitions.sleep(it)
