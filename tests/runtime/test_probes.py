@@ -257,10 +257,11 @@ async def test_all_probes_must_hold() -> None:
 
 
 async def test_what_holds_at_once_is_not_announced() -> None:
-    """A host that has nothing to say of the health of a guest is not waited for."""
-    start = Start(NotifyProbe(), TcpProbe())
+    """A host that has nothing to say of the health of a guest is not waited for, nor is a line that was written."""
+    start = Start(NotifyProbe(), LogProbe("up"), TcpProbe())
     await start.provider.start(start.launch)
     start.provider.notify(ID)
+    start.provider.say(ID, "up")
     await wait_until_ready(start.spec.readiness, start.launch, start.running, start.provider, start.announce)
     assert ["waiting for tcp"] == start.announced
 

@@ -64,13 +64,11 @@ async def wait_until_ready(
     """
     attempt = _Attempt(launch, running, provider)
     missing = list(readiness.probes)
-    said = ("", "")
+    looked = False
 
     def tell() -> None:
-        nonlocal said
-        if missing and (words := _words(missing, launch)) != said:
-            said = words
-            announce(*words)
+        if looked and missing:
+            announce(*_words(missing, launch))
 
     async def hold(probe: Probe) -> None:
         await attempt.wait_for(probe)
@@ -81,7 +79,8 @@ async def wait_until_ready(
         async with asyncio.TaskGroup() as group:
             for probe in readiness.probes:
                 group.create_task(hold(probe))
-            await asyncio.sleep(0)  # each has looked for itself by then
+            await asyncio.sleep(0)  # each looks for itself
+            looked = True
             tell()
     except ExceptionGroup as failures:
         # Not `except*`: what is raised inside of that stays wrapped in a group on Python 3.11.2 (Debian 12).
