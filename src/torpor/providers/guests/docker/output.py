@@ -17,7 +17,9 @@ from torpor.providers.guests.docker.moments import SECOND, nanoseconds
 from torpor.providers.guests.driver import Piece, Stream
 
 _EARLY = SECOND // 10
-"""Nanoseconds by which a run's first words may be older than its beginning: the engine notes that down late."""
+_EARLIEST = 2 * SECOND
+"""Nanoseconds by which a run's first words may be older than its beginning, which the engine notes down late: on a
+busy machine by much.  The second holds where it is known when the run before has ended, the first where it is not."""
 
 
 class Cursor(NamedTuple):
@@ -47,7 +49,7 @@ async def read_output(
     if not container.id.startswith(id):
         # It was made anew, and its output went with it.
         return
-    cursor = cursor_from(after) if after is not None else Cursor(max(0, started - _EARLY))
+    cursor = cursor_from(after) if after is not None else _beginning(container, started)
     params: dict[str, str | int] = {
         "stdout": 1,
         "stderr": 1,
@@ -67,6 +69,14 @@ async def read_output(
                 yield piece
         for piece in sieve.pieces(decoder.rest()):
             yield piece
+
+
+def _beginning(container: Container, started: int) -> Cursor:
+    """Before all that a run has written, and after what the run before it has."""
+    ended = nanoseconds(container.state.finished_at) or 0
+    if ended >= started:  # the end of that run itself, or of a later one
+        return Cursor(max(0, started - _EARLY))
+    return Cursor(max(ended, started - _EARLIEST))
 
 
 def is_without_log(refused: Refused) -> bool:
