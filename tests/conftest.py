@@ -18,6 +18,9 @@ _LIMIT = 800.0 if os.environ.get("VMTEST") else 100.0
 ends need, and does not tell where the test hung.  `scripts/vmtest` has a machine that takes ten times as long."""
 
 
+# What they compare is told where it fails, as in the tests themselves.
+pytest.register_assert_rewrite("contract")
+
 _HERE = Path(__file__).parent
 _LONGEST = ("soak", "histories", "e2e", "integrations", "providers")
 """Folders whose files take longest, the longest first."""

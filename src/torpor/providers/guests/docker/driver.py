@@ -29,8 +29,9 @@ from torpor.providers.guests.docker.container import (
     state_of,
 )
 from torpor.providers.guests.docker.events import Endings, notices
-from torpor.providers.guests.docker.output import is_without_log, read_output
+from torpor.providers.guests.docker.output import cursor_from, is_without_log, read_output
 from torpor.providers.guests.docker.place import place_of
+from torpor.providers.guests.docker.seams import Seams
 from torpor.providers.guests.docker.usage import Figures, usage_of
 from torpor.providers.guests.driver import Notice, Piece, State, Status, Usage
 
@@ -64,6 +65,7 @@ class DockerDriver:
         self._api = EngineApi(host)
         self._host = host
         self._endings = Endings()
+        self._seams = Seams()
         self._stops: set[asyncio.Task[None]] = set()
 
     @property
@@ -201,9 +203,11 @@ class DockerDriver:
         pause = _SHORTEST_PAUSE
         while (container := await self._inspect(guest)) is not None:
             goes_on = run_of(container) == run and state_of(container) is not State.STOPPED
+            output = read_output(self._api, container, self._seams, run, after, follow=goes_on)
             try:
-                async for piece in read_output(self._api, container, run, after, follow=goes_on):
+                async for piece in output:
                     after, pause = piece.cursor, _SHORTEST_PAUSE
+                    self._seams.note_told(container, run, cursor_from(after).moment)
                     yield piece
             except Refused as refused:
                 if is_without_log(refused):
@@ -232,7 +236,10 @@ class DockerDriver:
 
     async def _inspect(self, guest: GuestSpec) -> Container | None:
         container = await self._look_up(guest.name)
-        return container if container is not None and container.is_called(guest.name) else None
+        if container is None or not container.is_called(guest.name):
+            return None
+        self._seams.note(container)
+        return container
 
     async def _look_up(self, name: str) -> Container | None:
         try:

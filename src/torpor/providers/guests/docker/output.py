@@ -14,12 +14,8 @@ from torpor.providers.guests.docker.api import EngineApi, Refused, container_pat
 from torpor.providers.guests.docker.container import Container, run_of, start_of
 from torpor.providers.guests.docker.frames import Decoder, Frames, Lines, Message
 from torpor.providers.guests.docker.moments import SECOND, nanoseconds
+from torpor.providers.guests.docker.seams import Seams
 from torpor.providers.guests.driver import Piece, Stream
-
-_EARLY = SECOND // 10
-_EARLIEST = 2 * SECOND
-"""Nanoseconds by which a run's first words may be older than its beginning, which the engine notes down late: on a
-busy machine by much.  The second holds where it is known when the run before has ended, the first where it is not."""
 
 
 class Cursor(NamedTuple):
@@ -39,17 +35,17 @@ def cursor_from(text: str) -> Cursor:
 
 
 async def read_output(
-    api: EngineApi, container: Container, run: str, after: str | None, *, follow: bool
+    api: EngineApi, container: Container, seams: Seams, run: str, after: str | None, *, follow: bool
 ) -> AsyncIterator[Piece]:
     """What that run has written after the cursor; `follow`: and writes until it ends.
 
     Raises `ProviderFailed` and `Refused`.
     """
-    id, started = start_of(run)
+    id, _ = start_of(run)
     if not container.id.startswith(id):
         # It was made anew, and its output went with it.
         return
-    cursor = cursor_from(after) if after is not None else _beginning(container, started)
+    cursor = cursor_from(after) if after is not None else Cursor(seams.beginning(container, run))
     params: dict[str, str | int] = {
         "stdout": 1,
         "stderr": 1,
@@ -58,9 +54,9 @@ async def read_output(
     }
     if follow:
         params["follow"] = 1
-    elif run_of(container) != run:
-        _, next_run = start_of(run_of(container) or run)
-        params["until"] = f"{next_run // SECOND}.{next_run % SECOND:09d}"
+    elif (next_run := run_of(container)) is not None and next_run != run:
+        until = seams.end_before(container, next_run)
+        params["until"] = f"{until // SECOND}.{until % SECOND:09d}"
     decoder: Decoder = Lines() if container.config.tty else Frames()
     sieve = _Sieve(cursor)
     async with api.opened("GET", container_path(container.id, "logs"), params=params) as answer:
@@ -69,14 +65,6 @@ async def read_output(
                 yield piece
         for piece in sieve.pieces(decoder.rest()):
             yield piece
-
-
-def _beginning(container: Container, started: int) -> Cursor:
-    """Before all that a run has written, and after what the run before it has."""
-    ended = nanoseconds(container.state.finished_at) or 0
-    if ended >= started:  # the end of that run itself, or of a later one
-        return Cursor(max(0, started - _EARLY))
-    return Cursor(max(ended, started - _EARLIEST))
 
 
 def is_without_log(refused: Refused) -> bool:
