@@ -41,6 +41,15 @@ def test_an_end_that_torpor_asked_for_is_not(endings: Endings) -> None:
     assert endings.was_by_hand("1", "app") is False
 
 
+def test_an_end_may_be_asked_for_before_its_beginning_is_told(endings: Endings) -> None:
+    """Podman tells its events late."""
+    endings.expect("app")
+    told(endings, "start")
+    assert endings.was_by_hand("1", "app") is False
+    told(endings, "kill", "die", "stop")
+    assert endings.was_by_hand("1", "app") is False
+
+
 def test_an_end_that_nobody_heard_of_does_not_hide_the_next_one(endings: Endings) -> None:
     """Torpor asked for it, and the engine was not listened to when it came."""
     told(endings, "start")

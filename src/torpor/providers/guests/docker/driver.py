@@ -241,6 +241,10 @@ class DockerDriver:
         self._seams.note(container)
         return container
 
+    async def _inspect_alive(self, guest: GuestSpec) -> Container | None:
+        container = await self._inspect(guest)
+        return None if container is None or state_of(container) is State.STOPPED else container
+
     async def _look_up(self, name: str) -> Container | None:
         try:
             return await self._api.get(container_path(name, "json"), Container)
@@ -273,10 +277,16 @@ class DockerDriver:
 
     async def _about_to_end(self, guest: GuestSpec) -> bool:
         """Have its end expected as ours, and let it go on for that; False: it is not alive."""
-        container = await self._inspect(guest)
-        if container is None or state_of(container) is State.STOPPED:
+        # Before it is looked at: an end that is heard of meanwhile is the one that is expected.
+        is_new = self._endings.expect(guest.name)
+        container = None
+        try:
+            container = await self._inspect_alive(guest)
+        finally:
+            if is_new and container is None:
+                self._endings.forget(guest.name)
+        if container is None:
             return False
-        self._endings.expect(guest.name)
         if state_of(container) is State.PAUSED:
             await self.resume(guest)
         return True
@@ -291,8 +301,7 @@ class DockerDriver:
         try:
             await self._api.post(container_path(guest.name, verb), limit=limit, **params)
         except Refused as refused:
-            container = await self._inspect(guest)
-            if container is not None and state_of(container) is not State.STOPPED:
+            if await self._inspect_alive(guest) is not None:
                 raise ProviderFailed(
                     f"{self._about(guest)} does not take a {verb}: {refused.words}"
                 ) from refused

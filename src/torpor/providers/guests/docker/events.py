@@ -73,6 +73,8 @@ class Endings:
         """Ids of those that were sent a signal in their current run."""
         self._ours: set[str] = set()
         """Names of those that Torpor has asked to end: nobody waits to hear who it was."""
+        self._unheard: set[str] = set()
+        """Those of them of which the end may have come when nobody listened."""
         self._open: dict[str, _Open] = {}
         """By id."""
         self._by_hand: dict[str, bool] = {}
@@ -81,6 +83,7 @@ class Endings:
     def begin(self, *, is_podman: bool) -> None:
         """Events are heard from now on."""
         self._listens, self._is_podman = True, is_podman
+        self._unheard = set(self._ours)
 
     def end(self) -> None:
         """They are not heard any more: what was heard last may have had a sequel."""
@@ -89,9 +92,16 @@ class Endings:
         self._open.clear()
         self._by_hand.clear()
 
-    def expect(self, name: str) -> None:
-        """Torpor is about to ask for this end."""
+    def expect(self, name: str) -> bool:
+        """Torpor is about to ask for this end, if it is alive; False: that is so already."""
+        is_new = name not in self._ours
         self._ours.add(name)
+        self._unheard.discard(name)
+        return is_new
+
+    def forget(self, name: str) -> None:
+        """It was not alive."""
+        self._ours.discard(name)
 
     def was_by_hand(self, id: str, name: str) -> bool | None:
         """Whether somebody has asked for the end of a container that has just ended; None: that is still open."""
@@ -128,8 +138,10 @@ class Endings:
             yield from self._take_more(id, action)
         if action in {"start", "destroy", "remove"}:
             self._by_hand.pop(id, None)
-            # An end that nobody heard of: the next one is not the one that Torpor asked for.
-            self._ours.discard(name)
+            # The next end is not the one that Torpor asked for.  (Where all was heard, a beginning that is told after
+            # that was asked for is only told late.)
+            if name in self._unheard:
+                self._ours.discard(name)
         if action == "rename":
             # Podman does not say what it was called before.
             yield Notice(event.actor.attributes.get("oldName", "").removeprefix("/") or None)
