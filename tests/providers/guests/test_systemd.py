@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -314,6 +315,15 @@ async def test_a_connection_that_is_lost_is_not_written_to(driver: SystemdDriver
         loop.remove_reader(number)
         for fd in {reader, writer, number}:
             os.close(fd)
+
+
+async def test_a_bus_that_ends_unheard(driver: SystemdDriver, manager: UserManager) -> None:
+    """Whoever calls is told; nothing is left for the loop to complain of."""
+    await driver.status(GUEST)
+    manager.end_bus()
+    with pytest.raises(ProviderFailed, match="was closed"):
+        await driver.status(GUEST)
+    gc.collect()
 
 
 async def test_a_bus_without_systemd(manager: UserManager, run: Run) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import select
 import shutil
 import signal
 import subprocess
@@ -83,6 +84,16 @@ class UserManager:
         while "boolean true" not in await self._on_bus("NameHasOwner", "string:org.freedesktop.systemd1"):
             assert time.monotonic() < deadline, (self.folder / "systemd.log").read_text()
             await asyncio.sleep(0.02)
+
+    def end_bus(self) -> None:
+        """End its bus by force, before the loop hears of it."""
+        for pid in self.processes("dbus.service"):
+            number = os.pidfd_open(pid)
+            try:
+                signal.pidfd_send_signal(number, signal.SIGKILL)
+                select.select([number], [], [], _PATIENCE)
+            finally:
+                os.close(number)
 
     def close(self) -> None:
         """End it with all that it has started, and leave nothing."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
@@ -169,8 +170,9 @@ class Bus:
             raise self._refusal(reply)
 
     async def _send(self, connection: MessageBus, message: Message, timeout: float) -> Message:
-        if not connection.connected:
-            # The library would take its number off the loop, and put it on again, whoever has it by now.
+        if not connection.connected or _is_hung_up(connection):
+            # The library would take its number off the loop, and put it on again, whoever has it by now;
+            # and would leave the error in futures of which asyncio complains that nobody asks for it.
             raise ProviderFailed(f"the connection to {self._title} was closed")
         try:
             async with asyncio.timeout(timeout):
@@ -266,6 +268,15 @@ async def _connect_to(address: str) -> MessageBus:
         if not connecting.cancelled() and connecting.exception() is None:
             connection.disconnect()
         raise
+
+
+def _is_hung_up(connection: MessageBus) -> bool:
+    """Whether the bus has closed it, which its reader is to learn yet."""
+    poll = select.poll()
+    number = connection._fd  # noqa: SLF001 - nothing else tells it
+    assert number is not None
+    poll.register(number, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def _to_daemon(member: str, text: str) -> Message:
