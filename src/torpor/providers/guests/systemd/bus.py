@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import select
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
@@ -68,6 +67,29 @@ class Refused(ProviderFailed):
         self.kind = kind
 
 
+class Connection(MessageBus):
+    """One that tells of its break whoever waits for it, and nobody else.
+
+    The library puts the error into the futures of what was to be sent and answered.  It drops the first, and does not
+    come to return the second where it goes on to watch the socket that it has just closed: of errors in futures
+    that nobody asks, asyncio complains.
+    """
+
+    def send(self, msg: Message) -> asyncio.Future[Any]:  # type: ignore[override]  # as the library itself does
+        """See `MessageBus`; raises what it was closed for."""
+        try:
+            sent: asyncio.Future[Any] = super().send(msg)
+        except OSError as error:
+            cause = _error_of(self._writer.fut) if self._writer is not None else None
+            raise cause or error from None
+        sent.add_done_callback(_error_of)
+        return sent
+
+    def _reply_handler(self, future: asyncio.Future[Any], reply: Any | None, err: Exception | None) -> None:
+        super()._reply_handler(future, reply, err)
+        _error_of(future)
+
+
 class Bus:
     """Reaches the systemd that is on the bus at `address`."""
 
@@ -76,7 +98,7 @@ class Bus:
         self._address = address
         self._title = title
         self._listener = listener
-        self._connection: MessageBus | None = None
+        self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
         self._present = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -126,7 +148,7 @@ class Bus:
                 await connection.wait_for_disconnect()  # type: ignore[no-untyped-call]
         self._listener.lose()
 
-    async def _connect(self) -> MessageBus:
+    async def _connect(self) -> Connection:
         async with self._connecting:
             if self._connection is not None and self._connection.connected:
                 return self._connection
@@ -150,12 +172,12 @@ class Bus:
             self._begin(self._wait_for_loss(connection))
             return connection
 
-    async def _subscribe(self, connection: MessageBus) -> None:
+    async def _subscribe(self, connection: Connection) -> None:
         for rule in _MATCHES:
             await self._send(connection, _to_daemon("AddMatch", rule), _ANSWER)
         await self._subscribe_again(connection)
 
-    async def _subscribe_again(self, connection: MessageBus) -> None:
+    async def _subscribe_again(self, connection: Connection) -> None:
         subscribe = Message(
             destination=MANAGER,
             path="/org/freedesktop/systemd1",
@@ -169,10 +191,9 @@ class Bus:
         ):
             raise self._refusal(reply)
 
-    async def _send(self, connection: MessageBus, message: Message, timeout: float) -> Message:
-        if not connection.connected or _is_hung_up(connection):
-            # The library would take its number off the loop, and put it on again, whoever has it by now;
-            # and would leave the error in futures of which asyncio complains that nobody asks for it.
+    async def _send(self, connection: Connection, message: Message, timeout: float) -> Message:
+        if not connection.connected:
+            # The library would take its number off the loop, and put it on again, whoever has it by now.
             raise ProviderFailed(f"the connection to {self._title} was closed")
         try:
             async with asyncio.timeout(timeout):
@@ -185,7 +206,7 @@ class Bus:
             raise ProviderFailed(f"the connection to {self._title} was closed")
         return reply
 
-    async def _wait_for_return(self, connection: MessageBus) -> None:
+    async def _wait_for_return(self, connection: Connection) -> None:
         try:
             async with asyncio.timeout(_ABSENCE):
                 # Whoever asks may have missed that it came back.
@@ -194,11 +215,11 @@ class Bus:
         except TimeoutError as error:
             raise ProviderFailed(f"{self._title} has left the bus and did not come back") from error
 
-    async def _is_present(self, connection: MessageBus) -> bool:
+    async def _is_present(self, connection: Connection) -> bool:
         reply = await self._send(connection, _to_daemon("NameHasOwner", MANAGER), _ANSWER)
         return bool(reply.body[0])
 
-    async def _wait_for_loss(self, connection: MessageBus) -> None:
+    async def _wait_for_loss(self, connection: Connection) -> None:
         # How it broke is told to whoever makes the next call.
         with contextlib.suppress(OSError, EOFError, DBusFastError):
             # Shielded: it waits for one future, whoever else waits for it.
@@ -248,13 +269,14 @@ class Bus:
         return Refused(name.rpartition(".")[2], f"{self._title} says: {text.rstrip('.')}")
 
 
-async def _connect_to(address: str) -> MessageBus:
+async def _connect_to(address: str) -> Connection:
     """A connection to the bus there.  Raises what `MessageBus.connect` does, and `TimeoutError`."""
-    connection = MessageBus(address)
+    connection = Connection(address)
     connecting = asyncio.ensure_future(connection.connect())
     try:
         async with asyncio.timeout(_CONNECTING):
-            return await asyncio.shield(connecting)
+            await asyncio.shield(connecting)
+            return connection
     except (TimeoutError, asyncio.CancelledError):
         # Once the bus has said hello the library waits to write.  If it is cancelled then, it closes
         # its socket and does not tell the loop: libuv calls abort() when it comes to watch it.
@@ -270,13 +292,9 @@ async def _connect_to(address: str) -> MessageBus:
         raise
 
 
-def _is_hung_up(connection: MessageBus) -> bool:
-    """Whether the bus has closed it, which its reader is to learn yet."""
-    poll = select.poll()
-    number = connection._fd  # noqa: SLF001 - nothing else tells it
-    assert number is not None
-    poll.register(number, 0)
-    return any(event & select.POLLHUP for _, event in poll.poll(0))
+def _error_of(future: asyncio.Future[Any] | None) -> BaseException | None:
+    """The error in it, if there is one: asyncio knows then that somebody has asked."""
+    return future.exception() if future is not None and future.done() and not future.cancelled() else None
 
 
 def _to_daemon(member: str, text: str) -> Message:
