@@ -257,6 +257,25 @@ async def test_a_target_is_frozen_by_nobody(driver: SystemdDriver, manager: User
     await ended(driver, guest)
 
 
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_frozen_one_whose_stop_waits_for_another(
+    driver: SystemdDriver, manager: UserManager, how: str
+) -> None:
+    """Systemd thaws none that has a job, and its stop does when its turn has come."""
+    (manager.units / "other.service").write_text(
+        "[Unit]\nDefaultDependencies=no\nRequires=it.service\nAfter=it.service\n[Service]\n"
+        f"ExecStart=/bin/sleep 1000\nExecStop=/bin/sh -c 'until [ -e {manager.folder}/go ]; do sleep 0.05; done'\n"
+    )
+    await manager.write("it.service", SLEEP)
+    await manager.systemctl("start", "other.service")
+    await driver.pause(GUEST)
+    await manager.systemctl("stop", "--no-block", "it.service")
+    assert (await driver.status(GUEST)).state is State.PAUSED
+    await (driver.stop(GUEST) if how == "stop" else driver.kill(GUEST))
+    (manager.folder / "go").touch()
+    await ended(driver, GUEST)
+
+
 async def test_no_bus(run: Run) -> None:
     """What cannot be reached is said, and that it is no end of anybody."""
     driver = SystemdDriver("system", run, {}, address="unix:path=/nowhere/bus")

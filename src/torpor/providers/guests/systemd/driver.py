@@ -117,8 +117,7 @@ class SystemdDriver:
 
     async def stop(self, guest: GuestSpec) -> None:
         """See `Driver.stop`.  The signal is the unit's own `KillSignal=`."""
-        if (await self._look(guest)).state is State.PAUSED:
-            await self.resume(guest)
+        await self._resume_to_end(guest)
         await self._ask("StopUnit", "ss", full_name(guest.name), "replace")
 
     async def kill(self, guest: GuestSpec) -> None:
@@ -127,7 +126,7 @@ class SystemdDriver:
         # A job as well: of a unit that is only killed, `Restart=` would make another.
         await self._ask("StopUnit", "ss", name, "replace")
         await self._ask("KillUnit", "ssi", name, "all", signal.SIGKILL)
-        await self.resume(guest)
+        await self._resume_to_end(guest)
 
     async def pause(self, guest: GuestSpec) -> None:
         """See `Driver.pause`."""
@@ -251,6 +250,14 @@ class SystemdDriver:
         (job,) = await self._manager("StartUnit", "ss", name, "replace")
         return str(job)
 
+    async def _resume_to_end(self, guest: GuestSpec) -> None:
+        try:
+            await self.resume(guest)
+        except Refused as error:
+            # It has a job: that which ends it thaws it, too, and maybe waits for that of another unit.
+            if error.kind != "UnitBusy":
+                raise
+
     async def _reset(self, name: str) -> None:
         await self._ask("ResetFailedUnit", "s", name)
 
@@ -260,7 +267,7 @@ class SystemdDriver:
             await self._manager(member, signature, name, *more)
         except Refused as error:
             if error.kind not in _GONE:
-                raise ProviderFailed(f"{name}: {error.message}", hint=error.hint) from error
+                raise Refused(error.kind, f"{name}: {error.message}", hint=error.hint) from error
 
     async def _manager(
         self, member: str, signature: str, *body: object, timeout: float | None = None
