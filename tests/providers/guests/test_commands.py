@@ -269,6 +269,24 @@ async def test_a_pause_that_status_does_not_tell_of(driver: CommandDriver, tmp_p
     assert (await driver.status(spec)).state is State.STOPPED
 
 
+async def test_a_pause_that_others_undo_before_the_next_look(driver: CommandDriver, tmp_path: Path) -> None:
+    """All is as the last look saw it, but whoever paused it does not know."""
+    spec = guest(tmp_path, status=shell("echo running"), pause=Hook(("true",)), resume=Hook(("true",)))
+    heard = asyncio.Queue[Notice]()
+
+    async def listen() -> None:
+        async for notice in driver.watch(lambda: [spec]):
+            heard.put_nowait(notice)
+
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(listen())
+        assert await heard.get() == Notice()
+        assert await heard.get() == Notice("nas")
+        await driver.pause(spec)
+        assert await heard.get() == Notice("nas")
+        listening.cancel()
+
+
 async def test_what_it_cannot(driver: CommandDriver, tmp_path: Path) -> None:
     """Each is refused in words."""
     spec = guest(tmp_path)

@@ -3,7 +3,8 @@
 1. The `status` command is the truth: it exits 0 while the guest is alive.  One that cannot be executed,
    is killed or takes too long says nothing, and is no end of anybody.
 2. Nobody tells of news, so `status` is repeated: every `interval` seconds, and every second after Torpor
-   itself has asked for a change, until it is there.
+   itself has asked for a change, until it is there.  After such a change a notice follows in any case:
+   who undoes it before the next look leaves all as the last one saw it.
 3. Nobody tells one run from another either, unless `status` writes a line `run=…` that does, like the
    boot's number of a machine.  Without it all runs are called `alive`: a guest that ends and comes
    back between two looks was never away, for us and for the daemon after this one.
@@ -54,7 +55,7 @@ class CommandDriver:
         self._expected: dict[str, State] = {}
         """What is to become of those of which Torpor has just asked something."""
         self._asked: dict[str, asyncio.Event] = {}
-        """Whom to look at at once."""
+        """Whom to look at at once, whatever the last look saw: Torpor has changed it, or is about to."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
     async def close(self) -> None:
@@ -83,6 +84,7 @@ class CommandDriver:
             # Many commands refuse to start what runs, and that is no error here.
             with contextlib.suppress(ProviderFailed):
                 if (await self._ask(spec)).answer:
+                    self._hasten(spec)
                     return
             raise StartFailed(f"cannot start {spec.name}: {outcome}", hint=_by_hand(spec.start))
         await self._wait_until_alive(spec)
@@ -111,6 +113,7 @@ class CommandDriver:
         if (await self.status(spec)).state is not State.PAUSED:
             await self._run_or_fail(spec, "pause", spec.pause)
             self._paused.add(spec.name)
+            self._hasten(spec)
 
     async def resume(self, guest: GuestSpec) -> None:
         """See `Driver.resume`."""
@@ -118,6 +121,7 @@ class CommandDriver:
         if spec.resume is not None and (await self.status(spec)).state is State.PAUSED:
             await self._run_or_fail(spec, "resume", spec.resume)
             self._paused.discard(spec.name)
+            self._hasten(spec)
 
     async def signal(self, guest: GuestSpec, number: int) -> None:
         """See `Driver.signal`."""
@@ -176,7 +180,9 @@ class CommandDriver:
         last: tuple[State, str | None, Health] | None = None
         asked = self._asked.setdefault(name, asyncio.Event())
         while (spec := specs.get(name)) is not None:
-            asked.clear()
+            if asked.is_set():
+                last = None
+                asked.clear()
             # What cannot be found out has not changed; whoever asks for it will be told why.
             with contextlib.suppress(ProviderFailed):
                 async with self._slots:
