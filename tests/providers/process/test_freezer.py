@@ -27,7 +27,7 @@ from contract.stillness_contract import (
     pass_time,
     start_counting,
 )
-from providers.process.conftest import _has_cgroups
+from providers.process.conftest import has_cgroups
 from providers.process.world import World, world
 from torpor.config.settings import Hook, Hooks
 from torpor.core.model import Tier
@@ -97,7 +97,7 @@ while True:
 @pytest.fixture(params=[TreeKind.CGROUP, TreeKind.LEGACY, TreeKind.DESCENT])
 async def subject(request: pytest.FixtureRequest, anyio_backend: object) -> AsyncIterator[World]:
     """A provider that freezes in one of the three ways."""
-    if request.param is TreeKind.CGROUP and not _has_cgroups():
+    if request.param is TreeKind.CGROUP and not has_cgroups():
         pytest.skip("this user may not create cgroups (v2) here")
     if request.param is TreeKind.LEGACY and not _has_legacy_freezer():
         pytest.skip("there is no freezer of cgroup v1 here that this user may write to")
