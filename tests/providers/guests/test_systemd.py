@@ -17,11 +17,12 @@ from contract.provider_contract import ProviderContract
 from providers.guests.runner import running
 from providers.guests.unit_world import UnitWorld
 from providers.guests.user_manager import UserManager, why_not
-from torpor.config.guests import UnitSpec
+from torpor.config.guests import GuestSpec, UnitSpec
 from torpor.core.model import Endpoint, ExitInfo
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
-from torpor.providers.guests.driver import State
+from torpor.providers.guests.driver import Notice, State
 from torpor.providers.guests.systemd import SystemdDriver, bus
+from torpor.providers.guests.systemd import driver as systemd_driver
 from torpor.providers.guests.systemd.bus import Connection, Refused
 from torpor.providers.process.nursery import Run
 
@@ -257,11 +258,26 @@ async def test_a_target_is_frozen_by_nobody(driver: SystemdDriver, manager: User
     await ended(driver, guest)
 
 
+@pytest.mark.parametrize("restart", ["no", "always"])
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_a_frozen_one_that_is_ended_can_be_started_again(
+    driver: SystemdDriver, manager: UserManager, how: str, restart: str
+) -> None:
+    """Some systemds let nothing go on by themselves that is to end."""
+    await manager.write("it.service", f"{SLEEP}\nRestart={restart}")
+    await driver.start(GUEST)
+    await driver.pause(GUEST)
+    await (driver.stop(GUEST) if how == "stop" else driver.kill(GUEST))
+    await ended(driver, GUEST)
+    await driver.start(GUEST)
+    assert (await driver.status(GUEST)).state is State.RUNNING
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_a_frozen_one_whose_stop_waits_for_another(
     driver: SystemdDriver, manager: UserManager, how: str
 ) -> None:
-    """Systemd thaws none that has a job, and its stop does when its turn has come."""
+    """Systemd thaws none that has a job; that one is given up, and asked for anew."""
     (manager.units / "other.service").write_text(
         "[Unit]\nDefaultDependencies=no\nRequires=it.service\nAfter=it.service\n[Service]\n"
         f"ExecStart=/bin/sleep 1000\nExecStop=/bin/sh -c 'until [ -e {manager.folder}/go ]; do sleep 0.05; done'\n"
@@ -274,6 +290,39 @@ async def test_a_frozen_one_whose_stop_waits_for_another(
     await (driver.stop(GUEST) if how == "stop" else driver.kill(GUEST))
     (manager.folder / "go").touch()
     await ended(driver, GUEST)
+
+
+async def test_a_pause_that_others_undo_before_the_next_look(
+    driver: SystemdDriver, manager: UserManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All is as the last look saw it, but whoever paused it does not know."""
+    heard = asyncio.Queue[Notice]()
+    gate = asyncio.Event()
+    look = driver._freezer
+
+    async def look_later(guest: GuestSpec) -> object:
+        await gate.wait()
+        return await look(guest)
+
+    async def listen() -> None:
+        async for notice in driver.watch(lambda: [GUEST]):
+            heard.put_nowait(notice)
+
+    monkeypatch.setattr(systemd_driver, "_FREEZER_LOOK", 0.1)
+    monkeypatch.setattr(driver, "_freezer", look_later)
+    await manager.write("it.service", SLEEP)
+    await driver.start(GUEST)
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(listen())
+        assert await heard.get() == Notice()
+        gate.set()
+        assert await heard.get() == Notice("it.service")
+        gate.clear()
+        await driver.pause(GUEST)
+        await manager.systemctl("thaw", "it.service")
+        gate.set()
+        assert await heard.get() == Notice("it.service")
+        listening.cancel()
 
 
 async def test_no_bus(run: Run) -> None:

@@ -75,7 +75,8 @@ class SystemdWorld(GuestWorld):
         await self.manager.systemctl("start", unit_of(ID))
 
     async def stop_by_others(self) -> None:
-        """See `GuestSubject`."""
+        """See `GuestSubject`.  What is frozen does not stop (since systemd 256)."""
+        await self.manager.systemctl("thaw", unit_of(ID))
         await self.manager.systemctl("stop", unit_of(ID))
 
     async def restart_by_others(self) -> None:

@@ -72,6 +72,8 @@ class SystemdDriver:
         self._journal = Journal(run, base, ("--user",) if is_user else ())
         self._errands = Errands(run, base)
         self._held: set[str] = set()
+        self._frozen: set[str] = set()
+        """Those that Torpor has frozen since units were last asked for that."""
 
     async def close(self) -> None:
         """See `Driver.close`."""
@@ -123,10 +125,12 @@ class SystemdDriver:
     async def kill(self, guest: GuestSpec) -> None:
         """See `Driver.kill`."""
         name = full_name(guest.name)
+        # What ends while it is frozen can never be started again (as of systemd 257).
+        with contextlib.suppress(ProviderFailed):
+            await self._resume_to_end(guest)
         # A job as well: of a unit that is only killed, `Restart=` would make another.
         await self._ask("StopUnit", "ss", name, "replace")
         await self._ask("KillUnit", "ssi", name, "all", signal.SIGKILL)
-        await self._resume_to_end(guest)
 
     async def pause(self, guest: GuestSpec) -> None:
         """See `Driver.pause`."""
@@ -140,6 +144,7 @@ class SystemdDriver:
                     hint="that takes systemd 246 or later on cgroup v2 alone, and a service, scope or slice",
                 ) from error
             raise
+        self._frozen.add(guest.name)
 
     async def resume(self, guest: GuestSpec) -> None:
         """See `Driver.resume`."""
@@ -202,9 +207,11 @@ class SystemdDriver:
                     async with asyncio.timeout_at(due):
                         notice = await inbox.get()
                 except TimeoutError:
+                    # Whoever thaws one before it was asked for leaves all as it was when it was asked last.
+                    ours, self._frozen = self._frozen, set()
                     for guest in guests():
                         before = frozen.get(guest.name)
-                        if (now := await self._freezer(guest)) != before:
+                        if (now := await self._freezer(guest)) != before or guest.name in ours:
                             frozen[guest.name] = now
                             yield Notice(guest.name)
                     due = loop.time() + _FREEZER_LOOK
@@ -251,12 +258,17 @@ class SystemdDriver:
         return str(job)
 
     async def _resume_to_end(self, guest: GuestSpec) -> None:
-        try:
-            await self.resume(guest)
-        except Refused as error:
-            # It has a job: that which ends it thaws it, too, and maybe waits for that of another unit.
-            if error.kind != "UnitBusy":
-                raise
+        """Let it go on so that it can be stopped: no job does that by itself (as of systemd 256)."""
+        while (unit := await self._look(guest)).state is State.PAUSED:
+            try:
+                await self._ask("ThawUnit", "s", full_name(guest.name))
+                return
+            except Refused as error:
+                if error.kind != "UnitBusy":
+                    raise
+            # It has a job, and that has to go: it may wait for another unit's, or for a thaw itself.
+            with contextlib.suppress(Refused):
+                await self._manager("CancelJob", "u", unit.job)
 
     async def _reset(self, name: str) -> None:
         await self._ask("ResetFailedUnit", "s", name)

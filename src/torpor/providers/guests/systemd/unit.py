@@ -81,6 +81,12 @@ class Unit:
         return self._number("MainPID") or None
 
     @property
+    def job(self) -> int:
+        """The number of what is to be done with it next; 0: nothing."""
+        number, _ = self.properties.get("Job") or (0, "/")
+        return int(number)
+
+    @property
     def began(self) -> float:
         """When it became active last, in seconds of the monotonic clock; 0: never."""
         return (self._number("ActiveEnterTimestampMonotonic") or 0) / 1e6
