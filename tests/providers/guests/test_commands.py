@@ -19,6 +19,8 @@ from torpor.config.guests import CommandsSpec
 from torpor.config.settings import Hook
 from torpor.core.model import Endpoint, ExitInfo
 from torpor.errors import NotAllowed, ProviderFailed, StartFailed
+from torpor.providers.guests import commands
+from torpor.providers.guests.attempt import Attempt
 from torpor.providers.guests.commands import CommandDriver
 from torpor.providers.guests.driver import Health, Notice, State
 
@@ -134,6 +136,13 @@ async def test_it_is_not_alive_before_its_status_says_so(
     (told,) = caplog.messages
     assert "start is done, but status" in told
     assert "run it by hand to see why" in told
+
+
+async def test_one_that_ends_as_soon_as_it_was_seen_alive(driver: CommandDriver, tmp_path: Path) -> None:
+    """Nobody waits for it any longer: it was started."""
+    spec = guest(tmp_path, status=shell("rm on 2>&-"))
+    status = await Attempt(driver, spec, asyncio.sleep, listens=False).carry_out()
+    assert status.state is State.STOPPED
 
 
 async def test_what_commands_are_told(driver: CommandDriver, tmp_path: Path) -> None:
@@ -284,6 +293,36 @@ async def test_a_pause_that_others_undo_before_the_next_look(driver: CommandDriv
         assert await heard.get() == Notice("nas")
         await driver.pause(spec)
         assert await heard.get() == Notice("nas")
+        listening.cancel()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_it_is_looked_at_often_only_while_it_ends(
+    driver: CommandDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Not where it was started again before anybody saw its end, nor where it could not be ended."""
+    heard = asyncio.Queue[Notice]()
+    looks = tmp_path / "looks"
+
+    async def listen() -> None:
+        async for notice in driver.watch(lambda: [spec]):
+            heard.put_nowait(notice)
+
+    monkeypatch.setattr(commands, "_HURRY", 0.01)
+    stop = Hook(("torpor-has-no-such-program",)) if fails else None
+    spec = guest(tmp_path, status=shell("echo >>looks; test -e on"), stop=stop)
+    await driver.start(spec)
+    with pytest.raises(ProviderFailed) if fails else contextlib.nullcontext():
+        await driver.stop(spec)
+    if not fails:
+        await driver.start(spec)
+    async with asyncio.TaskGroup() as group:
+        listening = group.create_task(listen())
+        assert await heard.get() == Notice()
+        assert await heard.get() == Notice("nas")
+        before = looks.read_text()
+        await asyncio.sleep(0.3)
+        assert before == looks.read_text()
         listening.cancel()
 
 

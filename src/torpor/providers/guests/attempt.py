@@ -50,8 +50,6 @@ class Attempt:
         self._wait_for_news = wait_for_news
         self._start: asyncio.Task[None] | None = None
         """Our request for its start, once it was made."""
-        self._before: str | None = None
-        """The run before that."""
         self._told = False
 
     async def carry_out(self) -> Status:
@@ -70,7 +68,7 @@ class Attempt:
 
     def _is_up(self, status: Status) -> bool:
         if status.state is State.STOPPED:  # it may have ended at once
-            return self._start is not None and status.run != self._before
+            return self._start is not None
         return status.state is State.RUNNING and (status.endpoint is not None or not self._listens)
 
     async def _push(self, status: Status) -> bool:
@@ -85,7 +83,6 @@ class Attempt:
                 await self._resume()
                 return True
             case State.STOPPED if self._start is None:
-                self._before = status.run
                 self._start = asyncio.get_running_loop().create_task(self._driver.start(self._guest))
                 # A request that is broken off may be carried out all the same, when nobody looks any more.
                 await asyncio.shield(self._start)

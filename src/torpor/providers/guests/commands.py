@@ -52,8 +52,8 @@ class CommandDriver:
         """`run`: runs a command; `base`: the environment of every command (see `base_environment`)."""
         self._errands = Errands(run, base)
         self._paused: set[str] = set()
-        self._expected: dict[str, State] = {}
-        """What is to become of those of which Torpor has just asked something."""
+        self._ending: set[str] = set()
+        """Those whose end Torpor has asked for, until it was seen."""
         self._asked: dict[str, asyncio.Event] = {}
         """Whom to look at at once, whatever the last look saw: Torpor has changed it, or is about to."""
         self._slots = asyncio.Semaphore(_AT_ONCE)
@@ -78,6 +78,7 @@ class CommandDriver:
     async def start(self, guest: GuestSpec) -> None:
         """See `Driver.start`.  Returns once `status` says that it is alive."""
         spec = _spec(guest)
+        self._ending.discard(spec.name)
         outcome = await self._run(spec, "start", spec.start)
         self._paused.discard(spec.name)
         if not outcome.answer:
@@ -178,21 +179,22 @@ class CommandDriver:
     ) -> None:
         """Look at one guest again and again, as long as it is among `specs`, and tell when it has changed."""
         last: tuple[State, str | None, Health] | None = None
+        owed = False
         asked = self._asked.setdefault(name, asyncio.Event())
         while (spec := specs.get(name)) is not None:
-            if asked.is_set():
-                last = None
-                asked.clear()
+            owed |= asked.is_set()
+            asked.clear()
             # What cannot be found out has not changed; whoever asks for it will be told why.
             with contextlib.suppress(ProviderFailed):
                 async with self._slots:
                     status = await self.status(spec)
-                if self._expected.get(name) is status.state:
-                    del self._expected[name]
+                if status.state is State.STOPPED:
+                    self._ending.discard(name)
                 # The first one counts: it may have changed since others asked.
-                if last != (last := (status.state, status.run, status.health)):
+                if last != (last := (status.state, status.run, status.health)) or owed:
                     news.put_nowait(Notice(name))
-            changing = name in self._expected or (last is not None and last[2] is Health.PENDING)
+                owed = False
+            changing = name in self._ending or (last is not None and last[2] is Health.PENDING)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_HURRY if changing else spec.interval):
                     await asked.wait()
@@ -241,11 +243,15 @@ class CommandDriver:
         """Have it end by one of its commands.  No error where it is not alive."""
         if spec.resume is not None:
             await self.resume(spec)
-        self._expect(spec, State.STOPPED)
-        outcome = await self._run_or_refuse(spec, name, hook)
-        if not outcome.answer and (await self._ask(spec)).answer:
-            self._expected.pop(spec.name, None)
-            raise ProviderFailed(f"cannot end {spec.name}: {outcome}", hint=_by_hand(hook))
+        self._ending.add(spec.name)
+        self._hasten(spec)
+        try:
+            outcome = await self._run_or_refuse(spec, name, hook)
+            if not outcome.answer and (await self._ask(spec)).answer:
+                raise ProviderFailed(f"cannot end {spec.name}: {outcome}", hint=_by_hand(hook))
+        except ProviderFailed:
+            self._ending.discard(spec.name)
+            raise
 
     async def _run_or_fail(self, spec: CommandsSpec, name: str, hook: Hook) -> None:
         outcome = await self._run_or_refuse(spec, name, hook)
@@ -260,11 +266,6 @@ class CommandDriver:
 
     async def _run(self, spec: CommandsSpec, name: str, hook: Hook) -> Outcome:
         return await self._errands.run(name, hook, _told(spec), spec.working_dir, spec.environment)
-
-    def _expect(self, spec: CommandsSpec, state: State) -> None:
-        """Look at it often until it has come to this state."""
-        self._expected[spec.name] = state
-        self._hasten(spec)
 
     def _hasten(self, spec: CommandsSpec) -> None:
         if (asked := self._asked.get(spec.name)) is not None:
