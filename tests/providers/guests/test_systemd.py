@@ -273,6 +273,31 @@ async def test_a_frozen_one_that_is_ended_can_be_started_again(
     assert (await driver.status(GUEST)).state is State.RUNNING
 
 
+@pytest.mark.parametrize("wanted", [False, True])
+async def test_a_frozen_one_that_others_killed(
+    driver: SystemdDriver, manager: UserManager, wanted: bool
+) -> None:
+    """Newer systemds do not start it as long as they remember it, which they do where another unit wants it."""
+    if wanted:
+        (manager.units / "other.target").write_text("[Unit]\nDefaultDependencies=no\nWants=it.service\n")
+    await manager.write("it.service", SLEEP)
+    await (manager.systemctl("start", "other.target") if wanted else driver.start(GUEST))
+    await driver.pause(GUEST)
+    await manager.systemctl("kill", "--signal=KILL", "it")
+    await ended(driver)
+    said = ""
+    try:
+        await driver.start(GUEST)
+    except StartFailed as error:
+        said = error.message
+    if said:
+        assert wanted
+        assert "it has ended while it was frozen" in said
+    else:
+        await driver.resume(GUEST)  # older ones start it and go on to call it frozen
+        assert (await driver.status(GUEST)).state is State.RUNNING
+
+
 @pytest.mark.parametrize("how", ["stop", "kill"])
 async def test_a_frozen_one_whose_stop_waits_for_another(
     driver: SystemdDriver, manager: UserManager, how: str

@@ -154,8 +154,10 @@ class UserManager:
         """The pids of a unit's processes, by its cgroup."""
         found: list[int] = []
         for folder, _, _ in os.walk(self.cgroup):
+            # It may go away meanwhile.
             if Path(folder).name == name:
-                found += map(int, (Path(folder) / "cgroup.procs").read_text().split())
+                with contextlib.suppress(OSError):
+                    found += map(int, (Path(folder) / "cgroup.procs").read_text().split())
         return found
 
 

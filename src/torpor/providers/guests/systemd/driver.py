@@ -105,6 +105,8 @@ class SystemdDriver:
                 raise self._not_started(name, unit.refusal)
             if unit.activity == "failed":
                 await self._reset(name)
+            if unit.is_stuck:
+                await self._forget(guest)
             result = await self._run_start_job(name)
             unit = await self._look(guest)
             if result != "done" and unit.hit_start_limit:
@@ -269,6 +271,13 @@ class SystemdDriver:
             # It has a job, and that has to go: it may wait for another unit's, or for a thaw itself.
             with contextlib.suppress(Refused):
                 await self._manager("CancelJob", "u", unit.job)
+
+    async def _forget(self, guest: GuestSpec) -> None:
+        """Have systemd forget what it holds of one that has ended, as far as nobody else refers to it."""
+        path = path_of(full_name(guest.name))
+        self._held.discard(path)
+        with contextlib.suppress(Refused):
+            await self._bus.call(path, f"{MANAGER}.Unit", "Unref")
 
     async def _reset(self, name: str) -> None:
         await self._ask("ResetFailedUnit", "s", name)

@@ -66,6 +66,11 @@ class Unit:
         return state
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether it has ended while it was frozen: newer systemds (257 is one) do not start it then."""
+        return self.activity in ENDED and self._text("FreezerState") in _FREEZER
+
+    @property
     def activity(self) -> str:
         """The word of systemd for its state, like `active` or `failed`."""
         return self._text("ActiveState")
@@ -136,6 +141,8 @@ class Unit:
 
     def describe_failure(self) -> str:
         """Why it does not run, as far as systemd tells."""
+        if self.is_stuck:
+            return "it has ended while it was frozen, and this systemd starts no such unit"
         if (said := self.refusal or _RESULTS.get(self._text("Result"))) is not None:
             return said
         end = self.exit
