@@ -415,6 +415,9 @@ async def test_a_bus_that_ends_unheard(driver: SystemdDriver, manager: UserManag
     manager.end_bus()
     with pytest.raises(ProviderFailed, match="Broken pipe"):
         await driver.status(GUEST)
+    await driver.close()
+    for _ in range(5):  # what nobody has asked is let go of a few turns later
+        await asyncio.sleep(0)
     gc.collect()
 
 

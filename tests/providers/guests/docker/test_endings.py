@@ -60,6 +60,19 @@ def test_an_end_that_nobody_heard_of_does_not_hide_the_next_one(endings: Endings
     assert endings.was_by_hand("1", "app") is True
 
 
+def test_nor_does_one_that_is_asked_for_once_more(endings: Endings) -> None:
+    """Nothing was alive by then."""
+    told(endings, "start")
+    assert endings.expect("app")
+    assert not endings.expect("app")
+    endings.end()
+    endings.begin(is_podman=False)
+    assert endings.expect("app")
+    endings.forget("app")
+    told(endings, "start", "kill", "die", "stop")
+    assert endings.was_by_hand("1", "app") is True
+
+
 @pytest.mark.anyio
 async def test_a_loop_that_is_late_looks_what_has_come() -> None:
     """Only where there is nothing has the time to say more run out."""

@@ -138,11 +138,15 @@ async def test_a_clock_that_is_set_back_hides_no_words() -> None:
     assert await engine.words() == "-0.05 1"
 
 
-async def test_a_run_is_over_before_the_next_is_noted_down() -> None:
-    """Words of a run that were stamped late are its own, and the first ones of the next are not."""
+@pytest.mark.parametrize(
+    "ended", [pytest.param(-0.2, id="a moment before"), pytest.param(-1.9, id="long before")]
+)
+async def test_a_run_is_over_before_the_next_is_noted_down(ended: float) -> None:
+    """Words of a run that were stamped late are its own, and the first ones of the next are not; all are told once."""
     engine = Engine(-60, -0.19, -0.01, 1)
     engine.look("running", -60, None)
     run = engine.run
-    engine.look("running", 0, -0.2)
+    engine.look("running", 0, ended)
 
     assert await engine.words(run) == "-60 -0.19"
+    assert await engine.words() == "-0.01 1"

@@ -93,8 +93,8 @@ class Endings:
         self._by_hand.clear()
 
     def expect(self, name: str) -> bool:
-        """Torpor is about to ask for this end, if it is alive; False: that is so already."""
-        is_new = name not in self._ours
+        """Torpor is about to ask for this end, if it is alive; False: that is so already, and it is still to come."""
+        is_new = name not in self._ours or name in self._unheard
         self._ours.add(name)
         self._unheard.discard(name)
         return is_new

@@ -29,8 +29,10 @@ class _Seen:
     """None: it never ran."""
     before: int | None
     """When the one before it had ended, and what that wrote was told; None: not known."""
-    end: int | None
+    end: int | None = None
     """When it has ended, and what it wrote was told; None: not known."""
+    previous: str | None = None
+    """The run before it, if that was seen."""
 
 
 class Seams:
@@ -44,9 +46,9 @@ class Seams:
         run, state = run_of(container), state_of(container)
         seen = self._seen.get(container.name)
         if seen is None or seen.id != container.id:
-            seen = self._seen[container.name] = _Seen(container.id, run, None, None)
+            seen = self._seen[container.name] = _Seen(container.id, run, None)
         elif seen.run != run:
-            seen = self._seen[container.name] = _Seen(container.id, run, seen.end, None)
+            seen = self._seen[container.name] = _Seen(container.id, run, seen.end, previous=seen.run)
         ended = nanoseconds(container.state.finished_at) or 0
         if state in (State.RUNNING, State.PAUSED):
             seen.before = max(seen.before or 0, ended)
@@ -56,8 +58,12 @@ class Seams:
     def note_told(self, container: Container, run: str, moment: int) -> None:
         """All that this run had written until then was told: a message may be stamped after the end of its run."""
         seen = self._seen.get(container.name)
-        if seen is not None and seen.run == run:
+        if seen is None:
+            return
+        if run == seen.run:
             seen.end = max(seen.end or 0, moment + 1)
+        elif run == seen.previous:  # it is read to its end after the next one was seen
+            seen.before = max(seen.before or 0, moment + 1)
 
     def beginning(self, container: Container, run: str) -> int:
         """Before all that this run has written, and after all that the one before it has."""

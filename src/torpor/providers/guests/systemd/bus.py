@@ -80,8 +80,8 @@ class Connection(MessageBus):
         try:
             sent: asyncio.Future[Any] = super().send(msg)
         except OSError as error:
-            cause = _error_of(self._writer.fut) if self._writer is not None else None
-            raise cause or error from None
+            assert self._writer is not None
+            raise _error_of(self._writer.fut) or error from None
         sent.add_done_callback(_error_of)
         return sent
 
