@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,6 +28,8 @@ PORT = 18000
 DEFAULT_LOG = LogSpec()
 NO_PROBES = Readiness(())
 
+_DYING = 5.0
+"""Seconds that what was killed gets to be gone."""
 _STUBBORN = "trap '' TERM; echo up; while :; do sleep 1000 & wait $!; done"
 _HEARING = (
     f"trap 'echo got signal {signal.SIGUSR1:d}' USR1; trap 'echo reloaded' HUP; "
@@ -148,9 +151,12 @@ class World:
             if send_signal(process, signal.SIGKILL):
                 with contextlib.suppress(ChildProcessError):
                     os.waitid(os.P_PID, process.pid, os.WEXITED)
+        # Whose parent is somebody else is still about to die.
+        deadline = time.monotonic() + _DYING
         for root in (self.provider._trees.root, self.provider._trees.legacy):
-            if root is not None:
+            while root is not None and root.exists() and time.monotonic() < deadline:
                 remove_cgroup(root)
+                time.sleep(0.001)
 
 
 @asynccontextmanager
