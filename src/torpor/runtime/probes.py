@@ -2,8 +2,8 @@
 
 1. All probes of an app run side by side; each must hold once, then `settle` passes.
 2. Where the other side can notify (sd_notify, a log line) nothing is polled.  Else the
-   first look comes after 2 ms and the pause grows to 100 ms, so that the waiting itself
-   adds next to nothing to a wake.
+   first look comes at once, and the pauses grow from 2 ms to 100 ms, to a quarter of the time
+   that has passed: so the waiting itself adds next to nothing to a wake.
 3. Probes go straight to the instance: they are never activity.
 4. Cancelling leaves no task, socket or process behind.
 """
@@ -35,7 +35,7 @@ from torpor.providers.base import Launch, Provider, Running
 from torpor.runtime.dial import connect
 
 _FIRST_PAUSE = 0.002
-_PAUSE_FACTOR = 1.5
+_PAUSE_FACTOR = 1.25
 _LONGEST_PAUSE = 0.1
 _FIRST_LIMIT = 1.0
 """How long the first attempt may take, in seconds; an app that hangs gets more each time."""
@@ -175,7 +175,6 @@ class _Attempt:
 async def _until(holds: Callable[[float], Awaitable[bool]]) -> None:
     """Ask `holds`, which is given a time limit in seconds, until it says yes."""
     pause, limit = _FIRST_PAUSE, _FIRST_LIMIT
-    await asyncio.sleep(pause)
     while not await holds(limit):
         await asyncio.sleep(pause)
         pause = min(pause * _PAUSE_FACTOR, _LONGEST_PAUSE)
