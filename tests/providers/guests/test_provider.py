@@ -69,6 +69,21 @@ async def test_an_end_that_no_notice_tells_of(subject: FakeWorld) -> None:
     assert not (await subject.facts.exited()).by_hand
 
 
+async def test_a_look_that_was_put_off_is_given_up_at_the_end(subject: FakeWorld) -> None:
+    """It would connect to the host anew, and nobody would let go of that."""
+    await started(subject)
+    await subject.provider.freeze(ID, 1, Tier.PAUSE)
+    before = subject.host.questions
+    await subject.resume_by_others()
+    while subject.host.questions == before:
+        await asyncio.sleep(0)
+    await calm(subject)
+    await subject.provider.close()
+    before = subject.host.questions
+    await asyncio.sleep(0.3)
+    assert subject.host.questions == before
+
+
 async def test_what_answers_where_it_was_is_not_taken_for_it(subject: FakeWorld) -> None:
     """Its host may have given its address to another one: whether it lives is asked once more, and told before."""
     await started(subject)

@@ -77,6 +77,7 @@ class Ward:
         self._told_run: str | None = None
         """The run that was told of as started by others."""
         self._looking: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def idle(self) -> bool:
@@ -95,6 +96,8 @@ class Ward:
 
         `by_hand`: somebody has asked for the end of the run that was there; `is_back`: its host is heard again.
         """
+        if self._closed:  # what was to be looked at later
+            return
         self._by_hand |= by_hand
         self._is_back |= is_back
         self._wanted = True
@@ -209,6 +212,7 @@ class Ward:
 
     async def close(self) -> None:
         """Look no more; what is alive goes on."""
+        self._closed = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait([self._looking])
