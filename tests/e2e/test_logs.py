@@ -37,11 +37,14 @@ def following(daemon: Daemon, *options: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def written(daemon: Daemon, name: str) -> str:
-    """All that a stream has on disk."""
+    """All that a stream has on disk; nothing while a segment gets its number."""
     folder = daemon.home / "state" / "logs"
-    return "".join(
-        path.read_text() for path in [*sorted(folder.glob(f"{name}.log.*")), folder / f"{name}.log"]
-    )
+    try:
+        return "".join(
+            path.read_text() for path in [*sorted(folder.glob(f"{name}.log.*")), folder / f"{name}.log"]
+        )
+    except FileNotFoundError:
+        return ""
 
 
 def test_both_streams_survive_a_killed_daemon(launch: Launch, home: Path) -> None:
@@ -50,6 +53,7 @@ def test_both_streams_survive_a_killed_daemon(launch: Launch, home: Path) -> Non
     os.mkfifo(home / "go")
     separate = {"stderr": "separate", "max_size": "2K", "keep": 100}
     daemon = launch(config(worker("job", text, working_dir=str(home), log=separate)))
+    daemon.wait_for_state("job", "ready")  # before, no record may speak of it yet
     os.write(os.open(home / "go", os.O_RDWR), b"\n")
     wait_for("it writes", lambda: len(written(daemon, "job")) > 3000)
     daemon.kill()
