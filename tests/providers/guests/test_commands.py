@@ -14,7 +14,7 @@ from contract.freeze_contract import FreezeContract
 from contract.guest_contract import GuestContract, PausedByOthersContract
 from contract.provider_contract import ID, Behaviour, ProviderContract
 from providers.guests.command_world import CommandWorld
-from providers.guests.runner import running
+from providers.guests.runner import hearing, running
 from torpor.config.guests import CommandsSpec
 from torpor.config.settings import Hook
 from torpor.core.model import Endpoint, ExitInfo
@@ -281,19 +281,12 @@ async def test_a_pause_that_status_does_not_tell_of(driver: CommandDriver, tmp_p
 async def test_a_pause_that_others_undo_before_the_next_look(driver: CommandDriver, tmp_path: Path) -> None:
     """All is as the last look saw it, but whoever paused it does not know."""
     spec = guest(tmp_path, status=shell("echo running"), pause=Hook(("true",)), resume=Hook(("true",)))
-    heard = asyncio.Queue[Notice]()
 
-    async def listen() -> None:
-        async for notice in driver.watch(lambda: [spec]):
-            heard.put_nowait(notice)
-
-    async with asyncio.TaskGroup() as group:
-        listening = group.create_task(listen())
+    async with hearing(driver, spec) as heard:
         assert await heard.get() == Notice()
         assert await heard.get() == Notice("nas")
         await driver.pause(spec)
         assert await heard.get() == Notice("nas")
-        listening.cancel()
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -301,12 +294,7 @@ async def test_it_is_looked_at_often_only_while_it_ends(
     driver: CommandDriver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
     """Not where it was started again before anybody saw its end, nor where it could not be ended."""
-    heard = asyncio.Queue[Notice]()
     looks = tmp_path / "looks"
-
-    async def listen() -> None:
-        async for notice in driver.watch(lambda: [spec]):
-            heard.put_nowait(notice)
 
     monkeypatch.setattr(commands, "_HURRY", 0.01)
     stop = Hook(("torpor-has-no-such-program",)) if fails else None
@@ -316,14 +304,12 @@ async def test_it_is_looked_at_often_only_while_it_ends(
         await driver.stop(spec)
     if not fails:
         await driver.start(spec)
-    async with asyncio.TaskGroup() as group:
-        listening = group.create_task(listen())
+    async with hearing(driver, spec) as heard:
         assert await heard.get() == Notice()
         assert await heard.get() == Notice("nas")
         before = looks.read_text()
         await asyncio.sleep(0.3)
         assert before == looks.read_text()
-        listening.cancel()
 
 
 async def test_what_it_cannot(driver: CommandDriver, tmp_path: Path) -> None:

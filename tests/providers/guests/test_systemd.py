@@ -14,7 +14,7 @@ import pytest
 from contract.freeze_contract import FreezeContract
 from contract.guest_contract import GuestContract, HostContract, PausedByOthersContract
 from contract.provider_contract import ProviderContract
-from providers.guests.runner import running
+from providers.guests.runner import hearing, running
 from providers.guests.unit_world import UnitWorld
 from providers.guests.user_manager import UserManager, why_not
 from torpor.config.guests import GuestSpec, UnitSpec
@@ -321,7 +321,6 @@ async def test_a_pause_that_others_undo_before_the_next_look(
     driver: SystemdDriver, manager: UserManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All is as the last look saw it, but whoever paused it does not know."""
-    heard = asyncio.Queue[Notice]()
     gate = asyncio.Event()
     look = driver._freezer
 
@@ -329,16 +328,11 @@ async def test_a_pause_that_others_undo_before_the_next_look(
         await gate.wait()
         return await look(guest)
 
-    async def listen() -> None:
-        async for notice in driver.watch(lambda: [GUEST]):
-            heard.put_nowait(notice)
-
     monkeypatch.setattr(systemd_driver, "_FREEZER_LOOK", 0.1)
     monkeypatch.setattr(driver, "_freezer", look_later)
     await manager.write("it.service", SLEEP)
     await driver.start(GUEST)
-    async with asyncio.TaskGroup() as group:
-        listening = group.create_task(listen())
+    async with hearing(driver, GUEST) as heard:
         assert await heard.get() == Notice()
         gate.set()
         assert await heard.get() == Notice("it.service")
@@ -347,7 +341,6 @@ async def test_a_pause_that_others_undo_before_the_next_look(
         await manager.systemctl("thaw", "it.service")
         gate.set()
         assert await heard.get() == Notice("it.service")
-        listening.cancel()
 
 
 async def test_no_bus(run: Run) -> None:

@@ -17,6 +17,8 @@ import subprocess
 import time
 from pathlib import Path
 
+from torpor.providers.process.cgroup import pids_below, remove_cgroup
+
 PROGRAM = Path("/usr/lib/systemd/systemd")
 _PATIENCE = 30.0
 _OUTER = """
@@ -104,9 +106,7 @@ class UserManager:
             self._systemd.wait()
         deadline = time.monotonic() + _PATIENCE
         while self.cgroup.exists() and time.monotonic() < deadline:
-            for folder, _, _ in os.walk(self.cgroup, topdown=False):
-                with contextlib.suppress(OSError):
-                    Path(folder).rmdir()
+            remove_cgroup(self.cgroup)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -152,13 +152,8 @@ class UserManager:
 
     def processes(self, name: str) -> list[int]:
         """The pids of a unit's processes, by its cgroup."""
-        found: list[int] = []
-        for folder, _, _ in os.walk(self.cgroup):
-            # It may go away meanwhile.
-            if Path(folder).name == name:
-                with contextlib.suppress(OSError):
-                    found += map(int, (Path(folder) / "cgroup.procs").read_text().split())
-        return found
+        folders = (Path(folder) for folder, _, _ in os.walk(self.cgroup))
+        return [pid for folder in folders if folder.name == name for pid in pids_below(folder)]
 
 
 def _unified() -> Path | None:
